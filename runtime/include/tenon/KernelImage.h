@@ -1,0 +1,124 @@
+/// One kernel image, one launch description, one argument block.
+///
+/// A kernel image is what the compiler hands over and what a cache keeps: named sections of code for
+/// one target, and the description of how to launch them. It is read into memory, verified against
+/// its checksum, and only then loaded by a device. The layout of the bytes:
+///
+///     "TENONIMG"  u32 format version  u32 header bytes  header (JSON)  sections  u128 XXH3 of all before
+///
+/// Numbers are little-endian. `parse` accepts nothing that `serialize` could not have written.
+#pragma once
+
+#include "tenon/Api.h"
+#include "tenon/Result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tenon {
+
+/// Raised whenever generated code or its calling convention changes: part of every cache key.
+inline constexpr uint32_t kCodeGenerationVersion = 1;
+
+inline constexpr int kMaxTensorArguments = 16;
+inline constexpr int kMaxScalarArguments = 16;
+inline constexpr int kMaxTensorMaps = 4;
+
+/// One tensor as a kernel sees it: always [batch, heads, rows, width]; strides in elements, 0 where
+/// the tensor is broadcast. A table read by `load` has as many leading dimensions as it has indices.
+struct TensorArgument {
+  void *data;
+  int64_t strides[4];
+  int32_t sizes[4];
+};
+
+/// The argument block: the one parameter of every kernel, by pointer on the host and by value
+/// (`.param .align 64 .b8 [sizeof]`) on a GPU. Fields that a kernel does not read may hold anything.
+struct KernelArguments {
+  int32_t batch, heads, key_heads;       ///< heads of the query; heads of key and value
+  int32_t query_length, key_length;      ///< rows of the query; rows of key and value
+  int32_t reserved[3];
+  uint64_t seed, offset;                 ///< of dropout, where the pointers below are null
+  const uint64_t *seed_pointer;          ///< in device memory, so that a replayed graph can change it
+  const uint64_t *offset_pointer;
+  const int32_t *query_offsets;          ///< ragged batches: first row of each sequence, batch + 1 of them
+  const int32_t *key_offsets;
+  const int32_t *block_table;            ///< paged keys: [batch, block_table_stride]
+  int64_t block_table_stride;
+  void *workspace;                       ///< the launch's workspace on a GPU; blocks index into it
+  union Scalar { float real; int32_t index; } scalars[kMaxScalarArguments];
+  TensorArgument tensors[kMaxTensorArguments];
+  alignas(64) unsigned char tensor_maps[kMaxTensorMaps][128];  ///< TMA descriptors
+};
+static_assert(sizeof(TensorArgument) == 56 && offsetof(KernelArguments, scalars) == 104);
+static_assert(offsetof(KernelArguments, tensors) == 168 && sizeof(KernelArguments) == 1600);
+
+/// The function that a host image exports. One call computes one block of the grid; `workspace` is
+/// the calling thread's own, of the size that the phase's rule gives, aligned to 64 bytes.
+using HostEntry = void (*)(const KernelArguments *arguments, void *workspace, int32_t x, int32_t y,
+                           int32_t z);
+
+/// What a slot of KernelArguments::tensors is filled with.
+enum class TensorRole : uint8_t { kInput, kOutput };
+struct TensorSlot {
+  TensorRole role;
+  int32_t index;  ///< of the graph's inputs, or of its results
+};
+
+/// Sizes that a grid or a workspace may depend on.
+enum class Dimension : uint8_t { kOne, kBatch, kHeads, kKeyHeads, kQueryLength, kKeyLength };
+
+/// ceil(dimension / divisor)
+struct GridExtent {
+  Dimension dimension = Dimension::kOne;
+  uint32_t divisor = 1;
+};
+
+/// fixed_bytes, plus bytes_per_block for each block of the grid on a GPU, for each thread on the host.
+struct WorkspaceRule {
+  uint64_t fixed_bytes = 0;
+  uint64_t bytes_per_block = 0;
+};
+
+/// One entry point with its geometry. Phases run in order, each after the one before has ended.
+struct LaunchPhase {
+  std::string entry;
+  GridExtent grid[3];
+  uint32_t threads = 1;       ///< a block; 1 on the host
+  uint32_t shared_bytes = 0;  ///< dynamic shared memory a block
+  WorkspaceRule workspace;
+  uint64_t code_offset = 0;   ///< of the entry in the host section
+};
+
+struct LaunchDescription {
+  std::vector<LaunchPhase> phases;
+  std::vector<TensorSlot> tensors;  ///< slot i of KernelArguments::tensors
+  std::vector<int32_t> scalars;     ///< slot i of KernelArguments::scalars holds this input of the graph
+  bool uses_dropout = false;
+};
+
+enum class SectionKind : uint8_t { kHostCode, kPtx, kCubin };
+struct ImageSection {
+  SectionKind kind;
+  std::string target;  ///< "host:x86-64-v4", "sm_80"
+  std::vector<std::byte> bytes;
+};
+
+class TENON_API KernelImage {
+public:
+  std::string kernel;    ///< a readable name, unique within a process: attention_f16_d64_causal_3f2a…
+  std::string key;       ///< all that the code depends on, in readable form
+  std::string schedule;  ///< JSON object: tile_queries, tile_keys, threads, shared_bytes, …
+  std::vector<ImageSection> sections;
+  LaunchDescription launch;
+
+  const ImageSection *find(SectionKind kind) const;
+  std::vector<std::byte> serialize() const;
+  /// Errors: kCorruptFile with what is wrong, for anything truncated, altered or of another version.
+  static Result<KernelImage> parse(std::span<const std::byte> bytes);
+};
+
+} // namespace tenon
