@@ -1,0 +1,135 @@
+#include "dialects/tile/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include "tenon/KernelImage.h"
+
+using namespace mlir;
+using namespace tenon::tile;
+
+static ParseResult parseShape(AsmParser &parser, SmallVector<int64_t> &shape) {
+  return parser.parseDimensionList(shape, /*allowDynamic=*/false, /*withTrailingX=*/false);
+}
+static void printShape(AsmPrinter &printer, ArrayRef<int64_t> shape) {
+  printer.printDimensionList(shape);
+}
+
+#include "dialects/tile/TileDialect.cpp.inc"
+#include "dialects/tile/TileEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/tile/TileAttributes.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/tile/TileTypes.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialects/tile/TileOps.cpp.inc"
+
+void TileDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/tile/TileAttributes.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/tile/TileTypes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/tile/TileOps.cpp.inc"
+      >();
+}
+
+static ArrayRef<int64_t> shapeOf(Type type) {
+  if (auto shared = dyn_cast<SharedType>(type))
+    return shared.getShape();
+  return cast<RankedTensorType>(type).getShape();
+}
+
+LogicalResult TensorOp::verify() {
+  if (getSlot() >= static_cast<uint32_t>(kMaxTensorArguments))
+    return emitOpError("slot ") << getSlot() << " must be below " << kMaxTensorArguments;
+  return success();
+}
+
+LogicalResult ScalarOp::verify() {
+  if (getSlot() >= static_cast<uint32_t>(kMaxScalarArguments))
+    return emitOpError("slot ") << getSlot() << " must be below " << kMaxScalarArguments;
+  return success();
+}
+
+LogicalResult LoadOp::verify() {
+  ArrayRef<int64_t> shape = shapeOf(getResult().getType());
+  if (shape.size() != 2)
+    return emitOpError("the tile must have rows and columns");
+  if (static_cast<int64_t>(getWidth()) > shape[1])
+    return emitOpError("width ") << getWidth() << " exceeds the tile's " << shape[1] << " columns";
+  return success();
+}
+
+LogicalResult StoreOp::verify() {
+  ArrayRef<int64_t> shape = shapeOf(getValue().getType());
+  int64_t columns = shape.size() == 2 ? shape[1] : 1;
+  if (static_cast<int64_t>(getWidth()) > columns)
+    return emitOpError("width ") << getWidth() << " exceeds the tile's " << columns << " columns";
+  return success();
+}
+
+LogicalResult GatherOp::verify() {
+  if (getIndices().empty() || getIndices().size() > 4)
+    return emitOpError("takes 1 to 4 indices, was given ") << getIndices().size();
+  ArrayRef<int64_t> shape = shapeOf(getResult().getType());
+  for (Value index : getIndices())
+    if (isa<RankedTensorType>(index.getType()) && shapeOf(index.getType()) != shape)
+      return emitOpError("an index must be a scalar or have the result's shape");
+  if (getGuard() && shapeOf(getGuard().getType()) != shape)
+    return emitOpError("the guard must have the result's shape");
+  return success();
+}
+
+LogicalResult DotOp::verify() {
+  ArrayRef<int64_t> a = shapeOf(getA().getType()), b = shapeOf(getB().getType());
+  ArrayRef<int64_t> c = shapeOf(getResult().getType());
+  if (a.size() != 2 || b.size() != 2 || c.size() != 2)
+    return emitOpError("takes tiles of rows and columns");
+  int64_t inner = getTransposed() ? b[1] : b[0], columns = getTransposed() ? b[0] : b[1];
+  if (a[1] != inner)
+    return emitOpError("the inner sizes differ: ") << a[1] << " and " << inner;
+  if (c[0] != a[0] || c[1] != columns)
+    return emitOpError("the result must be ") << a[0] << "x" << columns;
+  return success();
+}
+
+static LogicalResult verifyRows(Operation *op, Type matrix, Type vector) {
+  ArrayRef<int64_t> m = shapeOf(matrix), v = shapeOf(vector);
+  if (m.size() != 2 || v.size() != 1 || m[0] != v[0])
+    return op->emitOpError("relates a tile to a vector with one element for each of its rows");
+  return success();
+}
+
+LogicalResult ReduceOp::verify() {
+  return verifyRows(*this, getSource().getType(), getResult().getType());
+}
+
+LogicalResult ExpandOp::verify() {
+  if (getElementTypeOrSelf(getSource()) != getElementTypeOrSelf(getResult()))
+    return emitOpError("keeps the element type");
+  return verifyRows(*this, getResult().getType(), getSource().getType());
+}
+
+LogicalResult SplatOp::verify() {
+  if (getSource().getType() != getElementTypeOrSelf(getResult()))
+    return emitOpError("keeps the element type");
+  return success();
+}
+
+LogicalResult RandomOp::verify() {
+  ArrayRef<int64_t> shape = shapeOf(getResult().getType());
+  if (shape.size() != 2 || shape[1] % 32 != 0)
+    return emitOpError("the number of columns must be a multiple of 32");
+  return success();
+}
