@@ -1,0 +1,66 @@
+/// Names of what code is made for, and what this machine can execute.
+///
+///     host                       the machine that asks: resolves to one of the four below
+///     host:x86-64-v3             AVX2 and FMA
+///     host:x86-64-v4             AVX-512 F, BW, CD, DQ and VL
+///     host:x86-64-v4+bf16        with AVX512_BF16
+///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave to use tiles
+///     sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`: that chip and no other
+///
+/// The levels are those of the x86-64 psABI; each holds the one before it.
+#pragma once
+
+#include "tenon/Api.h"
+#include "tenon/Result.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon {
+
+enum class TargetKind : uint8_t { kHost, kCuda };
+
+/// Levels of the host in ascending order: a machine that executes one executes those before it.
+enum class HostLevel : uint8_t { kNone, kV3, kV4, kV4Bf16, kV4Amx };
+
+struct TENON_API Target {
+  TargetKind kind = TargetKind::kHost;
+  HostLevel level = HostLevel::kNone; ///< of the host
+  int compute_capability = 0;         ///< of a GPU: 10 · major + minor, 80 for sm_80
+  bool chip_specific = false;         ///< sm_90a: not portable to another capability
+
+  /// The name in full: "host" resolved to the level of this machine.
+  std::string text() const;
+  /// Errors: kInvalidArgument for a name not in the list, listing those that are; kUnsupported for
+  /// "host" on a machine below x86-64-v3.
+  static Result<Target> parse(std::string_view name);
+  bool operator==(const Target &) const = default;
+};
+
+/// All names that parse accepts, "host" first.
+TENON_API std::vector<std::string> target_names();
+
+/// What the processor has and the operating system lets a program use (CPUID, XGETBV, arch_prctl).
+struct HostFeatures {
+  bool avx2 = false, fma = false, f16c = false, bmi2 = false;
+  bool avx512 = false;       ///< F, BW, CD, DQ and VL, with the state enabled
+  bool avx512_bf16 = false, avx512_fp16 = false;
+  bool amx = false;          ///< AMX-TILE and AMX-BF16, and tiles permitted
+  std::string processor;     ///< the brand string
+  std::string amx_refusal;   ///< why `amx` is false
+  HostLevel level = HostLevel::kNone;
+};
+
+/// Probed once. Asks Linux for leave to use AMX tiles where the processor has them.
+TENON_API const HostFeatures &host_features();
+
+/// The best level that this machine executes: "host:x86-64-v4+amx"; "" below x86-64-v3.
+TENON_API std::string host_target();
+
+/// Whether this machine's processor runs code for a host target; where not, kUnsupported says what is
+/// missing. A GPU target is a question to a device: `Device::can_execute`.
+TENON_API Result<void> can_execute(const Target &target);
+
+} // namespace tenon
