@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds Tenon, and runs its tests.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+all=
+for argument in "$@"; do
+  case "$argument" in
+    -h|--help)
+      cat <<'HELP'
+Usage: ./test.sh [--all]
+
+Sets up and builds as ./demo.sh does, then runs the tests of the release preset, and the runtime alone
+under the address and undefined-behaviour sanitizers and under the thread sanitizer.
+  --all   adds what is too long for every change: everything under the address sanitizer, the fuzzers
+          for ten minutes each, the runtime-only preset as its own build, and the exhaustive conformance shapes.
+It ends with the runner's count and the list of what was skipped, and why.
+HELP
+      exit 0 ;;
+    --all) all=1 ;;
+    *) echo "test.sh: unknown option '$argument'; see ./test.sh --help" >&2; exit 2 ;;
+  esac
+done
+export TENON_TEST_DATA=${TENON_TEST_DATA:-$(readlink -m ../shared/data)}
+export TENON_TEST_ALL=$all
+jobs=$(nproc)
+results=build/test-results
+status=0
+
+cmake/setup.sh
+mkdir -p $results
+
+# run_tests NAME DIRECTORY [ctest options]: runs, and keeps a JUnit record for the summary below.
+run_tests() {
+  local name=$1 directory=$2; shift 2
+  echo; echo "== $name"
+  ctest --test-dir "$directory" -j "$jobs" --output-on-failure --no-tests=error \
+    --output-junit "$PWD/$results/$name.xml" "$@" || status=1
+}
+
+# The runtime alone knows neither LLVM nor MLIR, so that the sanitizers see every line of it.
+sanitized_runtime() {
+  local name=$1
+  cmake --preset "$name" -B "build/$name" -DTENON_RUNTIME_ONLY=ON >/dev/null
+  cmake --build "build/$name" -j "$jobs"
+  run_tests "runtime-$name" "build/$name" -LE "fuzz|slow|package"
+}
+
+run_tests release build
+sanitized_runtime asan
+sanitized_runtime tsan
+if [ -n "$all" ]; then
+  cmake --preset runtime-only >/dev/null && cmake --build --preset runtime-only
+  run_tests runtime-only build-runtime-only
+  cmake --preset asan >/dev/null && cmake --build --preset asan
+  run_tests everything-asan build-asan -LE "package"
+fi
+
+python3 tests/summary.py $results || status=1
+exit $status
