@@ -38,20 +38,25 @@ using StreamHandle = uintptr_t;
 /// Where the two sides of a copy lie; a host pointer is any memory of the process.
 enum class CopyDirection : uint8_t { kHostToDevice, kDeviceToHost, kDeviceToDevice };
 
+class Device;
+
 /// Code in the form in which a device runs it. Unloaded when the last holder lets go; a holder keeps it
 /// until the launches that use it have ended.
 class TENON_API LoadedKernel {
 public:
   virtual ~LoadedKernel();
+  const Device &device() const { return device_; }
   const std::string &kernel() const { return kernel_; }
   const LaunchDescription &description() const { return description_; }
   /// The section that was taken: "sm_90 (cubin)", "sm_80 (PTX)", "host:x86-64-v4".
   const std::string &section() const { return section_; }
 
 protected:
-  LoadedKernel(std::string kernel, LaunchDescription description, std::string section);
+  LoadedKernel(const Device &device, std::string kernel, LaunchDescription description,
+               std::string section);
 
 private:
+  const Device &device_;
   std::string kernel_, section_;
   LaunchDescription description_;
 };
@@ -86,7 +91,8 @@ public:
   /// in a CUDA graph. Of `arguments` only the sizes are read.
   virtual Result<void> prepare(const LoadedKernel &kernel, const KernelArguments &arguments,
                                StreamHandle stream) = 0;
-  /// Runs all phases in order, and sets arguments.workspace. Errors: kInvalidArgument for negative sizes;
+  /// Runs all phases in order. Sets arguments.workspace on a GPU, and on the host where there are several
+  /// phases: an area that all blocks share, as large as WorkspaceRule says for a GPU. Errors: kInvalidArgument for negative sizes;
   /// kUnsupported for a grid beyond the device's limits; kDevice for what the driver reports.
   virtual Result<void> launch(const LoadedKernel &kernel, KernelArguments &arguments,
                               StreamHandle stream) = 0;
