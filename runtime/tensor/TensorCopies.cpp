@@ -1,0 +1,176 @@
+#include "tenon/Half.h"
+#include "tensor/DeviceMemoryTable.h"
+#include "tensor/Sizes.h"
+
+#include <cstring>
+
+namespace tenon {
+namespace {
+
+using CopyRow = void (*)(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count);
+
+template <size_t Bytes>
+void copy_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count) {
+  if (to_step == static_cast<int64_t>(Bytes) && from_step == to_step) {
+    std::memcpy(to, from, static_cast<size_t>(count) * Bytes);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i, to += to_step, from += from_step)
+    std::memcpy(to, from, Bytes);
+}
+
+// The conversions that real work meets; every other pair goes through double.
+template <float (*Widen)(uint16_t)>
+void widen_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count) {
+  for (int64_t i = 0; i < count; ++i, to += to_step, from += from_step) {
+    uint16_t bits;
+    std::memcpy(&bits, from, sizeof bits);
+    float value = Widen(bits);
+    std::memcpy(to, &value, sizeof value);
+  }
+}
+template <uint16_t (*Narrow)(float)>
+void narrow_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count) {
+  for (int64_t i = 0; i < count; ++i, to += to_step, from += from_step) {
+    float value;
+    std::memcpy(&value, from, sizeof value);
+    uint16_t bits = Narrow(value);
+    std::memcpy(to, &bits, sizeof bits);
+  }
+}
+
+CopyRow row_copier(DataType to, DataType from) {
+  if (to == from)
+    switch (size_in_bytes(to)) {
+    case 1: return copy_row<1>;
+    case 2: return copy_row<2>;
+    case 4: return copy_row<4>;
+    default: return copy_row<8>;
+    }
+  if (to == DataType::kFloat32 && from == DataType::kFloat16)
+    return widen_row<float_from_float16>;
+  if (to == DataType::kFloat32 && from == DataType::kBFloat16)
+    return widen_row<float_from_bfloat16>;
+  if (to == DataType::kFloat16 && from == DataType::kFloat32)
+    return narrow_row<float16_from_float>;
+  if (to == DataType::kBFloat16 && from == DataType::kFloat32)
+    return narrow_row<bfloat16_from_float>;
+  return nullptr;
+}
+
+int64_t integer_at(const char *element, DataType dtype) {
+  int64_t wide;
+  int32_t narrow;
+  if (dtype == DataType::kInt64)
+    return std::memcpy(&wide, element, sizeof wide), wide;
+  return std::memcpy(&narrow, element, sizeof narrow), narrow;
+}
+
+void convert_element(char *to, DataType to_type, const char *from, DataType from_type) {
+  // Doubles do not hold every 64-bit integer.
+  if (to_type == DataType::kInt64 && (from_type == DataType::kInt64 || from_type == DataType::kInt32)) {
+    int64_t value = integer_at(from, from_type);
+    std::memcpy(to, &value, sizeof value);
+    return;
+  }
+  store_from_double(to, to_type, load_as_double(from, from_type));
+}
+
+void copy_elements(const Tensor &to, const Tensor &from) {
+  int64_t to_size = static_cast<int64_t>(size_in_bytes(to.dtype()));
+  int64_t from_size = static_cast<int64_t>(size_in_bytes(from.dtype()));
+  int rank = to.rank();
+  int64_t columns = rank ? to.shape()[rank - 1] : 1;
+  int64_t to_step = rank ? to.strides()[rank - 1] * to_size : to_size;
+  int64_t from_step = rank ? from.strides()[rank - 1] * from_size : from_size;
+  int64_t rows = to.element_count() ? to.element_count() / columns : 0;
+  CopyRow copy = row_copier(to.dtype(), from.dtype());
+  for (int64_t row = 0; row < rows; ++row) {
+    auto *target = to.data_as<char>();
+    auto *source = from.data_as<char>();
+    for (int64_t rest = row, i = rank - 2; i >= 0; --i) {
+      int64_t index = rest % to.shape()[i];
+      rest /= to.shape()[i];
+      target += index * to.strides()[i] * to_size;
+      source += index * from.strides()[i] * from_size;
+    }
+    if (copy) {
+      copy(target, to_step, source, from_step, columns);
+      continue;
+    }
+    for (int64_t i = 0; i < columns; ++i)
+      convert_element(target + i * to_step, to.dtype(), source + i * from_step, from.dtype());
+  }
+}
+
+Error off_host(std::string_view what) {
+  return Error(ErrorCode::kUnsupported, std::string(what) + " works on host tensors; copy with to(DeviceLocation{}) first");
+}
+
+} // namespace
+
+Status Tensor::copy_from(const Tensor &source) {
+  if (shape_ != source.shape_)
+    return Error::shape_mismatch("source", to_string(source.shape_), to_string(shape_));
+  if (!on_host() || !source.on_host())
+    return off_host("copy_from");
+  copy_elements(*this, source);
+  return {};
+}
+
+Result<Tensor> Tensor::clone() const {
+  if (!on_host())
+    return off_host("clone");
+  TENON_ASSIGN_OR_RETURN(Tensor copy, empty(shape_, dtype_));
+  TENON_TRY(copy.copy_from(*this));
+  return copy;
+}
+
+Result<Tensor> Tensor::contiguous() const {
+  if (is_contiguous())
+    return *this;
+  return clone();
+}
+
+Result<Tensor> Tensor::to(DataType dtype) const {
+  if (dtype == dtype_)
+    return *this;
+  if (!on_host())
+    return off_host("to(dtype)");
+  TENON_ASSIGN_OR_RETURN(Tensor copy, empty(shape_, dtype));
+  TENON_TRY(copy.copy_from(*this));
+  return copy;
+}
+
+Result<Tensor> Tensor::to(DeviceLocation location) const {
+  if (location == device())
+    return *this;
+  if (!on_host() && location.kind != DeviceKind::kHost) {
+    TENON_ASSIGN_OR_RETURN(Tensor through_host, to(DeviceLocation{}));
+    return through_host.to(location);
+  }
+  TENON_ASSIGN_OR_RETURN(Tensor source, contiguous());
+  TENON_ASSIGN_OR_RETURN(Tensor copy, empty(shape_, dtype_, location));
+  size_t bytes = static_cast<size_t>(element_count()) * size_in_bytes(dtype_);
+  if (bytes == 0)
+    return copy;
+  if (location.kind == DeviceKind::kHost) {
+    TENON_ASSIGN_OR_RETURN(DeviceMemory * memory, device_memory(device().kind));
+    TENON_TRY(memory->copy_to_host(copy.data_, source.data_, bytes, device().ordinal));
+  } else {
+    TENON_ASSIGN_OR_RETURN(DeviceMemory * memory, device_memory(location.kind));
+    TENON_TRY(memory->copy_to_device(copy.data_, source.data_, bytes, location.ordinal));
+  }
+  return copy;
+}
+
+double Tensor::element_as_double(std::span<const int64_t> index) const {
+  int64_t offset = 0;
+  for (size_t i = 0; i < index.size(); ++i)
+    offset += index[i] * strides_.at(i);
+  return load_as_double(data_as<char>() + offset * static_cast<int64_t>(size_in_bytes(dtype_)), dtype_);
+}
+
+double Tensor::item() const { return load_as_double(data_, dtype_); }
+
+} // namespace tenon
