@@ -27,7 +27,7 @@ inline constexpr uint32_t kPhiloxMultiplier1 = 0xCD9E8D57u;
 inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9u;  // golden ratio
 inline constexpr uint32_t kPhiloxWeyl1 = 0xBB67AE85u;  // sqrt(3) - 1
 
-/// Numbers below this bound are drawn: one above the largest threshold that still keeps anything.
+/// Numbers from 0 to one below this are drawn.
 inline constexpr uint32_t kDropoutNumbers = 65536;
 /// The offset is one counter word.
 inline constexpr uint64_t kMaxDropoutOffset = 0xFFFFFFFFu;
@@ -62,6 +62,20 @@ constexpr uint16_t dropout_number(const std::array<uint32_t, 4> &bits, uint32_t 
 constexpr uint16_t dropout_number(uint64_t seed, uint32_t offset, uint32_t head, uint32_t query,
                                   uint32_t key) {
   return dropout_number(dropout_bits(seed, offset, head, query, key), key);
+}
+
+/// The numbers of keys 32 * block … 32 * block + 31, by four calls of the generator.
+constexpr std::array<uint16_t, 32> dropout_numbers(uint64_t seed, uint32_t offset, uint32_t head,
+                                                   uint32_t query, uint32_t block) {
+  std::array<uint16_t, 32> numbers{};
+  for (uint32_t pair = 0; pair < 8; pair += 2) {
+    const std::array<uint32_t, 4> bits = dropout_bits(seed, offset, head, query, 32 * block + pair);
+    for (uint32_t key = pair; key < 32; key += 8) {
+      numbers[key] = dropout_number(bits, key);
+      numbers[key + 1] = dropout_number(bits, key + 1);
+    }
+  }
+  return numbers;
 }
 
 /// p * 65536 rounded to the nearest, halves up: 0 … 65536. `probability` must lie in [0, 1].

@@ -81,7 +81,7 @@ using ValueId = int32_t;
 struct Node {
   Operation operation = Operation::kInput;
   ValueType type;
-  std::vector<ValueId> operands;
+  std::vector<ValueId> operands = {};
   uint32_t payload = 0;  ///< kConstant: the bits of the f32 or i32; kInput: position in Graph::inputs()
 
   float real() const { return std::bit_cast<float>(payload); }

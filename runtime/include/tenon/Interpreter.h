@@ -5,7 +5,8 @@
 /// tolerances are derived. With kFloat32 all of it is float32: the answer where nothing can be compiled.
 ///
 /// Inputs are on the host, of any strides. A real input may be of any floating-point type and is widened
-/// exactly, an index input is int32, a mask input is bool; a scalar input is a tensor of rank 0.
+/// exactly (float64 is rounded where the precision is float32), an index input is int32, a mask input is
+/// bool; a scalar input is a tensor of rank 0.
 /// Each element of a result depends on its own row alone: not on batch, nor on the number of threads.
 /// What a sum over columns or over k is: terms added one by one in ascending order, in the precision.
 #pragma once

@@ -3,8 +3,8 @@
 /// A value has four dimensions, [batch, heads, rows, columns]. An input of fewer gets leading ones.
 /// Element-wise operands broadcast: a dimension of size one is repeated, other sizes must agree.
 /// `matmul` broadcasts the batch likewise; the heads of its right operand must divide those of its left,
-/// of which consecutive groups then share one (grouped-query attention). An input that only `load` reads
-/// is a table, with one dimension for each index.
+/// of which consecutive groups then share one (grouped-query attention). A table that `load` reads has one
+/// dimension for each index.
 ///
 /// The score space is what batch_index, head_index, query_index, key_index, query_length and key_length
 /// speak of: [batch, heads, queries, keys]. Structurally it is the shape of the operand of softmax and
@@ -27,23 +27,23 @@
 
 namespace tenon {
 
-/// [batch, heads, rows, columns]; for a table its own sizes, then ones.
+/// [batch, heads, rows, columns]
 using ValueShape = std::array<int64_t, 4>;
 
 struct GraphShapes {
   std::vector<ValueShape> values;                ///< of every node; ones for scalars and for dead nodes
-  std::vector<std::vector<int64_t>> results;     ///< rank 4, or [batch, head, query] for a logsumexp
+  std::vector<Shape> results;     ///< rank 4, or [batch, head, query] for a logsumexp
   std::optional<ValueShape> scores;              ///< the score space, where there is exactly one
 };
 
 /// `inputs`: the sizes of each input of the graph, in its order; none for a scalar.
 /// Errors: the name of the input that does not fit, its sizes, and the size that it must have and why.
 TENON_API Result<GraphShapes> infer_all_shapes(const Graph &graph,
-                                               std::span<const std::vector<int64_t>> inputs);
+                                               std::span<const Shape> inputs);
 TENON_API Result<GraphShapes> infer_all_shapes(const Graph &graph, std::span<const Tensor> inputs);
 
 /// The sizes of the results alone.
-TENON_API Result<std::vector<std::vector<int64_t>>> infer_shapes(const Graph &graph,
+TENON_API Result<std::vector<Shape>> infer_shapes(const Graph &graph,
                                                                  std::span<const Tensor> inputs);
 
 } // namespace tenon
