@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace tenon {
 
@@ -26,6 +28,12 @@ enum class ErrorCode : uint8_t {
 
 /// "invalid argument", "shape mismatch", …
 TENON_API std::string_view name(ErrorCode code);
+
+/// One thing that was considered and refused: {"host:x86-64-v4", "head width 24 is no multiple of 16"}.
+struct Reason {
+  std::string what, why;
+  bool operator==(const Reason &) const = default;
+};
 
 class TENON_API Error {
 public:
@@ -53,9 +61,17 @@ public:
   /// "dropout: was 1.5, must be a number in [0, 1]", or the free text.
   std::string message() const;
 
+  /// What was weighed and why each was refused, for programs; the message says it too. Often empty.
+  const std::vector<Reason> &reasons() const { return reasons_; }
+  Error &&with_reasons(std::vector<Reason> reasons) && {
+    reasons_ = std::move(reasons);
+    return std::move(*this);
+  }
+
 private:
   ErrorCode code_;
   std::string text_, argument_, actual_, expected_;
+  std::vector<Reason> reasons_;
 };
 
 } // namespace tenon

@@ -42,6 +42,10 @@ struct TENON_API Target {
 /// All names that parse accepts, "host" first.
 TENON_API std::vector<std::string> target_names();
 
+/// The best target for a GPU: the chip's own where there is one (sm_90a for 90), else the highest that is
+/// portable to it. Errors: kUnsupported below compute capability 8.0.
+TENON_API Result<Target> best_gpu_target(int compute_capability);
+
 /// What the processor has and the operating system lets a program use (CPUID, XGETBV, arch_prctl).
 struct HostFeatures {
   bool avx2 = false, fma = false, f16c = false, bmi2 = false;

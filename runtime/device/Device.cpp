@@ -1,0 +1,202 @@
+#include "tenon/Device.h"
+
+#include "device/Launch.h"
+#include "device/Library.h"
+#include "device/Text.h"
+#include "device/cuda/CudaDevice.h"
+#include "device/host/HostDevice.h"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace tenon {
+namespace {
+
+// Devices and drivers once opened stay; what could not be opened is tried anew, since a path may change.
+// Never destroyed: tensors may free memory of a device while the process ends.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::pair<DeviceKind, int>, std::unique_ptr<Device>> devices;
+  std::map<DeviceKind, cuda::DriverTable> drivers;
+
+  static Registry &instance() {
+    static Registry *registry = new Registry;
+    return *registry;
+  }
+};
+
+// NVIDIA's library and the emulated one bear one name, and the loader hands out a library that is open
+// already under its name: so NVIDIA's comes first, and what answers for it is looked at.
+Result<cuda::DriverTable> open_driver(DeviceKind kind) {
+  if (kind == DeviceKind::kEmulator) {
+    if (Result<Library> nvidia = Library::open(cuda::nvidia_driver_library()))
+      nvidia->keep();
+    return cuda::DriverTable::open(cuda::emulated_driver_library());
+  }
+  Result<cuda::DriverTable> table = cuda::DriverTable::open(cuda::nvidia_driver_library());
+  if (table && table->emulator_report)
+    return Error(ErrorCode::kUnsupported,
+                 concat(cuda::nvidia_driver_library(),
+                        " is Tenon's emulated driver here; the device of that name is 'emulator'"));
+  return table;
+}
+
+Result<const cuda::DriverTable *> driver_of(Registry &registry, DeviceKind kind) {
+  auto found = registry.drivers.find(kind);
+  if (found == registry.drivers.end()) {
+    Result<cuda::DriverTable> table = open_driver(kind);
+    if (!table)
+      return table.error();
+    found = registry.drivers.emplace(kind, *table).first;
+  }
+  return &found->second;
+}
+
+Result<std::unique_ptr<Device>> make_device(Registry &registry, DeviceKind kind, int ordinal) {
+  if (kind == DeviceKind::kHost) {
+    if (ordinal != 0)
+      return Error(ErrorCode::kInvalidArgument, "device ordinal", std::to_string(ordinal),
+                   "0: there is one host");
+    return HostDevice::open();
+  }
+  TENON_ASSIGN_OR_RETURN(const cuda::DriverTable *driver, driver_of(registry, kind));
+  return cuda::CudaDevice::open(kind, ordinal, *driver);
+}
+
+DeviceStatus status_of(DeviceKind kind, int ordinal) {
+  Result<Device *> device = Device::open(kind, ordinal);
+  if (!device)
+    return {kind, ordinal, false, "", "", device.error().message()};
+  return {kind, ordinal, true, (*device)->name(), (*device)->target().text(), ""};
+}
+
+// The number of devices, or 1 for a driver that cannot be opened, so that its reason is listed.
+int count_devices(DeviceKind kind) {
+  Registry &registry = Registry::instance();
+  std::lock_guard lock(registry.mutex);
+  Result<const cuda::DriverTable *> driver = driver_of(registry, kind);
+  int count = 0;
+  if (!driver || (*driver)->device_count(&count) != cuda::kSuccess)
+    return 1;
+  return std::max(1, count);
+}
+
+// Tensors reach a device's memory through the device; it is opened at the first use.
+class MemoryOfDevices final : public DeviceMemory {
+public:
+  explicit MemoryOfDevices(DeviceKind kind) : kind_(kind) {}
+
+  Result<void *> allocate(size_t bytes, int ordinal) override {
+    TENON_ASSIGN_OR_RETURN(Device *device, Device::open(kind_, ordinal));
+    return device->allocate(bytes);
+  }
+  void free(void *memory, int ordinal) override {
+    // A context that a kernel's fault has ended refuses even this; the memory went with it.
+    if (Result<Device *> device = Device::open(kind_, ordinal))
+      static_cast<void>((*device)->free(memory).ok());
+  }
+  Status copy_to_device(void *device, const void *host, size_t bytes, int ordinal) override {
+    return copy(device, host, bytes, CopyDirection::kHostToDevice, ordinal);
+  }
+  Status copy_to_host(void *host, const void *device, size_t bytes, int ordinal) override {
+    return copy(host, device, bytes, CopyDirection::kDeviceToHost, ordinal);
+  }
+
+private:
+  Status copy(void *to, const void *from, size_t bytes, CopyDirection direction, int ordinal) {
+    TENON_ASSIGN_OR_RETURN(Device *device, Device::open(kind_, ordinal));
+    TENON_TRY(device->copy(to, from, bytes, direction, /*stream=*/0));
+    return device->synchronise(/*stream=*/0);
+  }
+  DeviceKind kind_;
+};
+
+[[maybe_unused]] const bool kRegistered = [] {
+  for (DeviceKind kind : {DeviceKind::kCuda, DeviceKind::kEmulator})
+    register_device_memory(kind, new MemoryOfDevices(kind)); // lives as long as the process
+  return true;
+}();
+
+constexpr const char *kSizeNames[] = {"one",       "batch",        "heads",
+                                      "key_heads", "query_length", "key_length"};
+
+} // namespace
+
+LoadedKernel::LoadedKernel(const Device &device, std::string kernel, LaunchDescription description,
+                           std::string section)
+    : device_(device), kernel_(std::move(kernel)), section_(std::move(section)),
+      description_(std::move(description)) {}
+LoadedKernel::~LoadedKernel() = default;
+
+Device::Device(DeviceKind kind, int ordinal, std::string name, Target target)
+    : kind_(kind), ordinal_(ordinal), name_(std::move(name)), target_(target) {}
+Device::~Device() = default;
+
+Result<Device *> Device::open(DeviceKind kind, int ordinal) {
+  Registry &registry = Registry::instance();
+  std::lock_guard lock(registry.mutex);
+  auto found = registry.devices.find({kind, ordinal});
+  if (found == registry.devices.end()) {
+    TENON_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, make_device(registry, kind, ordinal));
+    found = registry.devices.emplace(std::pair(kind, ordinal), std::move(device)).first;
+  }
+  return found->second.get();
+}
+
+std::vector<DeviceStatus> list_devices() {
+  std::vector<DeviceStatus> lines = {status_of(DeviceKind::kHost, 0)};
+  for (DeviceKind kind : {DeviceKind::kCuda, DeviceKind::kEmulator})
+    for (int ordinal = 0, count = count_devices(kind); ordinal < count; ++ordinal)
+      lines.push_back(status_of(kind, ordinal));
+  return lines;
+}
+
+bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes, uint64_t &bytes) {
+  bytes = 0;
+  for (const LaunchPhase &phase : launch.phases) {
+    GridSize grid;
+    uint64_t need = 0;
+    if (!compute_grid(phase, sizes, grid) ||
+        __builtin_mul_overflow(phase.workspace.bytes_per_block, uint64_t(grid.blocks()), &need) ||
+        __builtin_add_overflow(need, phase.workspace.fixed_bytes, &need))
+      return false;
+    bytes = std::max(bytes, need);
+  }
+  return true;
+}
+
+Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments) {
+  LaunchSizes sizes(arguments);
+  for (size_t i = 0; i < std::size(kSizeNames); ++i)
+    if (sizes.of[i] < 0)
+      return Error::invalid_argument(kSizeNames[i], std::to_string(sizes.of[i]), "at least 0");
+  return Error(ErrorCode::kUnsupported,
+               concat("grid of ", phase.entry, ": these sizes give more blocks than 62 bits count"));
+}
+
+Error wrong_device(const LoadedKernel &kernel, const Device &device) {
+  return Error(ErrorCode::kInvalidArgument,
+               concat("kernel ", kernel.kernel(), " was loaded on ", name(kernel.device().kind()), ":",
+                      kernel.device().ordinal(), " and cannot run on ", name(device.kind()), ":",
+                      device.ordinal()));
+}
+
+std::string launch_line(const LoadedKernel &kernel, const LaunchPhase &phase, const GridSize &grid,
+                        StreamHandle stream) {
+  return concat(kernel.kernel(), " entry ", phase.entry, " on ", name(kernel.device().kind()), ":",
+                kernel.device().ordinal(), ", ", grid.x, " x ", grid.y, " x ", grid.z, " blocks of ",
+                phase.threads, " threads, stream 0x", hexadecimal(stream));
+}
+
+Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArguments &arguments) {
+  GridSize grid;
+  if (!compute_grid(phase, LaunchSizes(arguments), grid))
+    return grid_error(phase, arguments);
+  return grid;
+}
+
+} // namespace tenon

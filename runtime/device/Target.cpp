@@ -1,0 +1,206 @@
+#include "tenon/Target.h"
+
+#include "device/Text.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cpuid.h>
+#include <cstring>
+#include <iterator>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace tenon {
+namespace {
+
+struct NamedLevel {
+  std::string_view name;
+  HostLevel level;
+};
+constexpr NamedLevel kHostLevels[] = {{"host:x86-64-v3", HostLevel::kV3},
+                                      {"host:x86-64-v4", HostLevel::kV4},
+                                      {"host:x86-64-v4+bf16", HostLevel::kV4Bf16},
+                                      {"host:x86-64-v4+amx", HostLevel::kV4Amx}};
+
+struct NamedGpu {
+  std::string_view name;
+  int compute_capability;
+  bool chip_specific;
+};
+// PTX ISA 9.0, section "PTX module directives: .target", from the first with mma.m16n8k16 and cp.async.
+constexpr NamedGpu kGpus[] = {
+    {"sm_80", 80, false},   {"sm_86", 86, false},   {"sm_87", 87, false},   {"sm_89", 89, false},
+    {"sm_90", 90, false},   {"sm_90a", 90, true},   {"sm_100", 100, false}, {"sm_100a", 100, true},
+    {"sm_103", 103, false}, {"sm_103a", 103, true}, {"sm_120", 120, false}, {"sm_120a", 120, true}};
+
+// One bit of CPUID: its leaf, subleaf, register (0 for eax … 3 for edx) and number.
+struct CpuidBit {
+  unsigned leaf, subleaf, reg, bit;
+};
+bool has(CpuidBit feature) {
+  unsigned registers[4] = {};
+  if (!__get_cpuid_count(feature.leaf, feature.subleaf, &registers[0], &registers[1], &registers[2],
+                         &registers[3]))
+    return false;
+  return (registers[feature.reg] >> feature.bit) & 1;
+}
+
+// Intel SDM volume 2A, CPUID.
+constexpr CpuidBit kFma{1, 0, 2, 12}, kOsXsave{1, 0, 2, 27}, kF16c{1, 0, 2, 29};
+constexpr CpuidBit kAvx2{7, 0, 1, 5}, kBmi2{7, 0, 1, 8};
+constexpr CpuidBit kAvx512[] = {{7, 0, 1, 16}, {7, 0, 1, 17}, {7, 0, 1, 28}, {7, 0, 1, 30}, {7, 0, 1, 31}};
+constexpr CpuidBit kAmxBf16{7, 0, 3, 22}, kAvx512Fp16{7, 0, 3, 23}, kAmxTile{7, 0, 3, 24};
+constexpr CpuidBit kAvx512Bf16{7, 1, 0, 5};
+
+// Bits of XCR0: state that the operating system saves (SDM volume 1, section 13.1).
+constexpr uint64_t kAvxState = 0b110, kAvx512State = 0b1110'0110, kTileState = 0b11 << 17;
+
+uint64_t enabled_state() {
+  if (!has(kOsXsave))
+    return 0;
+  uint32_t low = 0, high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low | uint64_t{high} << 32;
+}
+
+std::string brand() {
+  char text[49] = {};
+  for (unsigned i = 0; i < 3; ++i) {
+    unsigned registers[4] = {};
+    if (!__get_cpuid(0x80000002 + i, &registers[0], &registers[1], &registers[2], &registers[3]))
+      return "x86-64";
+    std::memcpy(text + 16 * i, registers, 16);
+  }
+  std::string_view view = text;
+  size_t first = view.find_first_not_of(' '), last = view.find_last_not_of(' ');
+  return first == std::string_view::npos ? "x86-64" : std::string(view.substr(first, last - first + 1));
+}
+
+// Why AMX may not be used, or "". Linux gives tiles to a process that asks (Documentation/arch/x86/xstate).
+std::string amx_refusal(uint64_t state) {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  if (!has(kAmxTile) || !has(kAmxBf16))
+    return "the processor has no AMX-TILE and AMX-BF16";
+  if ((state & kTileState) != kTileState)
+    return "the operating system does not save AMX tiles (XCR0)";
+  if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0)
+    return concat("the kernel refuses AMX tiles: arch_prctl(ARCH_REQ_XCOMP_PERM) says ", strerrordesc_np(errno));
+  return {};
+}
+
+HostLevel level_of(const HostFeatures &features) {
+  if (!(features.avx2 && features.fma && features.f16c && features.bmi2))
+    return HostLevel::kNone;
+  if (!features.avx512)
+    return HostLevel::kV3;
+  if (!features.avx512_bf16)
+    return HostLevel::kV4;
+  return features.amx ? HostLevel::kV4Amx : HostLevel::kV4Bf16;
+}
+
+HostFeatures probe() {
+  uint64_t state = enabled_state();
+  bool avx = (state & kAvxState) == kAvxState, wide = (state & kAvx512State) == kAvx512State;
+  HostFeatures features;
+  features.avx2 = avx && has(kAvx2);
+  features.fma = avx && has(kFma);
+  features.f16c = avx && has(kF16c);
+  features.bmi2 = has(kBmi2);
+  features.avx512 = wide && std::ranges::all_of(kAvx512, has);
+  features.avx512_bf16 = features.avx512 && has(kAvx512Bf16);
+  features.avx512_fp16 = features.avx512 && has(kAvx512Fp16);
+  features.processor = brand();
+  features.amx_refusal = features.avx512_bf16 ? amx_refusal(state) : "the processor has no AVX512_BF16";
+  features.amx = features.amx_refusal.empty();
+  features.level = level_of(features);
+  return features;
+}
+
+std::string_view name_of(HostLevel level) {
+  for (const NamedLevel &known : kHostLevels)
+    if (known.level == level)
+      return known.name;
+  return "";
+}
+
+// What a machine lacks for a level that is above its own.
+std::string missing_for(HostLevel level, const HostFeatures &features) {
+  if (features.level == HostLevel::kNone)
+    return "AVX2, FMA, F16C or BMI2";
+  if (!features.avx512)
+    return "AVX-512 F, BW, CD, DQ and VL";
+  if (level == HostLevel::kV4Amx)
+    return "AMX: " + features.amx_refusal;
+  return "AVX512_BF16";
+}
+
+} // namespace
+
+const HostFeatures &host_features() {
+  static const HostFeatures features = probe();
+  return features;
+}
+
+std::string host_target() { return std::string(name_of(host_features().level)); }
+
+std::vector<std::string> target_names() {
+  std::vector<std::string> names = {"host"};
+  for (const NamedLevel &known : kHostLevels)
+    names.emplace_back(known.name);
+  for (const NamedGpu &known : kGpus)
+    names.emplace_back(known.name);
+  return names;
+}
+
+std::string Target::text() const {
+  if (kind == TargetKind::kHost)
+    return std::string(name_of(level));
+  return concat("sm_", compute_capability, chip_specific ? "a" : "");
+}
+
+Result<Target> Target::parse(std::string_view name) {
+  if (name == "host") {
+    if (host_features().level == HostLevel::kNone)
+      return Error(ErrorCode::kUnsupported,
+                   concat("this processor (", host_features().processor,
+                          ") has not all of AVX2, FMA, F16C and BMI2, which host:x86-64-v3 needs"));
+    return Target{TargetKind::kHost, host_features().level};
+  }
+  for (const NamedLevel &known : kHostLevels)
+    if (name == known.name)
+      return Target{TargetKind::kHost, known.level};
+  for (const NamedGpu &known : kGpus)
+    if (name == known.name)
+      return Target{TargetKind::kCuda, HostLevel::kNone, known.compute_capability, known.chip_specific};
+  std::string valid;
+  for (const std::string &each : target_names())
+    valid += (valid.empty() ? "" : ", ") + each;
+  return Error(ErrorCode::kInvalidArgument,
+               concat("target: '", name, "' is unknown; it must be one of ", valid));
+}
+
+Result<Target> best_gpu_target(int compute_capability) {
+  const NamedGpu *best = nullptr; // the table ascends, and what is chip-specific follows what is not
+  for (const NamedGpu &known : kGpus)
+    if (known.chip_specific ? known.compute_capability == compute_capability
+                            : known.compute_capability <= compute_capability)
+      best = &known;
+  if (!best)
+    return Error(ErrorCode::kUnsupported,
+                 concat("compute capability ", compute_capability / 10, ".", compute_capability % 10,
+                        " is below 8.0, the first that Tenon makes code for"));
+  return Target{TargetKind::kCuda, HostLevel::kNone, best->compute_capability, best->chip_specific};
+}
+
+Result<void> can_execute(const Target &target) {
+  if (target.kind != TargetKind::kHost)
+    return Error(ErrorCode::kUnsupported, concat(target.text(), " runs on a GPU, not on the host"));
+  const HostFeatures &features = host_features();
+  if (target.level != HostLevel::kNone && target.level <= features.level)
+    return {};
+  return Error(ErrorCode::kUnsupported,
+               concat("this processor (", features.processor, ") cannot execute ", target.text(),
+                      ": it lacks ", missing_for(target.level, features)));
+}
+
+} // namespace tenon

@@ -1,0 +1,223 @@
+#include "device/host/HostDevice.h"
+
+#include "device/Launch.h"
+#include "device/Text.h"
+#include "device/host/ExecutableMemory.h"
+#include "device/host/Workspace.h"
+#include "tenon/Log.h"
+#include "tenon/Parallel.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <utility>
+#include <xmmintrin.h>
+
+namespace tenon {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+struct HostKernel final : LoadedKernel {
+  HostKernel(const Device &device, const KernelImage &image, std::string section, ExecutableMemory memory)
+      : LoadedKernel(device, image.kernel, image.launch, std::move(section)), code(std::move(memory)) {
+    for (const LaunchPhase &phase : image.launch.phases)
+      entries.push_back(reinterpret_cast<HostEntry>(
+          reinterpret_cast<uintptr_t>(code.data() + phase.code_offset)));
+  }
+  ExecutableMemory code;
+  std::vector<HostEntry> entries; // one a phase
+};
+
+// Denormal numbers cost a hundred cycles each and mean nothing here: results are flushed, and operands
+// read as zero, while a block runs.
+class FlushToZero {
+public:
+  FlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushResults | kFlushOperands); }
+  ~FlushToZero() { _mm_setcsr(saved_); }
+  FlushToZero(const FlushToZero &) = delete;
+  FlushToZero &operator=(const FlushToZero &) = delete;
+
+private:
+  static constexpr unsigned kFlushResults = 1u << 15, kFlushOperands = 1u << 6; // MXCSR.FTZ, .DAZ
+  unsigned saved_;
+};
+
+struct Block {
+  int32_t x, y, z;
+};
+
+// Blocks in the order in which they start. The axis of the query blocks runs fastest, so that neighbours
+// in time read the same keys, and from its end: under a causal mask the last block is the longest.
+class BlockOrder {
+public:
+  BlockOrder(const LaunchPhase &phase, const GridSize &grid) : extents_{grid.x, grid.y, grid.z} {
+    for (int axis = 2; axis >= 0; --axis)
+      if (phase.grid[axis].dimension == Dimension::kQueryLength)
+        query_axis_ = axis;
+    if (query_axis_ > 0)
+      std::swap(axes_[0], axes_[query_axis_]);
+    if (query_axis_ == 2)
+      std::swap(axes_[1], axes_[2]); // y, x → x, y: the remaining axes keep their order
+  }
+
+  Block operator[](int64_t index) const {
+    int64_t position[3];
+    for (int axis : axes_) {
+      position[axis] = index % extents_[axis];
+      index /= extents_[axis];
+    }
+    if (query_axis_ >= 0)
+      position[query_axis_] = extents_[query_axis_] - 1 - position[query_axis_];
+    return {static_cast<int32_t>(position[0]), static_cast<int32_t>(position[1]),
+            static_cast<int32_t>(position[2])};
+  }
+
+private:
+  int64_t extents_[3];
+  int axes_[3] = {0, 1, 2}; // fastest first
+  int query_axis_ = -1;
+};
+
+// False where a thread got no workspace.
+bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
+               const KernelArguments &arguments) {
+  size_t bytes = phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
+  std::atomic<bool> exhausted{false};
+  auto run = [&](Block block) {
+    void *workspace = workspace::of_thread(bytes);
+    if (bytes != 0 && !workspace) [[unlikely]] {
+      exhausted.store(true, std::memory_order_relaxed);
+      return;
+    }
+    FlushToZero guard;
+    entry(&arguments, workspace, block.x, block.y, block.z);
+  };
+  int64_t blocks = grid.blocks();
+  if (blocks == 1) {
+    run({0, 0, 0});
+  } else if (blocks > 1) {
+    BlockOrder order(phase, grid);
+    parallel_for(blocks, [&](int64_t index) { run(order[index]); });
+  }
+  return !exhausted.load(std::memory_order_relaxed);
+}
+
+Error out_of_workspace(const LaunchPhase &phase) {
+  return Error(ErrorCode::kOutOfMemory,
+               concat("workspace of ", phase.entry, ": ",
+                      phase.workspace.fixed_bytes + phase.workspace.bytes_per_block,
+                      " bytes a thread cannot be allocated"));
+}
+
+} // namespace
+
+Result<std::unique_ptr<Device>> HostDevice::open() {
+  Result<Target> target = Target::parse("host");
+  if (!target)
+    return target.error();
+  return std::unique_ptr<Device>(std::make_unique<HostDevice>(*target));
+}
+
+HostDevice::HostDevice(Target target)
+    : Device(DeviceKind::kHost, 0, host_features().processor, target) {}
+
+Result<void> HostDevice::can_execute(const Target &target) const { return tenon::can_execute(target); }
+
+Result<void *> HostDevice::allocate(size_t bytes) {
+  if (bytes == 0)
+    return static_cast<void *>(nullptr);
+  size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void *memory = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded);
+  if (!memory)
+    return Error(ErrorCode::kOutOfMemory, concat("host: ", bytes, " bytes cannot be allocated"));
+  return memory;
+}
+
+Result<void> HostDevice::free(void *memory) {
+  std::free(memory);
+  return {};
+}
+
+Result<void> HostDevice::copy(void *to, const void *from, size_t bytes, CopyDirection, StreamHandle) {
+  if (bytes != 0)
+    std::memmove(to, from, bytes);
+  return {};
+}
+
+Result<std::shared_ptr<const LoadedKernel>> HostDevice::load(const KernelImage &image) {
+  std::string refused;
+  for (const ImageSection &section : image.sections) {
+    Result<Target> target = Target::parse(section.target);
+    Result<void> executes = target ? can_execute(*target) : Result<void>(target.error());
+    if (section.kind != SectionKind::kHostCode || !executes) {
+      refused += concat("\n  ", section.target, ": ",
+                        executes ? std::string("it is no host code") : executes.error().message());
+      continue;
+    }
+    for (const LaunchPhase &phase : image.launch.phases)
+      if (phase.code_offset >= section.bytes.size())
+        return Error(ErrorCode::kInvalidArgument, concat("kernel image ", image.kernel, ": entry ",
+                                                         phase.entry, " lies outside the code"));
+    Result<ExecutableMemory> memory = ExecutableMemory::make(section.bytes);
+    if (!memory)
+      return memory.error();
+    return std::shared_ptr<const LoadedKernel>(
+        std::make_shared<HostKernel>(*this, image, section.target, std::move(*memory)));
+  }
+  return Error(ErrorCode::kUnsupported,
+               concat("kernel image ", image.kernel, " holds no section that the host executes",
+                      refused.empty() ? std::string(": it has none") : refused));
+}
+
+Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArguments &arguments,
+                                 StreamHandle) {
+  const LaunchDescription &launch = kernel.description();
+  LaunchSizes sizes(arguments);
+  for (const LaunchPhase &phase : launch.phases) {
+    GridSize grid;
+    if (!compute_grid(phase, sizes, grid))
+      return grid_error(phase, arguments);
+    // One for each thread of the arena, and one for a caller from outside it.
+    size_t bytes = phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
+    if (Result<void> done = workspace::reserve(bytes, parallel_concurrency() + 1); !done)
+      return done;
+  }
+  uint64_t shared = 0;
+  if (launch.phases.size() > 1 && shared_workspace(launch, sizes, shared))
+    return workspace::reserve(shared, 1);
+  return {};
+}
+
+Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arguments, StreamHandle) {
+  if (&kernel.device() != this)
+    return wrong_device(kernel, *this);
+  const HostKernel &host = static_cast<const HostKernel &>(kernel);
+  const std::vector<LaunchPhase> &phases = host.description().phases;
+  LaunchSizes sizes(arguments);
+  std::optional<workspace::Lease> lease;
+  if (phases.size() > 1) {
+    uint64_t bytes = 0;
+    if (!shared_workspace(host.description(), sizes, bytes))
+      return grid_error(phases.front(), arguments);
+    lease.emplace(bytes);
+    arguments.workspace = lease->data();
+    if (bytes != 0 && !arguments.workspace)
+      return Error(ErrorCode::kOutOfMemory,
+                   concat("workspace: ", bytes, " bytes cannot be allocated on the host"));
+  }
+  for (size_t i = 0; i < phases.size(); ++i) {
+    GridSize grid;
+    if (!compute_grid(phases[i], sizes, grid))
+      return grid_error(phases[i], arguments);
+    log(LogEvent::kLaunch, [&] { return launch_line(kernel, phases[i], grid, 0); });
+    if (!run_phase(host.entries[i], phases[i], grid, arguments))
+      return out_of_workspace(phases[i]);
+  }
+  return {};
+}
+
+Result<void> HostDevice::synchronise(StreamHandle) { return {}; }
+
+} // namespace tenon

@@ -1,0 +1,199 @@
+#include "image/ImageHeader.h"
+
+#include "device/Text.h"
+
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+
+namespace tenon {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+// In the order of the enumerations.
+constexpr std::string_view kSectionKinds[] = {"host_code", "ptx", "cubin"};
+constexpr std::string_view kRoles[] = {"input", "output"};
+constexpr std::string_view kDimensions[] = {"one",       "batch",        "heads",
+                                            "key_heads", "query_length", "key_length"};
+
+template <typename Enum> std::string_view word(std::span<const std::string_view> words, Enum value) {
+  return words[static_cast<size_t>(value)];
+}
+
+ordered_json write_phase(const LaunchPhase &phase) {
+  ordered_json grid = ordered_json::array();
+  for (const GridExtent &extent : phase.grid)
+    grid.push_back({word(kDimensions, extent.dimension), extent.divisor});
+  return {{"entry", phase.entry},
+          {"grid", std::move(grid)},
+          {"threads", phase.threads},
+          {"shared_bytes", phase.shared_bytes},
+          {"workspace", {phase.workspace.fixed_bytes, phase.workspace.bytes_per_block}},
+          {"code_offset", phase.code_offset}};
+}
+
+// Walks JSON with every access checked. After the first failure all reads give defaults, and `what` says
+// which field it was.
+class Walker {
+public:
+  const json &at(const json &object, const char *key) {
+    auto found = object.is_object() ? object.find(key) : object.end();
+    if (object.is_object() && found != object.end())
+      return *found;
+    fail(key);
+    return nothing_;
+  }
+
+  const json &array(const json &object, const char *key, size_t least, size_t most) {
+    const json &value = at(object, key);
+    if (value.is_array() && value.size() >= least && value.size() <= most)
+      return value;
+    fail(key);
+    return empty_;
+  }
+
+  template <typename Number>
+  Number number(const json &value, const char *key, Number least = 0,
+                Number most = std::numeric_limits<Number>::max()) {
+    if (value.is_number_unsigned() && value.get<uint64_t>() >= static_cast<uint64_t>(least) &&
+        value.get<uint64_t>() <= static_cast<uint64_t>(most))
+      return value.get<Number>();
+    fail(key);
+    return least;
+  }
+
+  std::string string(const json &object, const char *key) {
+    const json &value = at(object, key);
+    if (value.is_string())
+      return value.get<std::string>();
+    fail(key);
+    return {};
+  }
+
+  bool boolean(const json &object, const char *key) {
+    const json &value = at(object, key);
+    if (!value.is_boolean())
+      fail(key);
+    return value.is_boolean() && value.get<bool>();
+  }
+
+  template <typename Enum>
+  Enum one_of(const json &value, std::span<const std::string_view> words, const char *key) {
+    if (value.is_string())
+      for (size_t i = 0; i < words.size(); ++i)
+        if (value.get_ref<const std::string &>() == words[i])
+          return static_cast<Enum>(i);
+    fail(key);
+    return Enum{};
+  }
+
+  void fail(const char *key) {
+    if (what.empty())
+      what = key;
+  }
+
+  std::string what;
+
+private:
+  const json nothing_;
+  const json empty_ = json::array();
+};
+
+constexpr size_t kMaxPhases = 64, kMaxSections = 64;
+constexpr uint64_t kMaxWorkspaceBytes = uint64_t{1} << 40; // so that sums and products stay in 64 bits
+
+LaunchPhase read_phase(Walker &walker, const json &value) {
+  LaunchPhase phase;
+  phase.entry = walker.string(value, "entry");
+  const json &grid = walker.array(value, "grid", 3, 3);
+  for (size_t i = 0; i < grid.size(); ++i) {
+    if (!grid[i].is_array() || grid[i].size() != 2) {
+      walker.fail("grid");
+      continue;
+    }
+    phase.grid[i] = {walker.one_of<Dimension>(grid[i][0], kDimensions, "grid"),
+                     walker.number<uint32_t>(grid[i][1], "grid", 1)};
+  }
+  phase.threads = walker.number<uint32_t>(walker.at(value, "threads"), "threads", 1);
+  phase.shared_bytes = walker.number<uint32_t>(walker.at(value, "shared_bytes"), "shared_bytes");
+  const json &workspace = walker.array(value, "workspace", 2, 2);
+  if (workspace.size() == 2)
+    phase.workspace = {walker.number<uint64_t>(workspace[0], "workspace", 0, kMaxWorkspaceBytes),
+                       walker.number<uint64_t>(workspace[1], "workspace", 0, kMaxWorkspaceBytes)};
+  phase.code_offset = walker.number<uint64_t>(walker.at(value, "code_offset"), "code_offset");
+  return phase;
+}
+
+LaunchDescription read_launch(Walker &walker, const json &value) {
+  LaunchDescription launch;
+  for (const json &phase : walker.array(value, "phases", 0, kMaxPhases))
+    launch.phases.push_back(read_phase(walker, phase));
+  for (const json &slot : walker.array(value, "tensors", 0, kMaxTensorArguments)) {
+    bool is_pair = slot.is_array() && slot.size() == 2;
+    if (!is_pair)
+      walker.fail("tensors");
+    else
+      launch.tensors.push_back({walker.one_of<TensorRole>(slot[0], kRoles, "tensors"),
+                                walker.number<int32_t>(slot[1], "tensors")});
+  }
+  for (const json &scalar : walker.array(value, "scalars", 0, kMaxScalarArguments))
+    launch.scalars.push_back(walker.number<int32_t>(scalar, "scalars"));
+  launch.uses_dropout = walker.boolean(value, "uses_dropout");
+  return launch;
+}
+
+} // namespace
+
+std::string write_header(const KernelImage &image) {
+  ordered_json sections = ordered_json::array(), phases = ordered_json::array();
+  ordered_json tensors = ordered_json::array(), scalars = ordered_json::array();
+  for (const ImageSection &section : image.sections)
+    sections.push_back({{"kind", word(kSectionKinds, section.kind)},
+                        {"target", section.target},
+                        {"bytes", section.bytes.size()}});
+  for (const LaunchPhase &phase : image.launch.phases)
+    phases.push_back(write_phase(phase));
+  for (const TensorSlot &slot : image.launch.tensors)
+    tensors.push_back({word(kRoles, slot.role), slot.index});
+  for (int32_t scalar : image.launch.scalars)
+    scalars.push_back(scalar);
+  ordered_json header = {{"kernel", image.kernel},
+                         {"key", image.key},
+                         {"schedule", image.schedule},
+                         {"sections", std::move(sections)},
+                         {"launch",
+                          {{"phases", std::move(phases)},
+                           {"tensors", std::move(tensors)},
+                           {"scalars", std::move(scalars)},
+                           {"uses_dropout", image.launch.uses_dropout}}}};
+  return header.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
+}
+
+Result<ParsedHeader> parse_header(std::string_view text) {
+  json header = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!header.is_object())
+    return Error(ErrorCode::kCorruptFile, "kernel image: the header is not a JSON object");
+  Walker walker;
+  ParsedHeader parsed;
+  parsed.image.kernel = walker.string(header, "kernel");
+  parsed.image.key = walker.string(header, "key");
+  parsed.image.schedule = walker.string(header, "schedule");
+  for (const json &section : walker.array(header, "sections", 0, kMaxSections)) {
+    parsed.image.sections.push_back(
+        {walker.one_of<SectionKind>(walker.at(section, "kind"), kSectionKinds, "kind"),
+         walker.string(section, "target"),
+         {}});
+    parsed.section_sizes.push_back(walker.number<uint64_t>(walker.at(section, "bytes"), "bytes"));
+  }
+  parsed.image.launch = read_launch(walker, walker.at(header, "launch"));
+  if (!walker.what.empty())
+    return Error(ErrorCode::kCorruptFile,
+                 concat("kernel image: the header's \"", walker.what, "\" is missing or out of range"));
+  return parsed;
+}
+
+} // namespace tenon

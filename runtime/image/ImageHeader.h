@@ -1,0 +1,25 @@
+/// The JSON header of a kernel image: everything but the bytes of its sections.
+///
+///     {"kernel", "key", "schedule", "sections": [{"kind", "target", "bytes"}…],
+///      "launch": {"phases": [{"entry", "grid": [[dimension, divisor] × 3], "threads", "shared_bytes",
+///                             "workspace": [fixed, a block], "code_offset"}…],
+///                 "tensors": [[role, index]…], "scalars": [index…], "uses_dropout"}}
+#pragma once
+
+#include "tenon/KernelImage.h"
+
+#include <string>
+#include <string_view>
+
+namespace tenon {
+
+std::string write_header(const KernelImage &image);
+
+struct ParsedHeader {
+  KernelImage image;                   ///< sections without their bytes
+  std::vector<uint64_t> section_sizes; ///< in bytes, one for each section
+};
+/// Errors: kCorruptFile, naming the field that is missing or out of its range.
+Result<ParsedHeader> parse_header(std::string_view text);
+
+} // namespace tenon
