@@ -1,0 +1,34 @@
+/// Tensors in files: NumPy's .npy (one tensor) and .safetensors (named tensors; how bfloat16 travels).
+///
+/// Reading trusts nothing: every length, offset, overlap and overflow is checked. Writing goes to a
+/// temporary file in the same directory, which is then renamed: no half-written file is ever left.
+/// Sources: numpy.lib.format (versions 1 to 3), huggingface/safetensors' README.
+#pragma once
+
+#include "tenon/Tensor.h"
+
+#include <map>
+#include <string>
+
+namespace tenon {
+
+using NamedTensors = std::map<std::string, Tensor>;
+
+/// By extension. `name` picks a tensor of a .safetensors file, and may be empty where it holds one.
+/// Errors: kNotFound, kIo, kCorruptFile, kUnsupportedType, each naming the file.
+TENON_API Result<Tensor> load_tensor(const std::string &path, const std::string &name = "");
+/// By extension, from the host; strided tensors are written row-major. In .safetensors it is called `name`.
+TENON_API Status save_tensor(const std::string &path, const Tensor &tensor, const std::string &name = "tensor");
+/// Whether save_tensor(path, …) would find a directory that it can write, and a known extension.
+TENON_API Status check_writable(const std::string &path, DataType dtype);
+
+TENON_API Result<Tensor> read_npy(const std::string &path);
+TENON_API Status write_npy(const std::string &path, const Tensor &tensor);
+TENON_API Result<NamedTensors> read_safetensors(const std::string &path);
+TENON_API Status write_safetensors(const std::string &path, const NamedTensors &tensors);
+
+/// The same from memory; the tensors own their bytes.
+TENON_API Result<Tensor> parse_npy(std::span<const std::byte> bytes);
+TENON_API Result<NamedTensors> parse_safetensors(std::span<const std::byte> bytes);
+
+} // namespace tenon

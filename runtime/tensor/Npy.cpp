@@ -1,0 +1,221 @@
+#include "tenon/TensorFile.h"
+#include "tensor/FileAccess.h"
+#include "tensor/Sizes.h"
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+namespace tenon {
+namespace {
+
+constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr size_t kMaximumRank = 32;  // NumPy's own limit before version 2
+
+struct Descriptor {
+  std::string_view text;
+  DataType dtype;
+};
+// The first entry of a type is the one that is written.
+constexpr std::array<Descriptor, 10> kDescriptors = {{{"<f4", DataType::kFloat32},
+                                                      {"<f2", DataType::kFloat16},
+                                                      {"<f8", DataType::kFloat64},
+                                                      {"|b1", DataType::kBool},
+                                                      {"<i4", DataType::kInt32},
+                                                      {"<i8", DataType::kInt64},
+                                                      {"=f4", DataType::kFloat32},
+                                                      {"|u1", DataType::kBool},
+                                                      {"?", DataType::kBool},
+                                                      {"<?", DataType::kBool}}};
+
+Error corrupt(std::string text) { return Error(ErrorCode::kCorruptFile, "not a valid .npy: " + std::move(text)); }
+
+// The header is a Python dictionary with three entries; this reads just that much of Python.
+class HeaderReader {
+public:
+  explicit HeaderReader(std::string_view text) : text_(text) {}
+
+  bool take(char symbol) {
+    skip_spaces();
+    if (text_.empty() || text_.front() != symbol)
+      return false;
+    text_.remove_prefix(1);
+    return true;
+  }
+  std::optional<std::string_view> string() {
+    skip_spaces();
+    if (text_.empty() || (text_.front() != '\'' && text_.front() != '"'))
+      return {};
+    size_t end = text_.find(text_.front(), 1);
+    if (end == text_.npos)
+      return {};
+    std::string_view value = text_.substr(1, end - 1);
+    text_.remove_prefix(end + 1);
+    return value;
+  }
+  std::optional<bool> boolean() {
+    skip_spaces();
+    for (auto [word, value] : {std::pair{std::string_view("True"), true}, {"False", false}})
+      if (text_.starts_with(word)) {
+        text_.remove_prefix(word.size());
+        return value;
+      }
+    return {};
+  }
+  std::optional<Shape> tuple() {
+    Shape shape;
+    if (!take('('))
+      return {};
+    while (!take(')')) {
+      skip_spaces();
+      int64_t size = 0;
+      auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), size);
+      if (error != std::errc() || shape.size() == kMaximumRank)
+        return {};
+      text_.remove_prefix(static_cast<size_t>(end - text_.data()));
+      take('L'); // Python 2 wrote long integers so
+      shape.push_back(size);
+      if (!take(',')) {
+        if (!take(')'))
+          return {};
+        break;
+      }
+    }
+    return shape;
+  }
+  bool at_end() {
+    skip_spaces();
+    return text_.empty();
+  }
+
+private:
+  void skip_spaces() {
+    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n' || text_.front() == '\t'))
+      text_.remove_prefix(1);
+  }
+  std::string_view text_;
+};
+
+struct Header {
+  std::optional<std::string_view> descriptor;
+  std::optional<bool> fortran_order;
+  std::optional<Shape> shape;
+};
+
+Result<Header> parse_header(std::string_view text) {
+  HeaderReader reader(text);
+  Header header;
+  if (!reader.take('{'))
+    return corrupt("its header is no dictionary");
+  while (!reader.take('}')) {
+    auto key = reader.string();
+    if (!key || !reader.take(':'))
+      return corrupt("its header has an entry without a name");
+    bool read = false;
+    if (*key == "descr" && !header.descriptor)
+      read = (header.descriptor = reader.string()).has_value();
+    else if (*key == "fortran_order" && !header.fortran_order)
+      read = (header.fortran_order = reader.boolean()).has_value();
+    else if (*key == "shape" && !header.shape)
+      read = (header.shape = reader.tuple()).has_value();
+    if (!read)
+      return corrupt("its header's entry '" + std::string(*key) + "' cannot be read");
+    if (!reader.take(',')) {
+      if (!reader.take('}'))
+        return corrupt("its header does not end");
+      break;
+    }
+  }
+  if (!header.descriptor || !header.fortran_order || !header.shape || !reader.at_end())
+    return corrupt("its header must hold 'descr', 'fortran_order' and 'shape' and nothing else");
+  return header;
+}
+
+Result<DataType> data_type_of(std::string_view descriptor) {
+  for (const Descriptor &entry : kDescriptors)
+    if (entry.text == descriptor)
+      return entry.dtype;
+  std::string why = descriptor.starts_with('>') ? "big-endian '" : "'";
+  return Error(ErrorCode::kUnsupportedType, "element type " + why + std::string(descriptor) +
+                                                "' is not read; one of <f4 <f2 <f8 |b1 |u1 <i4 <i8 is");
+}
+
+} // namespace
+
+Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
+  auto *text = reinterpret_cast<const char *>(bytes.data());
+  if (bytes.size() < 10 || std::string_view(text, kMagic.size()) != kMagic)
+    return corrupt("it does not begin with \\x93NUMPY");
+  auto byte = [&](size_t i) { return static_cast<size_t>(bytes[i]); };
+  size_t major = byte(6), length = byte(8) | byte(9) << 8, start = 10;
+  if (major < 1 || major > 3)
+    return corrupt("version " + std::to_string(major) + " is unknown");
+  if (major > 1) {
+    if (bytes.size() < 12)
+      return corrupt("it ends within its header");
+    length |= byte(10) << 16 | byte(11) << 24;
+    start = 12;
+  }
+  if (length > bytes.size() - start)
+    return corrupt("it ends within its header");
+  TENON_ASSIGN_OR_RETURN(Header header, parse_header({text + start, length}));
+  TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(*header.descriptor));
+  TENON_ASSIGN_OR_RETURN(int64_t count, checked_count(*header.shape, dtype));
+  size_t expected = static_cast<size_t>(count) * size_in_bytes(dtype), present = bytes.size() - start - length;
+  if (present != expected)
+    return corrupt("shape " + to_string(*header.shape) + " takes " + std::to_string(expected) +
+                   " bytes, the file holds " + std::to_string(present));
+  Shape shape = *header.shape;
+  if (*header.fortran_order)
+    shape.assign(header.shape->rbegin(), header.shape->rend());
+  TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(shape, dtype));
+  if (expected)
+    std::memcpy(tensor.data(), text + start + length, expected);
+  if (dtype == DataType::kBool) // any non-zero byte is true, and true is 1 from here on
+    for (size_t i = 0; i < expected; ++i)
+      tensor.data_as<uint8_t>()[i] = tensor.data_as<uint8_t>()[i] != 0;
+  if (!*header.fortran_order)
+    return tensor;
+  std::vector<int> reversed(shape.size());
+  for (size_t i = 0; i < reversed.size(); ++i)
+    reversed[i] = static_cast<int>(reversed.size() - 1 - i);
+  return tensor.permute(reversed);
+}
+
+Result<Tensor> read_npy(const std::string &path) {
+  TENON_ASSIGN_OR_RETURN(auto bytes, read_file(path));
+  auto tensor = parse_npy(bytes);
+  if (!tensor)
+    return in_file(path, tensor.error());
+  return tensor;
+}
+
+Status write_npy(const std::string &path, const Tensor &tensor) {
+  std::string_view descriptor;
+  for (const Descriptor &entry : kDescriptors)
+    if (entry.dtype == tensor.dtype() && descriptor.empty())
+      descriptor = entry.text;
+  if (descriptor.empty())
+    return Error(ErrorCode::kUnsupportedType,
+                 path + ": .npy cannot hold " + std::string(name(tensor.dtype())) + "; use .safetensors");
+  auto dense = tensor.to(DeviceLocation{});
+  if (!dense)
+    return dense.error();
+  TENON_ASSIGN_OR_RETURN(Tensor rows, dense->contiguous());
+  std::string header = "{'descr': '" + std::string(descriptor) + "', 'fortran_order': False, 'shape': (";
+  for (int64_t size : tensor.shape())
+    header += std::to_string(size) + ", ";
+  header += "), }";
+  // The data begin at a multiple of 64, and the header ends with a newline.
+  header.append(64 - (10 + header.size() + 1) % 64, ' ');
+  header += '\n';
+  std::string prefix(kMagic);
+  prefix += {'\x01', '\x00', static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
+  prefix += header;
+  size_t bytes = static_cast<size_t>(rows.element_count()) * size_in_bytes(rows.dtype());
+  std::span<const std::byte> parts[] = {std::as_bytes(std::span(prefix)), {rows.data_as<std::byte>(), bytes}};
+  return replace_file(path, parts);
+}
+
+} // namespace tenon
