@@ -27,8 +27,8 @@ struct SameExpression {
   }
 };
 
-/// Node of the old graph -> node of the new one, by a walk in post-order without recursion: a graph may
-/// be a chain of a million nodes.
+/// Node of the old graph -> node of the new one, by a walk in post-order without recursion: a graph
+/// may be a chain of a million nodes.
 class Canonicaliser {
 public:
   Canonicaliser(const Graph &graph, std::vector<Node> &nodes)

@@ -5,10 +5,18 @@
 namespace tenon {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_word(char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '$' || c == '.'; }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_word(char c) {
+  return is_letter(c) || is_digit(c) || c == '_' || c == '$' || c == '.';
+}
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 constexpr std::string_view kPunctuation = "(){}[]<>*,:=";
 
@@ -39,7 +47,8 @@ size_t GraphLexer::end_of_number(size_t position) const {
   for (; position < text_.size(); ++position) {
     const char c = text_[position];
     const char before = text_[position - (position > 0)];
-    const bool sign_of_exponent = !hex && (c == '-' || c == '+') && (before == 'e' || before == 'E');
+    const bool sign_of_exponent =
+        !hex && (c == '-' || c == '+') && (before == 'e' || before == 'E');
     if (!is_word(c) && !sign_of_exponent)
       break;
   }

@@ -20,7 +20,7 @@ enum class TokenKind : uint8_t {
 struct Token {
   TokenKind kind = TokenKind::kEnd;
   std::string_view text;
-  size_t position = 0;  ///< of the token's first byte
+  size_t position = 0; ///< of the token's first byte
 };
 
 class GraphLexer {

@@ -11,8 +11,8 @@
 namespace tenon {
 namespace {
 
-/// Recursive descent without recursion: the grammar nests nothing but the module around the function.
-/// A method returns false once the first error has been kept.
+/// Recursive descent without recursion: the grammar nests nothing but the module around the
+/// function. A method returns false once the first error has been kept.
 class Parser {
 public:
   explicit Parser(std::string_view text) : text_(text), lexer_(text), token_(lexer_.next()) {}
@@ -137,7 +137,8 @@ private:
     return expect(")") && add_inputs(arguments);
   }
 
-  /// Names that are no names of inputs, such as %0, become %arg0: canonical text numbers its own values.
+  /// Names that are no names of inputs, such as %0, become %arg0: canonical text numbers its own
+  /// values.
   bool add_inputs(const std::vector<Argument> &arguments) {
     std::unordered_set<std::string> taken;
     for (const Argument &argument : arguments)
@@ -217,8 +218,7 @@ private:
 
   bool define(std::string_view name, size_t position, ValueId value) {
     return values_.emplace(name, value).second ||
-           fail_at(position, "%" + std::string(name) + ", which is defined already",
-                   "a new name");
+           fail_at(position, "%" + std::string(name) + ", which is defined already", "a new name");
   }
 
   bool use(ValueId &value) {
@@ -358,8 +358,8 @@ private:
     ValueType written;
     if (!type(written))
       return false;
-    return written == expected || fail_at(position, std::string(tenon::name(written)),
-                                          std::string(tenon::name(expected)));
+    return written == expected ||
+           fail_at(position, std::string(tenon::name(written)), std::string(tenon::name(expected)));
   }
 
   bool return_operation(size_t declared_position, const std::vector<ValueType> &declared) {
@@ -374,8 +374,8 @@ private:
         return false;
     if (auto set = graph_.set_results(results); !set)
       return fail_at(position, set.error());
-    const bool as_declared = std::ranges::equal(
-        results, declared, {}, [&](ValueId value) { return graph_.type(value); });
+    const bool as_declared = std::ranges::equal(results, declared, {},
+                                                [&](ValueId value) { return graph_.type(value); });
     return as_declared || fail_at(declared_position, "a list of types that is not that of return",
                                   "the types of what is returned");
   }
@@ -390,6 +390,8 @@ private:
 
 } // namespace
 
-Result<Graph> Graph::parse(std::string_view text) { return Parser(text).parse(); }
+Result<Graph> Graph::parse(std::string_view text) {
+  return Parser(text).parse();
+}
 
 } // namespace tenon

@@ -118,6 +118,8 @@ private:
 
 } // namespace
 
-std::string Graph::text() const { return Printer(canonical()).print(); }
+std::string Graph::text() const {
+  return Printer(canonical()).print();
+}
 
 } // namespace tenon

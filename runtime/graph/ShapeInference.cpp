@@ -34,14 +34,14 @@ bool is_row_reduction(Operation operation) {
   return operation == Operation::kSoftmax || operation == Operation::kLogsumexp;
 }
 
-/// One walk over the graph with a given score space. A walk that is not strict lets sizes disagree: it
-/// only finds out what the score space is, and the strict walk that follows reports.
+/// One walk over the graph with a given score space. A walk that is not strict lets sizes disagree:
+/// it only finds out what the score space is, and the strict walk that follows reports.
 class ShapeWalk {
 public:
-  ShapeWalk(const Graph &graph, const std::vector<bool> &live,
-            std::span<const Shape> inputs, std::optional<Sized> scores, bool strict)
-      : graph_(graph), live_(live), inputs_(inputs),
-        scores_(std::move(scores)), strict_(strict), values_(graph.nodes().size()) {}
+  ShapeWalk(const Graph &graph, const std::vector<bool> &live, std::span<const Shape> inputs,
+            std::optional<Sized> scores, bool strict)
+      : graph_(graph), live_(live), inputs_(inputs), scores_(std::move(scores)), strict_(strict),
+        values_(graph.nodes().size()) {}
 
   Result<std::vector<Sized>> run() {
     for (size_t i = 0; i < values_.size(); ++i) {
@@ -98,7 +98,8 @@ private:
     const size_t first = 4 - sizes.size();
     for (size_t d = 0; d < sizes.size(); ++d) {
       result.shape[first + d] = sizes[d];
-      result.origin[first + d] = {static_cast<int32_t>(node.payload), static_cast<uint8_t>(first + d)};
+      result.origin[first + d] = {static_cast<int32_t>(node.payload),
+                                  static_cast<uint8_t>(first + d)};
     }
     return true;
   }
@@ -160,7 +161,8 @@ private:
     return true;
   }
 
-  /// Joins dimension `d` of an operand into dimension `into` of the result: a size of one gives way.
+  /// Joins dimension `d` of an operand into dimension `into` of the result: a size of one gives
+  /// way.
   bool join(const Node &node, size_t position, const Sized &value, size_t d, Sized &result,
             size_t into) {
     const int64_t size = value.shape[d];
@@ -193,13 +195,14 @@ private:
     const int64_t heads = left.shape[kHeads], shared = right.shape[kHeads];
     if (!strict_ || heads == shared || (shared != 0 && heads % shared == 0))
       return true;
-    return fail(place(node, 1, right.origin[kHeads]), "heads " + std::to_string(shared) + whole(right.origin[kHeads]),
+    return fail(place(node, 1, right.origin[kHeads]),
+                "heads " + std::to_string(shared) + whole(right.origin[kHeads]),
                 "a divisor of " + std::to_string(heads) + ", the heads of " +
                     place(node, 0, left.origin[kHeads]));
   }
 
-  /// Of two sizes that disagree the one is blamed that comes from the later input: query, key and value
-  /// come before masks and tables.
+  /// Of two sizes that disagree the one is blamed that comes from the later input: query, key and
+  /// value come before masks and tables.
   bool mismatch(const Node &node, size_t position, Origin one, int64_t one_size, Origin other,
                 int64_t other_size, bool or_one) {
     if (one.input >= 0 && other.input > one.input) {
@@ -295,11 +298,10 @@ GraphShapes collect(const Graph &graph, const std::vector<Sized> &values, FoundS
 
 } // namespace
 
-Result<GraphShapes> infer_all_shapes(const Graph &graph,
-                                     std::span<const Shape> inputs) {
+Result<GraphShapes> infer_all_shapes(const Graph &graph, std::span<const Shape> inputs) {
   if (inputs.size() != graph.inputs().size())
     return Error::invalid_argument("inputs", std::to_string(inputs.size()),
-                            std::to_string(graph.inputs().size()) + ", those of the graph");
+                                   std::to_string(graph.inputs().size()) + ", those of the graph");
   const std::vector<bool> live = live_nodes(graph);
   std::optional<Sized> scores;
   if (const Node *speaker = find_speaker(graph, live)) {
@@ -307,15 +309,17 @@ Result<GraphShapes> infer_all_shapes(const Graph &graph,
     if (!sketch)
       return sketch.error();
     FoundScores found = find_scores(graph, live, *sketch);
-    const std::string op_name = "attention." + std::string(operation_info(speaker->operation).mnemonic);
+    const std::string op_name =
+        "attention." + std::string(operation_info(speaker->operation).mnemonic);
     if (!found.scores)
       return Error::shape_mismatch(op_name, "used in a graph without softmax, logsumexp and matmul",
-                              "used where there are scores that it can speak of");
+                                   "used where there are scores that it can speak of");
     if (found.other)
       return Error::shape_mismatch(op_name,
-                              "used in a graph with scores of sizes " +
-                                  to_string(found.scores->shape) + " and " + to_string(*found.other),
-                              "used where all softmax and logsumexp have scores of one size");
+                                   "used in a graph with scores of sizes " +
+                                       to_string(found.scores->shape) + " and " +
+                                       to_string(*found.other),
+                                   "used where all softmax and logsumexp have scores of one size");
     scores = std::move(found.scores);
   }
   auto values = ShapeWalk(graph, live, inputs, scores, true).run();
@@ -332,8 +336,7 @@ Result<GraphShapes> infer_all_shapes(const Graph &graph, std::span<const Tensor>
   return infer_all_shapes(graph, sizes);
 }
 
-Result<std::vector<Shape>> infer_shapes(const Graph &graph,
-                                                       std::span<const Tensor> inputs) {
+Result<std::vector<Shape>> infer_shapes(const Graph &graph, std::span<const Tensor> inputs) {
   auto shapes = infer_all_shapes(graph, inputs);
   if (!shapes)
     return shapes.error();

@@ -33,23 +33,27 @@ constexpr OperandRule kRealTensorOperand{kReal, Rank::kTensor};
 
 // In the order of OperationForm.
 constexpr TypeRule kRules[] = {
-    {},                                                                     // kInput
-    {},                                                                     // kConstant
-    {{}, ResultKind::kIndex, ResultRank::kTensor},                          // kIndex
-    {{}, ResultKind::kIndex, ResultRank::kScalar},                          // kLength
+    {},                                            // kInput
+    {},                                            // kConstant
+    {{}, ResultKind::kIndex, ResultRank::kTensor}, // kIndex
+    {{}, ResultKind::kIndex, ResultRank::kScalar}, // kLength
     {{{kAny, Rank::kTensor}, {kIndex}, {kIndex}}, ResultKind::kFirst, ResultRank::kTensor}, // kLoad
-    {{{kAny}}, ResultKind::kConverted},                                     // kConvert
-    {{{kReal}}},                                                            // kUnaryReal
-    {{{kMask}}},                                                            // kUnaryMask
-    {{{kReal}, {kReal}}},                                                   // kBinaryReal
-    {{{kNumber}, {kNumber, Rank::kAny, 0}}},                                // kBinaryNumber
-    {{{kIndex}, {kIndex}}},                                                 // kBinaryIndex
-    {{{kMask}, {kMask}}},                                                   // kBinaryMask
-    {{{kNumber}, {kNumber, Rank::kAny, 0}}, ResultKind::kMask},             // kComparison
-    {{{kMask}, {kAny}, {kAny, Rank::kAny, 1}}, ResultKind::kLast},          // kWhere
-    {{kRealTensorOperand}, ResultKind::kFirst, ResultRank::kTensor},        // kTensorReal1
-    {{kRealTensorOperand, kRealTensorOperand}, ResultKind::kFirst, ResultRank::kTensor}, // kTensorReal2
-    {{kRealTensorOperand, {kReal, Rank::kScalar}}, ResultKind::kFirst, ResultRank::kTensor}, // kDropout
+    {{{kAny}}, ResultKind::kConverted},                              // kConvert
+    {{{kReal}}},                                                     // kUnaryReal
+    {{{kMask}}},                                                     // kUnaryMask
+    {{{kReal}, {kReal}}},                                            // kBinaryReal
+    {{{kNumber}, {kNumber, Rank::kAny, 0}}},                         // kBinaryNumber
+    {{{kIndex}, {kIndex}}},                                          // kBinaryIndex
+    {{{kMask}, {kMask}}},                                            // kBinaryMask
+    {{{kNumber}, {kNumber, Rank::kAny, 0}}, ResultKind::kMask},      // kComparison
+    {{{kMask}, {kAny}, {kAny, Rank::kAny, 1}}, ResultKind::kLast},   // kWhere
+    {{kRealTensorOperand}, ResultKind::kFirst, ResultRank::kTensor}, // kTensorReal1
+    {{kRealTensorOperand, kRealTensorOperand},
+     ResultKind::kFirst,
+     ResultRank::kTensor}, // kTensorReal2
+    {{kRealTensorOperand, {kReal, Rank::kScalar}},
+     ResultKind::kFirst,
+     ResultRank::kTensor}, // kDropout
 };
 
 const OperandRule &operand_rule(const TypeRule &rule, size_t position) {
@@ -117,14 +121,14 @@ Result<ValueType> infer_type(Operation operation, std::span<const ValueType> ope
   if (operands.size() < static_cast<size_t>(info.minimum_operands) ||
       operands.size() > static_cast<size_t>(info.maximum_operands))
     return Error::invalid_argument("operands of " + op_name, std::to_string(operands.size()),
-                            operand_count(info));
+                                   operand_count(info));
   const TypeRule &rule = kRules[static_cast<size_t>(info.form)];
   for (size_t i = 0; i < operands.size(); ++i) {
     const OperandRule &operand = operand_rule(rule, i);
     const uint8_t kinds = allowed_kinds(operand, operands);
     if (!allows(operand, kinds, operands[i]))
       return Error::invalid_argument("operand " + std::to_string(i) + " of " + op_name,
-                              std::string(name(operands[i])), allowed_types(operand, kinds));
+                                     std::string(name(operands[i])), allowed_types(operand, kinds));
   }
   return ValueType{result_kind(rule.kind, operands), result_is_scalar(rule.rank, operands)};
 }
@@ -157,7 +161,8 @@ std::string quoted(std::string_view text) {
       result += c;
     } else {
       char escape[8];
-      std::snprintf(escape, sizeof escape, "\\x%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      std::snprintf(escape, sizeof escape, "\\x%02X",
+                    static_cast<unsigned>(static_cast<unsigned char>(c)));
       result += escape;
     }
   }

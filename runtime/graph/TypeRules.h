@@ -16,12 +16,12 @@ namespace tenon {
 /// Errors: the number of operands, or the operand whose type does not fit.
 Result<ValueType> infer_type(Operation operation, std::span<const ValueType> operands);
 
-/// Whether the text shows one type, which is that of the result and of all operands; else (…) -> type.
+/// Whether the text shows one type, which is that of the result and of all operands; else (…) ->
+/// type.
 bool has_single_type(OperationForm form);
 
 /// For every node of the graph, whether its results need it.
 std::vector<bool> live_nodes(const Graph &graph);
-
 
 /// The text in double quotes, unprintable bytes escaped, cut where it is long.
 std::string quoted(std::string_view text);

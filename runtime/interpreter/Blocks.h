@@ -8,8 +8,9 @@
 
 namespace tenon::interpreter {
 
-/// Calls body(first, last) on parts that cover [0, count) once. `cost`: about how many elementary steps
-/// one of `count` takes; a part has at least kStepsPerPart of them, so that little work stays here.
+/// Calls body(first, last) on parts that cover [0, count) once. `cost`: about how many elementary
+/// steps one of `count` takes; a part has at least kStepsPerPart of them, so that little work stays
+/// here.
 template <typename Body> void for_blocks(int64_t count, int64_t cost, const Body &body) {
   constexpr int64_t kStepsPerPart = 1 << 16;
   const int64_t part = std::max<int64_t>(1, kStepsPerPart / std::max<int64_t>(1, cost));

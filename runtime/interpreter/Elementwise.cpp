@@ -10,7 +10,8 @@
 namespace tenon::interpreter {
 namespace {
 
-/// Columns that are evaluated at once: three operands and a result of double stay in the first cache.
+/// Columns that are evaluated at once: three operands and a result of double stay in the first
+/// cache.
 constexpr int64_t kBlock = 256;
 constexpr size_t kMaxOperands = 3;
 
@@ -73,8 +74,10 @@ constexpr Variants kVariants[] = {
     {Operation::kLess, apply<&ops::less<Real>>, apply<&ops::less<int32_t>>},
     {Operation::kLessEqual, apply<&ops::less_equal<Real>>, apply<&ops::less_equal<int32_t>>},
     {Operation::kGreater, apply<&ops::greater<Real>>, apply<&ops::greater<int32_t>>},
-    {Operation::kGreaterEqual, apply<&ops::greater_equal<Real>>, apply<&ops::greater_equal<int32_t>>},
-    {Operation::kWhere, apply<&ops::where<Real>>, apply<&ops::where<int32_t>>, apply<&ops::where<bool>>},
+    {Operation::kGreaterEqual, apply<&ops::greater_equal<Real>>,
+     apply<&ops::greater_equal<int32_t>>},
+    {Operation::kWhere, apply<&ops::where<Real>>, apply<&ops::where<int32_t>>,
+     apply<&ops::where<bool>>},
 };
 
 template <typename Real> BlockFunction find_variant(Operation operation, ElementKind kind) {

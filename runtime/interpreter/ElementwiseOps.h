@@ -9,6 +9,8 @@
 
 namespace tenon::ops {
 
+// clang-format off: one line each, so that the whole can be read as a table.
+
 // ---- Real.
 
 template <typename Real> Real negate(Real a) { return -a; }
@@ -92,5 +94,7 @@ template <typename Real> int32_t real_to_index(Real a) {
     return std::numeric_limits<int32_t>::max();
   return a <= -kBeyond ? std::numeric_limits<int32_t>::min() : static_cast<int32_t>(a);
 }
+
+// clang-format on
 
 } // namespace tenon::ops

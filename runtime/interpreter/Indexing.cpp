@@ -26,8 +26,8 @@ struct Lookup {
     int64_t offset = 0;
     for (size_t d = 0; d < indices.size(); ++d) {
       const int64_t index = indices[d].elements<int32_t>()[indices[d].at(batch, head, row, column)];
-      offset += std::clamp<int64_t>(index, 0, table.shape[first + d] - 1) *
-                table.strides[first + d];
+      offset +=
+          std::clamp<int64_t>(index, 0, table.shape[first + d] - 1) * table.strides[first + d];
     }
     return offset;
   }

@@ -19,20 +19,13 @@ struct Entry {
 /// What is not here is element-wise.
 template <typename Real>
 constexpr Entry kEvaluations[] = {
-    {Operation::kInput, input<Real>},
-    {Operation::kConstant, constant<Real>},
-    {Operation::kBatchIndex, index<Real>},
-    {Operation::kHeadIndex, index<Real>},
-    {Operation::kQueryIndex, index<Real>},
-    {Operation::kKeyIndex, index<Real>},
-    {Operation::kQueryLength, length<Real>},
-    {Operation::kKeyLength, length<Real>},
-    {Operation::kLoad, load<Real>},
-    {Operation::kMatmul, matmul<Real>},
-    {Operation::kTranspose, transpose<Real>},
-    {Operation::kSoftmax, softmax<Real>},
-    {Operation::kLogsumexp, logsumexp<Real>},
-    {Operation::kDropout, dropout<Real>},
+    {Operation::kInput, input<Real>},         {Operation::kConstant, constant<Real>},
+    {Operation::kBatchIndex, index<Real>},    {Operation::kHeadIndex, index<Real>},
+    {Operation::kQueryIndex, index<Real>},    {Operation::kKeyIndex, index<Real>},
+    {Operation::kQueryLength, length<Real>},  {Operation::kKeyLength, length<Real>},
+    {Operation::kLoad, load<Real>},           {Operation::kMatmul, matmul<Real>},
+    {Operation::kTranspose, transpose<Real>}, {Operation::kSoftmax, softmax<Real>},
+    {Operation::kLogsumexp, logsumexp<Real>}, {Operation::kDropout, dropout<Real>},
 };
 
 template <typename Real> EvaluateFunction find_evaluation(Operation operation) {
@@ -111,7 +104,8 @@ Result<std::vector<Tensor>> interpret(const Graph &graph, std::span<const Tensor
       return Error::invalid_argument(graph.inputs()[i].name, "no tensor", "a tensor");
   TENON_ASSIGN_OR_RETURN(const GraphShapes shapes, infer_all_shapes(graph, inputs));
   const Evaluation evaluation{graph, shapes, inputs, options};
-  return options.precision == Precision::kFloat64 ? run<double>(evaluation) : run<float>(evaluation);
+  return options.precision == Precision::kFloat64 ? run<double>(evaluation)
+                                                  : run<float>(evaluation);
 }
 
 } // namespace tenon

@@ -7,8 +7,9 @@
 namespace tenon::interpreter {
 namespace {
 
-/// Of the result: rows whose sums are held at once, and bytes of columns. The panel of the right operand
-/// that they meet (width x 256 bytes) stays in the first cache while the rows of a part go by.
+/// Of the result: rows whose sums are held at once, and bytes of columns. The panel of the right
+/// operand that they meet (width x 256 bytes) stays in the first cache while the rows of a part go
+/// by.
 constexpr int64_t kRows = 4;
 constexpr int64_t kPanelBytes = 256;
 /// Rows of the result that one part of the work computes.
@@ -22,9 +23,9 @@ template <typename Real> struct Product {
 
   static constexpr int64_t kColumns = kPanelBytes / int64_t{sizeof(Real)};
 
-  /// `rows` and `columns` are at most kRows and kColumns. Every sum is taken over k in ascending order.
-  template <int64_t rows>
-  void tile(const Real *a, const Real *b, Real *c, int64_t columns) const {
+  /// `rows` and `columns` are at most kRows and kColumns. Every sum is taken over k in ascending
+  /// order.
+  template <int64_t rows> void tile(const Real *a, const Real *b, Real *c, int64_t columns) const {
     Real sums[rows][kColumns] = {};
     const int64_t row_stride = left.strides[2], k_stride = left.strides[3];
     for (int64_t k = 0; k < width; ++k) {
@@ -70,8 +71,9 @@ template <typename Real> Result<Value> with_adjacent_columns(const Value &value)
   const ValueShape &shape = value.shape;
   for_blocks(shape[0] * shape[1] * shape[2], shape[3] * 4, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
-      const Real *from = value.elements<Real>() +
-                         value.at(i / shape[2] / shape[1], i / shape[2] % shape[1], i % shape[2], 0);
+      const Real *from =
+          value.elements<Real>() +
+          value.at(i / shape[2] / shape[1], i / shape[2] % shape[1], i % shape[2], 0);
       Real *to = fresh->template elements<Real>() + i * shape[3];
       for (int64_t column = 0; column < shape[3]; ++column)
         to[column] = from[column * value.strides[3]];
@@ -90,14 +92,16 @@ template <typename Real> TENON_EVALUATION(matmul) {
   if (!fresh)
     return fresh.error();
   const Value &left = operands[0];
-  const Product<Real> product{left,
-                              *right,
-                              shape,
-                              left.shape[3],
-                              std::max<int64_t>(1, shape[1] / std::max<int64_t>(1, right->shape[1])),
-                              fresh->template elements<Real>()};
+  const Product<Real> product{
+      left,
+      *right,
+      shape,
+      left.shape[3],
+      std::max<int64_t>(1, shape[1] / std::max<int64_t>(1, right->shape[1])),
+      fresh->template elements<Real>()};
   const int64_t parts = (shape[2] + kRowsOfPart - 1) / kRowsOfPart;
-  for_blocks(shape[0] * shape[1] * parts, kRowsOfPart * shape[3] * std::max<int64_t>(1, left.shape[3]),
+  for_blocks(shape[0] * shape[1] * parts,
+             kRowsOfPart * shape[3] * std::max<int64_t>(1, left.shape[3]),
              [&](int64_t begin, int64_t end) {
                for (int64_t i = begin; i < end; ++i) {
                  const int64_t first = i % parts * kRowsOfPart;

@@ -10,7 +10,8 @@ namespace {
 /// Of one element: exponential, sum, maximum.
 constexpr int64_t kStepsPerElement = 16;
 
-/// The scores of one row and their maximum: -inf where there is nothing to attend to, NaN where any is.
+/// The scores of one row and their maximum: -inf where there is nothing to attend to, NaN where any
+/// is.
 template <typename Real> struct Row {
   const Real *scores;
   int64_t count, stride;
@@ -29,8 +30,7 @@ template <typename Real> struct Row {
   Real weight(int64_t j) const { return std::exp(scores[j * stride] - maximum); }
 };
 
-template <typename Real, typename Body>
-void for_rows(const Value &value, const Body &body) {
+template <typename Real, typename Body> void for_rows(const Value &value, const Body &body) {
   const int64_t count = value.shape[0] * value.shape[1] * value.shape[2];
   for_blocks(count, value.shape[3] * kStepsPerElement, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)

@@ -26,7 +26,8 @@ int64_t physical_memory() {
 }
 
 template <typename Real>
-constexpr DataType kRealType = std::is_same_v<Real, double> ? DataType::kFloat64 : DataType::kFloat32;
+constexpr DataType kRealType =
+    std::is_same_v<Real, double> ? DataType::kFloat64 : DataType::kFloat32;
 
 /// The tensor itself, seen as [batch, heads, rows, columns].
 Value view_of(const Tensor &tensor, const ValueShape &shape) {
@@ -95,12 +96,13 @@ int64_t element_count(const ValueShape &shape) {
 
 Result<Fresh> allocate(const ValueShape &shape, size_t element_bytes) {
   const int64_t count = element_count(shape);
-  const Error refused(ErrorCode::kOutOfMemory, "a value of sizes " + to_string(shape) +
-                                                   " does not fit into memory");
+  const Error refused(ErrorCode::kOutOfMemory,
+                      "a value of sizes " + to_string(shape) + " does not fit into memory");
   if (count < 0 || count > physical_memory() / static_cast<int64_t>(element_bytes))
     return refused;
   try {
-    auto bytes = std::make_shared_for_overwrite<std::byte[]>(static_cast<size_t>(count) * element_bytes);
+    auto bytes =
+        std::make_shared_for_overwrite<std::byte[]>(static_cast<size_t>(count) * element_bytes);
     void *data = bytes.get();
     return Fresh{{std::move(bytes), data, shape, contiguous_strides(shape)}, data};
   } catch (const std::bad_alloc &) {

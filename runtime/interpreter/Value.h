@@ -16,8 +16,9 @@
 
 namespace tenon::interpreter {
 
-/// Elements are `Real`, int32_t or bool, by the kind of the node's type. Strides are in elements, and 0
-/// wherever the size is one: a value can be read at any index of a larger shape it broadcasts to.
+/// Elements are `Real`, int32_t or bool, by the kind of the node's type. Strides are in elements,
+/// and 0 wherever the size is one: a value can be read at any index of a larger shape it broadcasts
+/// to.
 struct Value {
   std::shared_ptr<const void> storage;
   const void *data = nullptr;
@@ -55,7 +56,8 @@ struct Evaluation {
 
 /// Evaluates one node. `shape` is that of its result.
 using EvaluateFunction = Result<Value> (*)(const Evaluation &evaluation, const Node &node,
-                                           std::span<const Value> operands, const ValueShape &shape);
+                                           std::span<const Value> operands,
+                                           const ValueShape &shape);
 
 template <typename Real> size_t element_bytes(ElementKind kind) {
   static_assert(sizeof(bool) == 1);
@@ -85,9 +87,9 @@ template <typename Real> TENON_EVALUATION(softmax);
 template <typename Real> TENON_EVALUATION(logsumexp);
 template <typename Real> TENON_EVALUATION(dropout);
 
-/// The tensor that the caller gets: contiguous, of rank `sizes.size()`, converted to `real` if of kind real.
+/// The tensor that the caller gets: contiguous, of rank `sizes.size()`, converted to `real` if of
+/// kind real.
 template <typename Real>
-Result<Tensor> to_tensor(const Value &value, ElementKind kind, const Shape &sizes,
-                         DataType real);
+Result<Tensor> to_tensor(const Value &value, ElementKind kind, const Shape &sizes, DataType real);
 
 } // namespace tenon::interpreter
