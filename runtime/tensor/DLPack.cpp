@@ -3,87 +3,130 @@
 #include "tensor/DLPackLayout.h"
 
 #include <array>
+#include <memory>
 
 namespace tenon {
 namespace {
 
-constexpr int kMaximumRank = 64;
+using dlpack::ElementType;
+
+constexpr int32_t kMaximumRank = 64; // far beyond any real tensor: a larger one is a damaged struct
 
 struct TypeEntry {
   DataType dtype;
-  uint8_t code, bits;
+  ElementType element;
 };
-constexpr std::array<TypeEntry, 7> kTypes = {{{DataType::kFloat32, dlpack::kFloat, 32},
-                                              {DataType::kFloat16, dlpack::kFloat, 16},
-                                              {DataType::kBFloat16, dlpack::kBfloat, 16},
-                                              {DataType::kBool, dlpack::kBool, 8},
-                                              {DataType::kInt32, dlpack::kInt, 32},
-                                              {DataType::kInt64, dlpack::kInt, 64},
-                                              {DataType::kFloat64, dlpack::kFloat, 64}}};
+constexpr std::array<TypeEntry, 7> kTypes = {{{DataType::kFloat32, {dlpack::kFloat, 32, 1}},
+                                              {DataType::kFloat16, {dlpack::kFloat, 16, 1}},
+                                              {DataType::kBFloat16, {dlpack::kBFloat, 16, 1}},
+                                              {DataType::kBool, {dlpack::kBool, 8, 1}},
+                                              {DataType::kInt32, {dlpack::kInt, 32, 1}},
+                                              {DataType::kInt64, {dlpack::kInt, 64, 1}},
+                                              {DataType::kFloat64, {dlpack::kFloat, 64, 1}}}};
 
-Result<DataType> data_type_of(dlpack::ElementType type) {
+struct DeviceEntry {
+  int32_t type;
+  DeviceKind kind;
+};
+// The first entry of a kind is the one that is given out.
+constexpr std::array<DeviceEntry, 4> kDevices = {{{dlpack::kCpu, DeviceKind::kHost},
+                                                  {dlpack::kCuda, DeviceKind::kCuda},
+                                                  {dlpack::kCudaHost, DeviceKind::kHost},
+                                                  {dlpack::kCudaManaged, DeviceKind::kCuda}}};
+
+Result<DataType> data_type_of(ElementType element) {
   for (const TypeEntry &entry : kTypes)
-    if (entry.code == type.code && entry.bits == type.bits && type.lanes == 1)
+    if (entry.element == element)
       return entry.dtype;
-  return Error::unsupported_type("dlpack dtype",
-                                 "code " + std::to_string(type.code) + ", " + std::to_string(type.bits) +
-                                     " bits, " + std::to_string(type.lanes) + " lanes",
-                                 "f32, f16, bf16, f64, bool, i32 or i64 with 1 lane");
+  return Error::unsupported_type(
+      "managed->dl_tensor.dtype",
+      "code " + std::to_string(element.code) + " of " + std::to_string(element.bits) +
+          " bits and " + std::to_string(element.lanes) + " lanes",
+      "float16, float32, float64, bfloat16, bool, int32 or int64 of one lane");
 }
 
 Result<DeviceLocation> location_of(dlpack::Device device) {
-  switch (device.type) {
-  case dlpack::kCpu:
-  case dlpack::kCudaHost:
-    return DeviceLocation{};
-  case dlpack::kCuda:
-  case dlpack::kCudaManaged:
-    return DeviceLocation{DeviceKind::kCuda, device.ordinal};
-  }
+  if (device.ordinal < 0)
+    return Error::invalid_argument("managed->dl_tensor.device.device_id",
+                                   std::to_string(device.ordinal), "0 or more");
+  for (const DeviceEntry &entry : kDevices)
+    if (entry.type == device.type)
+      return DeviceLocation{entry.kind, entry.kind == DeviceKind::kHost ? 0 : device.ordinal};
   return Error(ErrorCode::kUnsupported,
-               "dlpack device: was type " + std::to_string(device.type) + ", must be CPU or CUDA");
+               "managed->dl_tensor.device.device_type: was " + std::to_string(device.type) +
+                   ", must be kDLCPU, kDLCUDA, kDLCUDAHost or kDLCUDAManaged");
 }
 
-Result<Tensor> import(const dlpack::TensorLayout &source, std::function<void(void *)> deleter) {
-  TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(source.dtype));
-  TENON_ASSIGN_OR_RETURN(DeviceLocation location, location_of(source.device));
-  if (source.rank < 0 || source.rank > kMaximumRank || (source.rank > 0 && !source.shape))
-    return Error::invalid_argument("dlpack rank", std::to_string(source.rank) + (source.shape ? "" : " without a shape"),
-                                   "0 to 64 dimensions with their sizes");
-  Shape shape(source.shape, source.shape + source.rank);
+// `release` runs when the last view is gone; on an error it is still the caller's to run.
+Result<Tensor> import_view(const dlpack::TensorView &view, std::function<void(void *)> release) {
+  TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(view.dtype));
+  TENON_ASSIGN_OR_RETURN(DeviceLocation location, location_of(view.device));
+  if (view.rank < 0 || view.rank > kMaximumRank)
+    return Error::invalid_argument("managed->dl_tensor.ndim", std::to_string(view.rank),
+                                   "between 0 and " + std::to_string(kMaximumRank));
+  if (view.rank > 0 && !view.shape)
+    return Error::invalid_argument("managed->dl_tensor.shape", "null",
+                                   std::to_string(view.rank) + " sizes");
+  Shape shape(view.shape, view.shape + view.rank);
   std::vector<int64_t> strides;
-  if (source.strides)
-    strides.assign(source.strides, source.strides + source.rank);
-  auto *data = static_cast<char *>(source.data);
-  return Tensor::wrap(data ? data + source.byte_offset : nullptr, std::move(shape), std::move(strides), dtype,
-                      location, std::move(deleter));
+  if (view.strides)
+    strides.assign(view.strides, view.strides + view.rank);
+  uintptr_t address = 0;
+  if (__builtin_add_overflow(reinterpret_cast<uintptr_t>(view.data), view.byte_offset, &address))
+    return Error::invalid_argument("managed->dl_tensor.byte_offset",
+                                   std::to_string(view.byte_offset), "within the address space");
+  void *data = view.data ? reinterpret_cast<void *>(address) : nullptr;
+  return Tensor::wrap(data, std::move(shape), std::move(strides), dtype, location,
+                      std::move(release));
 }
 
-// What an exported structure keeps alive: the tensor, and the sizes that it points to.
-template <class Structure> struct Exported {
-  Structure structure;
+template <class Managed> void release(Managed *managed) {
+  if (managed->deleter)
+    managed->deleter(managed);
+}
+
+template <class Managed> Result<Tensor> import_managed(Managed *managed) {
+  auto tensor = import_view(managed->tensor, [managed](void *) { release(managed); });
+  if (!tensor)
+    release(managed);
+  return tensor;
+}
+
+// What a receiver gets; it goes away with its deleter.
+template <class Managed> struct Export {
+  Managed managed{};
   Tensor tensor;
   Shape shape;
   std::vector<int64_t> strides;
 };
 
-template <class Structure> Result<Exported<Structure> *> exported(const Tensor &tensor) {
+template <class Managed> Result<Managed *> export_managed(const Tensor &tensor) {
   if (!tensor.defined())
-    return Error::invalid_argument("tensor", "no tensor", "one with memory");
-  if (tensor.device().kind == DeviceKind::kEmulator)
-    return Error(ErrorCode::kUnsupported, "dlpack device: was emulator, must be host or cuda");
-  auto *result = new Exported<Structure>{{}, tensor, tensor.shape(), tensor.strides()};
-  const TypeEntry &type = kTypes.at(static_cast<size_t>(tensor.dtype()));
-  auto device = tensor.device();
-  result->structure.context = result;
-  result->structure.tensor = {tensor.data(),
-                              {device.kind == DeviceKind::kHost ? dlpack::kCpu : dlpack::kCuda, device.ordinal},
-                              tensor.rank(),
-                              {type.code, type.bits, 1},
-                              result->shape.data(),
-                              result->strides.data(),
-                              0};
-  return result;
+    return Error::invalid_argument("tensor", "undefined", "a tensor");
+  auto exported = std::make_unique<Export<Managed>>();
+  exported->tensor = tensor;
+  exported->shape = tensor.shape();
+  exported->strides = tensor.strides();
+  dlpack::TensorView &view = exported->managed.tensor;
+  view.data = tensor.element_count() ? tensor.data() : nullptr;
+  view.rank = tensor.rank();
+  view.shape = exported->shape.data();
+  view.strides = exported->strides.data();
+  for (const TypeEntry &entry : kTypes)
+    if (entry.dtype == tensor.dtype())
+      view.dtype = entry.element;
+  for (const DeviceEntry &entry : kDevices)
+    if (entry.kind == tensor.device().kind && view.device.type == 0)
+      view.device = {entry.type, tensor.device().ordinal};
+  if (view.device.type == 0)
+    return Error(ErrorCode::kUnsupported,
+                 "tensor: the memory of an emulated device cannot be shared; "
+                 "copy it with to(DeviceLocation{}) first");
+  exported->managed.context = exported.get();
+  exported->managed.deleter = [](Managed *self) {
+    delete static_cast<Export<Managed> *>(self->context);
+  };
+  return &exported.release()->managed;
 }
 
 } // namespace
@@ -91,49 +134,38 @@ template <class Structure> Result<Exported<Structure> *> exported(const Tensor &
 Result<Tensor> from_dlpack(DLManagedTensor *managed) {
   if (!managed)
     return Error::invalid_argument("managed", "null", "a DLManagedTensor");
-  auto *structure = reinterpret_cast<dlpack::Managed *>(managed);
-  return import(structure->tensor, [managed, deleter = structure->deleter](void *) {
-    if (deleter)
-      deleter(managed);
-  });
+  return import_managed(reinterpret_cast<dlpack::Managed *>(managed));
 }
 
 Result<Tensor> from_dlpack(DLManagedTensorVersioned *managed) {
   if (!managed)
     return Error::invalid_argument("managed", "null", "a DLManagedTensorVersioned");
-  auto *structure = reinterpret_cast<dlpack::ManagedVersioned *>(managed);
-  // Only the version and the deleter may be read where the major version is another.
-  if (structure->major != dlpack::kMajorVersion)
-    return Error(ErrorCode::kUnsupported,
-                 "dlpack version: was " + std::to_string(structure->major) + ", must be 1");
-  return import(structure->tensor, [managed, deleter = structure->deleter](void *) {
-    if (deleter)
-      deleter(managed);
-  });
-}
-
-bool dlpack_is_read_only(const DLManagedTensorVersioned *managed) {
-  return reinterpret_cast<const dlpack::ManagedVersioned *>(managed)->flags & dlpack::kReadOnly;
+  auto *versioned = reinterpret_cast<dlpack::ManagedVersioned *>(managed);
+  if (dlpack::Version version = versioned->version; version.major != dlpack::kMajorVersion) {
+    release(versioned);
+    return Error(ErrorCode::kUnsupported, "managed->version: was " + std::to_string(version.major) +
+                                              "." + std::to_string(version.minor) +
+                                              ", must be 1.x");
+  }
+  bool read_only = versioned->flags & dlpack::kFlagReadOnly;
+  TENON_ASSIGN_OR_RETURN(Tensor tensor, import_managed(versioned));
+  tensor.storage()->read_only = read_only;
+  return tensor;
 }
 
 Result<DLManagedTensor *> to_dlpack(const Tensor &tensor) {
-  TENON_ASSIGN_OR_RETURN(auto *result, exported<dlpack::Managed>(tensor));
-  result->structure.deleter = [](DLManagedTensor *managed) {
-    delete static_cast<Exported<dlpack::Managed> *>(reinterpret_cast<dlpack::Managed *>(managed)->context);
-  };
-  return reinterpret_cast<DLManagedTensor *>(&result->structure);
+  if (tensor.is_read_only())
+    return Error(ErrorCode::kUnsupported,
+                 "tensor: it is read-only, which only to_dlpack_versioned can say");
+  TENON_ASSIGN_OR_RETURN(auto *managed, export_managed<dlpack::Managed>(tensor));
+  return reinterpret_cast<DLManagedTensor *>(managed);
 }
 
 Result<DLManagedTensorVersioned *> to_dlpack_versioned(const Tensor &tensor) {
-  TENON_ASSIGN_OR_RETURN(auto *result, exported<dlpack::ManagedVersioned>(tensor));
-  result->structure.major = dlpack::kMajorVersion;
-  result->structure.minor = dlpack::kMinorVersion;
-  result->structure.flags = 0;
-  result->structure.deleter = [](DLManagedTensorVersioned *managed) {
-    delete static_cast<Exported<dlpack::ManagedVersioned> *>(
-        reinterpret_cast<dlpack::ManagedVersioned *>(managed)->context);
-  };
-  return reinterpret_cast<DLManagedTensorVersioned *>(&result->structure);
+  TENON_ASSIGN_OR_RETURN(auto *managed, export_managed<dlpack::ManagedVersioned>(tensor));
+  managed->version = {dlpack::kMajorVersion, dlpack::kMinorVersion};
+  managed->flags = tensor.is_read_only() ? dlpack::kFlagReadOnly : 0;
+  return reinterpret_cast<DLManagedTensorVersioned *>(managed);
 }
 
 } // namespace tenon

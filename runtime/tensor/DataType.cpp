@@ -24,14 +24,18 @@ constexpr std::array<Entry, 7> kTypes = {{{DataType::kFloat32, "f32", 4, true},
                                           {DataType::kInt32, "i32", 4, false},
                                           {DataType::kInt64, "i64", 8, false},
                                           {DataType::kFloat64, "f64", 8, true}}};
-const Entry &entry(DataType dtype) { return kTypes.at(static_cast<size_t>(dtype)); }
+const Entry &entry(DataType dtype) {
+  return kTypes.at(static_cast<size_t>(dtype));
+}
 
 template <class T> T read(const void *element) {
   T value;
   std::memcpy(&value, element, sizeof value);
   return value;
 }
-template <class T> void write(void *element, T value) { std::memcpy(element, &value, sizeof value); }
+template <class T> void write(void *element, T value) {
+  std::memcpy(element, &value, sizeof value);
+}
 
 // Truncates toward zero and saturates, as no plain cast may.
 template <class T> T to_integer(double value) {
@@ -56,9 +60,15 @@ float round_to_odd(double value) {
 
 } // namespace
 
-size_t size_in_bytes(DataType dtype) { return entry(dtype).bytes; }
-std::string_view name(DataType dtype) { return entry(dtype).name; }
-bool is_floating_point(DataType dtype) { return entry(dtype).floating; }
+size_t size_in_bytes(DataType dtype) {
+  return entry(dtype).bytes;
+}
+std::string_view name(DataType dtype) {
+  return entry(dtype).name;
+}
+bool is_floating_point(DataType dtype) {
+  return entry(dtype).floating;
+}
 
 Result<DataType> parse_data_type(std::string_view text) {
   for (const Entry &type : kTypes)
@@ -70,26 +80,40 @@ Result<DataType> parse_data_type(std::string_view text) {
 
 double load_as_double(const void *element, DataType dtype) {
   switch (dtype) {
-  case DataType::kFloat32: return read<float>(element);
-  case DataType::kFloat16: return float_from_float16(read<uint16_t>(element));
-  case DataType::kBFloat16: return float_from_bfloat16(read<uint16_t>(element));
-  case DataType::kBool: return read<uint8_t>(element) != 0;
-  case DataType::kInt32: return read<int32_t>(element);
-  case DataType::kInt64: return static_cast<double>(read<int64_t>(element));
-  case DataType::kFloat64: return read<double>(element);
+  case DataType::kFloat32:
+    return read<float>(element);
+  case DataType::kFloat16:
+    return float_from_float16(read<uint16_t>(element));
+  case DataType::kBFloat16:
+    return float_from_bfloat16(read<uint16_t>(element));
+  case DataType::kBool:
+    return read<uint8_t>(element) != 0;
+  case DataType::kInt32:
+    return read<int32_t>(element);
+  case DataType::kInt64:
+    return static_cast<double>(read<int64_t>(element));
+  case DataType::kFloat64:
+    return read<double>(element);
   }
   return 0;
 }
 
 void store_from_double(void *element, DataType dtype, double value) {
   switch (dtype) {
-  case DataType::kFloat32: return write(element, static_cast<float>(value));
-  case DataType::kFloat16: return write(element, float16_from_float(round_to_odd(value)));
-  case DataType::kBFloat16: return write(element, bfloat16_from_float(round_to_odd(value)));
-  case DataType::kBool: return write(element, static_cast<uint8_t>(value != 0));
-  case DataType::kInt32: return write(element, to_integer<int32_t>(value));
-  case DataType::kInt64: return write(element, to_integer<int64_t>(value));
-  case DataType::kFloat64: return write(element, value);
+  case DataType::kFloat32:
+    return write(element, static_cast<float>(value));
+  case DataType::kFloat16:
+    return write(element, float16_from_float(round_to_odd(value)));
+  case DataType::kBFloat16:
+    return write(element, bfloat16_from_float(round_to_odd(value)));
+  case DataType::kBool:
+    return write(element, static_cast<uint8_t>(value != 0));
+  case DataType::kInt32:
+    return write(element, to_integer<int32_t>(value));
+  case DataType::kInt64:
+    return write(element, to_integer<int64_t>(value));
+  case DataType::kFloat64:
+    return write(element, value);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "tensor/FileAccess.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -10,8 +12,8 @@
 namespace tenon {
 namespace {
 
-Error system_error(const std::string &path, std::string_view what, int number) {
-  ErrorCode code = number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+Error system_error(const std::string &path, std::string_view what, int number,
+                   ErrorCode code = ErrorCode::kIo) {
   return Error(code, path + ": " + std::string(what) + ": " + std::strerror(number));
 }
 
@@ -35,12 +37,25 @@ Status write_all(int descriptor, std::span<const std::byte> bytes, const std::st
   return {};
 }
 
+// A new file beside `path`; the system applies the process's own creation mask.
+int create_beside(const std::string &path, std::string &name) {
+  static std::atomic<unsigned> counter;
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    name = path + "." + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".part";
+    int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0 || errno != EEXIST)
+      return descriptor;
+  }
+  return -1;
+}
+
 } // namespace
 
 Result<std::vector<std::byte>> read_file(const std::string &path) try {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.number < 0)
-    return system_error(path, "cannot open", errno);
+    return system_error(path, "cannot open", errno,
+                        errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo);
   struct stat status;
   if (::fstat(file.number, &status) != 0)
     return system_error(path, "cannot read", errno);
@@ -91,17 +106,16 @@ Status replace_file(const std::string &path, std::span<const std::span<const std
       TENON_TRY(write_all(file.number, part, path));
     return {};
   }
-  std::string temporary = path + ".XXXXXX";
-  Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
+  std::string temporary;
+  Descriptor file{create_beside(path, temporary)};
   if (file.number < 0)
     return system_error(path, "cannot create", errno);
-  mode_t mask = ::umask(0);
-  ::umask(mask);
   Status status;
   for (auto part : parts)
     if (status.ok())
       status = write_all(file.number, part, path);
-  if (status.ok() && ::fchmod(file.number, 0666 & ~mask) != 0)
+  // Network file systems and quotas may refuse only now.
+  if (::close(std::exchange(file.number, -1)) != 0 && status.ok())
     status = system_error(path, "cannot write", errno);
   if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0)
     status = system_error(path, "cannot rename", errno);

@@ -3,6 +3,7 @@
 
 #include "tenon/Result.h"
 
+#include <bit>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -10,10 +11,14 @@
 
 namespace tenon {
 
+// Both formats are little-endian, and are copied as they are.
+static_assert(std::endian::native == std::endian::little);
+
 /// Errors: kNotFound, kIo (a directory, no permission), kOutOfMemory.
 Result<std::vector<std::byte>> read_file(const std::string &path);
 
-/// Writes the parts one after another to a temporary file beside `path`, then renames it.
+/// Writes the parts one after another to a temporary file beside `path`, then renames it; on an
+/// error `path` is as it was. Errors: kIo.
 Status replace_file(const std::string &path, std::span<const std::span<const std::byte>> parts);
 
 /// The same error with the file's name before it.

@@ -11,25 +11,22 @@ namespace tenon {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr size_t kMaximumRank = 32;  // NumPy's own limit before version 2
+constexpr size_t kMaximumRank = 32; // NumPy's own limit before version 2
 
 struct Descriptor {
   std::string_view text;
   DataType dtype;
 };
-// The first entry of a type is the one that is written.
-constexpr std::array<Descriptor, 10> kDescriptors = {{{"<f4", DataType::kFloat32},
-                                                      {"<f2", DataType::kFloat16},
-                                                      {"<f8", DataType::kFloat64},
-                                                      {"|b1", DataType::kBool},
-                                                      {"<i4", DataType::kInt32},
-                                                      {"<i8", DataType::kInt64},
-                                                      {"=f4", DataType::kFloat32},
-                                                      {"|u1", DataType::kBool},
-                                                      {"?", DataType::kBool},
-                                                      {"<?", DataType::kBool}}};
+constexpr std::array<Descriptor, 6> kDescriptors = {{{"<f4", DataType::kFloat32},
+                                                     {"<f2", DataType::kFloat16},
+                                                     {"<f8", DataType::kFloat64},
+                                                     {"|b1", DataType::kBool},
+                                                     {"<i4", DataType::kInt32},
+                                                     {"<i8", DataType::kInt64}}};
 
-Error corrupt(std::string text) { return Error(ErrorCode::kCorruptFile, "not a valid .npy: " + std::move(text)); }
+Error corrupt(std::string text) {
+  return Error(ErrorCode::kCorruptFile, "not a valid .npy: " + std::move(text));
+}
 
 // The header is a Python dictionary with three entries; this reads just that much of Python.
 class HeaderReader {
@@ -91,7 +88,8 @@ public:
 
 private:
   void skip_spaces() {
-    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n' || text_.front() == '\t'))
+    while (!text_.empty() &&
+           (text_.front() == ' ' || text_.front() == '\n' || text_.front() == '\t'))
       text_.remove_prefix(1);
   }
   std::string_view text_;
@@ -138,7 +136,7 @@ Result<DataType> data_type_of(std::string_view descriptor) {
       return entry.dtype;
   std::string why = descriptor.starts_with('>') ? "big-endian '" : "'";
   return Error(ErrorCode::kUnsupportedType, "element type " + why + std::string(descriptor) +
-                                                "' is not read; one of <f4 <f2 <f8 |b1 |u1 <i4 <i8 is");
+                                                "' is not read; one of <f4 <f2 <f8 |b1 <i4 <i8 is");
 }
 
 } // namespace
@@ -161,8 +159,11 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
     return corrupt("it ends within its header");
   TENON_ASSIGN_OR_RETURN(Header header, parse_header({text + start, length}));
   TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(*header.descriptor));
-  TENON_ASSIGN_OR_RETURN(int64_t count, checked_count(*header.shape, dtype));
-  size_t expected = static_cast<size_t>(count) * size_in_bytes(dtype), present = bytes.size() - start - length;
+  auto count = checked_count(*header.shape, dtype);
+  if (!count)
+    return corrupt(count.error().message());
+  size_t expected = static_cast<size_t>(*count) * size_in_bytes(dtype),
+         present = bytes.size() - start - length;
   if (present != expected)
     return corrupt("shape " + to_string(*header.shape) + " takes " + std::to_string(expected) +
                    " bytes, the file holds " + std::to_string(present));
@@ -197,13 +198,16 @@ Status write_npy(const std::string &path, const Tensor &tensor) {
     if (entry.dtype == tensor.dtype() && descriptor.empty())
       descriptor = entry.text;
   if (descriptor.empty())
-    return Error(ErrorCode::kUnsupportedType,
-                 path + ": .npy cannot hold " + std::string(name(tensor.dtype())) + "; use .safetensors");
-  auto dense = tensor.to(DeviceLocation{});
-  if (!dense)
-    return dense.error();
-  TENON_ASSIGN_OR_RETURN(Tensor rows, dense->contiguous());
-  std::string header = "{'descr': '" + std::string(descriptor) + "', 'fortran_order': False, 'shape': (";
+    return Error(ErrorCode::kUnsupportedType, path + ": .npy cannot hold " +
+                                                  std::string(name(tensor.dtype())) +
+                                                  "; use .safetensors");
+  if (tensor.rank() > static_cast<int>(kMaximumRank))
+    return Error(ErrorCode::kUnsupported,
+                 path + ": .npy holds at most 32 dimensions, not " + std::to_string(tensor.rank()));
+  TENON_ASSIGN_OR_RETURN(Tensor on_host, tensor.to(DeviceLocation{}));
+  TENON_ASSIGN_OR_RETURN(Tensor rows, on_host.contiguous());
+  std::string header =
+      "{'descr': '" + std::string(descriptor) + "', 'fortran_order': False, 'shape': (";
   for (int64_t size : tensor.shape())
     header += std::to_string(size) + ", ";
   header += "), }";
@@ -211,10 +215,12 @@ Status write_npy(const std::string &path, const Tensor &tensor) {
   header.append(64 - (10 + header.size() + 1) % 64, ' ');
   header += '\n';
   std::string prefix(kMagic);
-  prefix += {'\x01', '\x00', static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
+  prefix += {'\x01', '\x00', static_cast<char>(header.size() & 0xff),
+             static_cast<char>(header.size() >> 8)};
   prefix += header;
   size_t bytes = static_cast<size_t>(rows.element_count()) * size_in_bytes(rows.dtype());
-  std::span<const std::byte> parts[] = {std::as_bytes(std::span(prefix)), {rows.data_as<std::byte>(), bytes}};
+  std::span<const std::byte> parts[] = {std::as_bytes(std::span(prefix)),
+                                        {rows.data_as<std::byte>(), bytes}};
   return replace_file(path, parts);
 }
 

@@ -5,34 +5,16 @@
 
 #include <array>
 #include <atomic>
-#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <numbers>
 
 namespace tenon {
 namespace {
 
-constexpr size_t kAlignment = 64;  // one cache line, and one AVX-512 vector
+constexpr size_t kAlignment = 64; // one cache line, and one AVX-512 vector
 
 std::array<std::atomic<DeviceMemory *>, 3> device_memories;
-
-// A counter-based generator (SplitMix64's finaliser): element i depends on nothing but (seed, i).
-uint64_t mix(uint64_t x) {
-  x += 0x9e3779b97f4a7c15ull;
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-  return x ^ x >> 31;
-}
-
-double uniform(uint64_t seed, uint64_t counter) {
-  return static_cast<double>(mix(mix(seed) ^ counter) >> 11) * 0x1p-53;
-}
-
-double normal(uint64_t seed, uint64_t counter) {
-  double radius = std::sqrt(-2 * std::log1p(-uniform(seed, 2 * counter)));
-  return radius * std::cos(2 * std::numbers::pi * uniform(seed, 2 * counter + 1));
-}
 
 Result<std::shared_ptr<Tensor::Storage>> allocate(size_t bytes, DeviceLocation location) {
   auto storage = std::make_shared<Tensor::Storage>();
@@ -90,19 +72,31 @@ Result<int64_t> checked_count(std::span<const int64_t> shape, DataType dtype) {
   for (int64_t size : shape)
     if (size == 0)
       return 0;
-  if (count < 0 || __builtin_mul_overflow(count, static_cast<int64_t>(size_in_bytes(dtype)), &bytes))
+  if (count < 0 ||
+      __builtin_mul_overflow(count, static_cast<int64_t>(size_in_bytes(dtype)), &bytes))
     return Error::invalid_argument("shape", to_string(shape), "below 2^63 bytes in all");
   return count;
 }
 
 std::vector<int64_t> contiguous_strides(std::span<const int64_t> shape) {
   std::vector<int64_t> strides(shape.size());
-  uint64_t stride = 1;  // may wrap beside a dimension of size 0, where it is never used
+  uint64_t stride = 1; // may wrap beside a dimension of size 0, where it is never used
   for (size_t i = shape.size(); i-- > 0;) {
     strides[i] = static_cast<int64_t>(stride);
     stride *= static_cast<uint64_t>(shape[i]);
   }
   return strides;
+}
+
+Status require_defined(const Tensor &tensor, std::string_view argument) {
+  if (tensor.defined())
+    return {};
+  return Error::invalid_argument(std::string(argument), "undefined", "a tensor");
+}
+
+void misused(std::string_view what) {
+  std::fprintf(stderr, "tenon: %.*s\n", static_cast<int>(what.size()), what.data());
+  std::abort();
 }
 
 Tensor::Storage::~Storage() {
@@ -137,30 +131,27 @@ Result<Tensor> Tensor::full(Shape shape, double value, DataType dtype) {
   return tensor;
 }
 
-Result<Tensor> Tensor::random(Shape shape, DataType dtype, uint64_t seed, Distribution distribution) {
-  TENON_ASSIGN_OR_RETURN(Tensor tensor, empty(std::move(shape), dtype));
-  auto *bytes = tensor.data_as<char>();
-  size_t size = size_in_bytes(dtype);
-  auto draw = distribution == Distribution::kNormal ? normal : uniform;
-  for (int64_t i = 0, count = tensor.element_count(); i < count; ++i)
-    store_from_double(bytes + static_cast<size_t>(i) * size, dtype, draw(seed, static_cast<uint64_t>(i)));
-  return tensor;
-}
-
 Result<Tensor> Tensor::wrap(void *data, Shape shape, std::vector<int64_t> strides, DataType dtype,
                             DeviceLocation location, std::function<void(void *)> deleter) {
   TENON_ASSIGN_OR_RETURN(int64_t count, checked_count(shape, dtype));
   if (strides.empty())
     strides = contiguous_strides(shape);
   if (strides.size() != shape.size())
-    return Error::invalid_argument("strides", to_string(strides), "as many as the shape " + to_string(shape) + " has");
+    return Error::invalid_argument("strides", to_string(strides),
+                                   "as many as the shape " + to_string(shape) + " has");
   if (!data && count > 0)
-    return Error::invalid_argument("data", "null", "memory of " + std::to_string(count) + " elements");
+    return Error::invalid_argument("data", "null",
+                                   "memory of " + std::to_string(count) + " elements");
+  if (count > 0 && reinterpret_cast<uintptr_t>(data) % size_in_bytes(dtype) != 0)
+    return Error::invalid_argument("data", "not aligned",
+                                   "aligned to the " + std::to_string(size_in_bytes(dtype)) +
+                                       " bytes of an element");
   // The furthest element reached must have an address.
   int64_t reach = 0;
   for (size_t i = 0; i < shape.size() && count > 0; ++i) {
     int64_t step = 0, bytes = 0;
-    if (strides[i] == INT64_MIN || __builtin_mul_overflow(shape[i] - 1, std::abs(strides[i]), &step) ||
+    if (strides[i] == INT64_MIN ||
+        __builtin_mul_overflow(shape[i] - 1, std::abs(strides[i]), &step) ||
         __builtin_add_overflow(reach, step, &reach) ||
         __builtin_mul_overflow(reach, static_cast<int64_t>(size_in_bytes(dtype)), &bytes))
       return Error::invalid_argument("strides", to_string(strides), "within the address space");
@@ -189,7 +180,8 @@ template <class T> Result<Tensor> Tensor::from_values(Shape shape, std::span<con
   TENON_ASSIGN_OR_RETURN(Tensor tensor, empty(std::move(shape), DataTypeOf<T>::value));
   if (static_cast<size_t>(tensor.element_count()) != values.size())
     return Error::shape_mismatch("values", std::to_string(values.size()) + " values",
-                                 std::to_string(tensor.element_count()) + " for shape " + to_string(tensor.shape_));
+                                 std::to_string(tensor.element_count()) + " for shape " +
+                                     to_string(tensor.shape_));
   static_assert(sizeof(bool) == 1);
   if (!values.empty())
     std::memcpy(tensor.data_, values.data(), values.size_bytes());
@@ -202,11 +194,16 @@ template TENON_API Result<Tensor> Tensor::from_values<int64_t>(Shape, std::span<
 template TENON_API Result<Tensor> Tensor::from_values<bool>(Shape, std::span<const bool>);
 
 int64_t Tensor::size(int dimension) const {
-  return shape_.at(static_cast<size_t>(dimension < 0 ? dimension + rank() : dimension));
+  int wrapped = dimension < 0 ? dimension + rank() : dimension;
+  if (wrapped < 0 || wrapped >= rank())
+    misused("size() of dimension " + std::to_string(dimension) + " of shape " + to_string(shape_));
+  return shape_[wrapped];
 }
 
 int64_t Tensor::element_count() const {
   int64_t count = 1;
+  if (!defined())
+    return 0;
   for (int64_t size : shape_)
     if (size == 0)
       return 0;

@@ -7,7 +7,8 @@
 namespace tenon {
 namespace {
 
-using CopyRow = void (*)(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count);
+using CopyRow = void (*)(char *to, int64_t to_step, const char *from, int64_t from_step,
+                         int64_t count);
 
 template <size_t Bytes>
 void copy_row(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t count) {
@@ -42,10 +43,14 @@ void narrow_row(char *to, int64_t to_step, const char *from, int64_t from_step, 
 CopyRow row_copier(DataType to, DataType from) {
   if (to == from)
     switch (size_in_bytes(to)) {
-    case 1: return copy_row<1>;
-    case 2: return copy_row<2>;
-    case 4: return copy_row<4>;
-    default: return copy_row<8>;
+    case 1:
+      return copy_row<1>;
+    case 2:
+      return copy_row<2>;
+    case 4:
+      return copy_row<4>;
+    default:
+      return copy_row<8>;
     }
   if (to == DataType::kFloat32 && from == DataType::kFloat16)
     return widen_row<float_from_float16>;
@@ -68,7 +73,8 @@ int64_t integer_at(const char *element, DataType dtype) {
 
 void convert_element(char *to, DataType to_type, const char *from, DataType from_type) {
   // Doubles do not hold every 64-bit integer.
-  if (to_type == DataType::kInt64 && (from_type == DataType::kInt64 || from_type == DataType::kInt32)) {
+  if (to_type == DataType::kInt64 &&
+      (from_type == DataType::kInt64 || from_type == DataType::kInt32)) {
     int64_t value = integer_at(from, from_type);
     std::memcpy(to, &value, sizeof value);
     return;
@@ -103,22 +109,45 @@ void copy_elements(const Tensor &to, const Tensor &from) {
   }
 }
 
+// Whether two elements may share memory: exact for what expand() makes, and that is what people
+// get.
+bool is_expanded(const Tensor &tensor) {
+  for (int i = 0; i < tensor.rank(); ++i)
+    if (tensor.shape()[i] > 1 && tensor.strides()[i] == 0)
+      return tensor.element_count() > 0;
+  return false;
+}
+
 Error off_host(std::string_view what) {
-  return Error(ErrorCode::kUnsupported, std::string(what) + " works on host tensors; copy with to(DeviceLocation{}) first");
+  return Error(ErrorCode::kUnsupported,
+               std::string(what) + " works on host tensors; copy with to(DeviceLocation{}) first");
 }
 
 } // namespace
 
 Status Tensor::copy_from(const Tensor &source) {
+  TENON_TRY(require_defined(*this, "this"));
+  TENON_TRY(require_defined(source, "source"));
   if (shape_ != source.shape_)
     return Error::shape_mismatch("source", to_string(source.shape_), to_string(shape_));
   if (!on_host() || !source.on_host())
     return off_host("copy_from");
+  if (is_read_only())
+    return Error::invalid_argument("this", "read-only memory", "memory that may be written");
+  if (is_expanded(*this))
+    return Error::invalid_argument("this", "an expanded view with strides " + to_string(strides_),
+                                   "a tensor whose elements have memory of their own");
+  if (source.storage_ == storage_) {
+    TENON_ASSIGN_OR_RETURN(Tensor apart, source.clone());
+    copy_elements(*this, apart);
+    return {};
+  }
   copy_elements(*this, source);
   return {};
 }
 
 Result<Tensor> Tensor::clone() const {
+  TENON_TRY(require_defined(*this, "this"));
   if (!on_host())
     return off_host("clone");
   TENON_ASSIGN_OR_RETURN(Tensor copy, empty(shape_, dtype_));
@@ -143,6 +172,7 @@ Result<Tensor> Tensor::to(DataType dtype) const {
 }
 
 Result<Tensor> Tensor::to(DeviceLocation location) const {
+  TENON_TRY(require_defined(*this, "this"));
   if (location == device())
     return *this;
   if (!on_host() && location.kind != DeviceKind::kHost) {
@@ -165,12 +195,24 @@ Result<Tensor> Tensor::to(DeviceLocation location) const {
 }
 
 double Tensor::element_as_double(std::span<const int64_t> index) const {
+  bool inside = index.size() == shape_.size() && defined() && on_host();
   int64_t offset = 0;
-  for (size_t i = 0; i < index.size(); ++i)
-    offset += index[i] * strides_.at(i);
-  return load_as_double(data_as<char>() + offset * static_cast<int64_t>(size_in_bytes(dtype_)), dtype_);
+  for (size_t i = 0; inside && i < index.size(); ++i) {
+    inside = index[i] >= 0 && index[i] < shape_[i];
+    offset += inside ? index[i] * strides_[i] : 0;
+  }
+  if (!inside)
+    misused("element_as_double() of index " + to_string(index) + " in " +
+            std::string(name(device().kind)) + " tensor of shape " + to_string(shape_));
+  return load_as_double(data_as<char>() + offset * static_cast<int64_t>(size_in_bytes(dtype_)),
+                        dtype_);
 }
 
-double Tensor::item() const { return load_as_double(data_, dtype_); }
+double Tensor::item() const {
+  if (element_count() != 1 || !on_host())
+    misused("item() of " + std::string(name(device().kind)) + " tensor of shape " +
+            to_string(shape_));
+  return load_as_double(data_, dtype_);
+}
 
 } // namespace tenon

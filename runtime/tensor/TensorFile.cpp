@@ -15,7 +15,8 @@ Result<Format> format_of(const std::string &path) {
     return Format::kNpy;
   if (path.ends_with(".safetensors"))
     return Format::kSafetensors;
-  return Error::invalid_argument("file", "'" + path + "'", "a name that ends with .npy or .safetensors");
+  return Error::invalid_argument("file", "'" + path + "'",
+                                 "a name that ends with .npy or .safetensors");
 }
 
 std::string names_of(const NamedTensors &tensors) {
@@ -36,10 +37,12 @@ Result<Tensor> load_tensor(const std::string &path, const std::string &name) {
     return tensors.begin()->second;
   if (name.empty())
     return Error(ErrorCode::kInvalidArgument, path + ": holds " + std::to_string(tensors.size()) +
-                                                  " tensors (" + names_of(tensors) + "), must hold one");
+                                                  " tensors (" + names_of(tensors) +
+                                                  "), must hold one");
   auto found = tensors.find(name);
   if (found == tensors.end())
-    return Error(ErrorCode::kNotFound, path + ": holds no tensor '" + name + "', only " + names_of(tensors));
+    return Error(ErrorCode::kNotFound,
+                 path + ": holds no tensor '" + name + "', only " + names_of(tensors));
   return found->second;
 }
 
@@ -60,7 +63,8 @@ Status check_writable(const std::string &path, DataType dtype) {
   if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
     return Error(ErrorCode::kIo, path + ": is a directory");
   if (::access(folder.c_str(), W_OK) != 0)
-    return Error(ErrorCode::kIo, path + ": cannot write to " + folder + ": " + std::strerror(errno));
+    return Error(ErrorCode::kIo,
+                 path + ": cannot write to " + folder + ": " + std::strerror(errno));
   return {};
 }
 

@@ -5,7 +5,8 @@
 namespace tenon {
 namespace {
 
-Result<int> checked_dimension(const Tensor &tensor, std::string_view argument, int dimension, int end) {
+Result<int> checked_dimension(const Tensor &tensor, std::string_view argument, int dimension,
+                              int end) {
   int wrapped = dimension < 0 ? dimension + end : dimension;
   if (wrapped < 0 || wrapped >= end)
     return Error::invalid_argument(std::string(argument), std::to_string(dimension),
@@ -53,15 +54,19 @@ Result<Tensor> Tensor::slice(int dimension, int64_t begin, int64_t end, int64_t 
   Tensor view = *this;
   view.shape_[dimension] = (end - begin) / step + ((end - begin) % step != 0);
   if (view.element_count() > 0) // an empty view points nowhere
-    view.data_ = data_as<char>() + begin * strides_[dimension] * static_cast<int64_t>(size_in_bytes(dtype_));
-  view.strides_[dimension] = view.shape_[dimension] > 1 ? strides_[dimension] * step : strides_[dimension];
+    view.data_ =
+        data_as<char>() + begin * strides_[dimension] * static_cast<int64_t>(size_in_bytes(dtype_));
+  if (view.shape_[dimension] > 1)
+    view.strides_[dimension] = wrapping_multiply(strides_[dimension], step);
   return view;
 }
 
 Result<Tensor> Tensor::reshape(Shape shape) const {
+  TENON_TRY(require_defined(*this, "this"));
   TENON_ASSIGN_OR_RETURN(int64_t count, checked_count(shape, dtype_));
   if (count != element_count())
-    return Error::shape_mismatch("shape", to_string(shape), "as many elements as " + to_string(shape_));
+    return Error::shape_mismatch("shape", to_string(shape),
+                                 "as many elements as " + to_string(shape_));
   Tensor view = *this;
   if (is_contiguous()) {
     view.strides_ = contiguous_strides(shape);
@@ -73,7 +78,7 @@ Result<Tensor> Tensor::reshape(Shape shape) const {
   for (int i = 0; i < rank(); ++i) {
     if (shape_[i] == 1)
       continue;
-    if (!sizes.empty() && steps.back() == shape_[i] * strides_[i])
+    if (!sizes.empty() && steps.back() == wrapping_multiply(shape_[i], strides_[i]))
       sizes.back() *= shape_[i], steps.back() = strides_[i];
     else
       sizes.push_back(shape_[i]), steps.push_back(strides_[i]);
@@ -93,7 +98,7 @@ Result<Tensor> Tensor::reshape(Shape shape) const {
                                      "a view of shape " + to_string(shape_) + " with strides " +
                                          to_string(strides_) + "; use contiguous() first");
     strides[i] = step;
-    step *= shape[i];
+    step = wrapping_multiply(step, shape[i]);
     rest /= shape[i];
   }
   view.shape_ = std::move(shape);
@@ -102,9 +107,11 @@ Result<Tensor> Tensor::reshape(Shape shape) const {
 }
 
 Result<Tensor> Tensor::expand(Shape shape) const {
+  TENON_TRY(require_defined(*this, "this"));
   TENON_TRY(checked_count(shape, dtype_));
   auto mismatch = [&] {
-    return Error::shape_mismatch("shape", to_string(shape), "a shape to which " + to_string(shape_) + " broadcasts");
+    return Error::shape_mismatch("shape", to_string(shape),
+                                 "a shape to which " + to_string(shape_) + " broadcasts");
   };
   if (shape.size() < shape_.size())
     return mismatch();
@@ -123,7 +130,8 @@ Result<Tensor> Tensor::expand(Shape shape) const {
 Result<Tensor> Tensor::unsqueeze(int dimension) const {
   TENON_ASSIGN_OR_RETURN(dimension, checked_dimension(*this, "dimension", dimension, rank() + 1));
   Tensor view = *this;
-  int64_t stride = dimension < rank() ? shape_[dimension] * strides_[dimension] : 1;
+  int64_t stride =
+      dimension < rank() ? wrapping_multiply(shape_[dimension], strides_[dimension]) : 1;
   view.shape_.insert(view.shape_.begin() + dimension, 1);
   view.strides_.insert(view.strides_.begin() + dimension, stride);
   return view;
@@ -132,7 +140,8 @@ Result<Tensor> Tensor::unsqueeze(int dimension) const {
 Result<Tensor> Tensor::squeeze(int dimension) const {
   TENON_ASSIGN_OR_RETURN(dimension, checked_dimension(*this, "dimension", dimension, rank()));
   if (shape_[dimension] != 1)
-    return Error::invalid_argument("dimension", "of size " + std::to_string(shape_[dimension]), "of size 1");
+    return Error::invalid_argument("dimension", "of size " + std::to_string(shape_[dimension]),
+                                   "of size 1");
   Tensor view = *this;
   view.shape_.erase(view.shape_.begin() + dimension);
   view.strides_.erase(view.strides_.begin() + dimension);

@@ -1,4 +1,5 @@
-/// Tensors in files: NumPy's .npy (one tensor) and .safetensors (named tensors; how bfloat16 travels).
+/// Tensors in files: NumPy's .npy (one tensor) and .safetensors (named tensors; how bfloat16
+/// travels).
 ///
 /// Reading trusts nothing: every length, offset, overlap and overflow is checked. Writing goes to a
 /// temporary file in the same directory, which is then renamed: no half-written file is ever left.
@@ -17,8 +18,10 @@ using NamedTensors = std::map<std::string, Tensor>;
 /// By extension. `name` picks a tensor of a .safetensors file, and may be empty where it holds one.
 /// Errors: kNotFound, kIo, kCorruptFile, kUnsupportedType, each naming the file.
 TENON_API Result<Tensor> load_tensor(const std::string &path, const std::string &name = "");
-/// By extension, from the host; strided tensors are written row-major. In .safetensors it is called `name`.
-TENON_API Status save_tensor(const std::string &path, const Tensor &tensor, const std::string &name = "tensor");
+/// By extension, from the host; strided tensors are written row-major. In .safetensors it is called
+/// `name`.
+TENON_API Status save_tensor(const std::string &path, const Tensor &tensor,
+                             const std::string &name = "tensor");
 /// Whether save_tensor(path, …) would find a directory that it can write, and a known extension.
 TENON_API Status check_writable(const std::string &path, DataType dtype);
 
