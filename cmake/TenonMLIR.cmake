@@ -7,6 +7,9 @@ include(TableGen)
 include(AddLLVM)
 include(AddMLIR)
 
+# TableGen looks where the directory does.
+include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+
 # Everything that includes LLVM's headers links this; SYSTEM keeps their warnings to themselves.
 add_library(tenon_llvm INTERFACE)
 target_include_directories(tenon_llvm SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
