@@ -24,9 +24,11 @@ std::filesystem::path runtime_folder() {
 Result<Library> Library::open(const std::string &path) {
   if (void *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))
     return Library(handle);
-  const char *reason = dlerror();
-  return Error(ErrorCode::kUnsupported,
-               concat(path, " cannot be opened: ", reason ? reason : "no reason given"));
+  const char *text = dlerror();
+  std::string_view reason = text ? text : "no reason given";
+  if (reason.starts_with(path + ": ")) // the loader names the library that it could not find
+    reason.remove_prefix(path.size() + 2);
+  return Error(ErrorCode::kUnsupported, concat(path, " cannot be opened: ", reason));
 }
 
 Library::Library(Library &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}

@@ -1,0 +1,263 @@
+#include "tenon/KernelCache.h"
+
+#include "../device/TestKernels.h"
+#include "tenon/Log.h"
+
+#include <barrier>
+#include <chrono>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <map>
+#include <thread>
+
+namespace tenon {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+KernelKey key_of(std::string graph, std::string target = "host:x86-64-v3") {
+  return KernelKey({std::move(graph), "{}", std::move(target), "{}"});
+}
+
+CompileOutcome compiled(const std::string &kernel = "test_kernel") {
+  KernelImage image = testing::image_of({testing::phase("count_block")});
+  image.kernel = kernel;
+  return {image.serialize(), 12.5};
+}
+
+// A store in memory that counts what it is asked.
+struct MapStore final : KernelStore {
+  Result<std::optional<std::vector<std::byte>>> look_up(const KernelKey &key) override {
+    ++looked_up;
+    if (broken)
+      return Error(ErrorCode::kIo, "the disk is on fire");
+    auto found = images.find(key.hash());
+    if (found == images.end())
+      return std::optional<std::vector<std::byte>>();
+    return std::optional(found->second);
+  }
+  Result<void> publish(const KernelKey &key, std::span<const std::byte> image, double) override {
+    if (broken)
+      return Error(ErrorCode::kIo, "the disk is on fire");
+    images[key.hash()].assign(image.begin(), image.end());
+    return {};
+  }
+  Result<std::vector<KernelCacheEntry>> list() override { return std::vector<KernelCacheEntry>(); }
+  Result<uint64_t> evict(uint64_t) override { return uint64_t{0}; }
+  std::shared_ptr<void> claim(const KernelKey &key) override {
+    if (on_claim)
+      on_claim(key);
+    return std::make_shared<int>();
+  }
+
+  std::map<std::string, std::vector<std::byte>> images;
+  std::function<void(const KernelKey &)> on_claim;
+  int looked_up = 0;
+  bool broken = false;
+};
+
+TEST(KernelKey, HoldsEveryPart) {
+  KernelKey key({"g", "s", "t", "o"});
+  EXPECT_EQ(key.text(), "code generation " + std::to_string(kCodeGenerationVersion) +
+                            "\ngraph g\ntarget t\nsignature s\noptions o\n");
+  EXPECT_EQ(key.hash().size(), 32u);
+  for (const KernelKey::Parts &other : {KernelKey::Parts{"x", "s", "t", "o"}, {"g", "x", "t", "o"},
+                                        {"g", "s", "x", "o"}, {"g", "s", "t", "x"}}) {
+    EXPECT_FALSE(KernelKey(other) == key);
+    EXPECT_NE(KernelKey(other).hash(), key.hash());
+  }
+}
+
+TEST(KernelCache, CompilesAtTheFirstCallAlone) {
+  KernelCache cache;
+  int built = 0;
+  auto build = [&]() -> Result<CompileOutcome> { return ++built, compiled(); };
+  EXPECT_EQ(cache.lookup(key_of("a")), nullptr);
+  auto first = cache.lookup_or_compile(key_of("a"), build).value();
+  auto second = cache.lookup_or_compile(key_of("a"), build).value();
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(cache.lookup(key_of("a")), first);
+  EXPECT_EQ(built, 1);
+  EXPECT_EQ(first->hits(), 2u);
+  EXPECT_EQ(first->compile_milliseconds(), 12.5);
+  EXPECT_EQ(first->image().key, key_of("a").text());
+}
+
+TEST(KernelCache, ThreadsThatWantOneKernelCompileItOnce) {
+  constexpr int kThreads = 16;
+  KernelCache cache;
+  std::atomic<int> built{0};
+  std::barrier start(kThreads);
+  std::vector<std::shared_ptr<const CachedKernel>> got(kThreads);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i)
+    threads.emplace_back([&, i] {
+      start.arrive_and_wait();
+      got[i] = cache.lookup_or_compile(key_of("a"), [&]() -> Result<CompileOutcome> {
+        ++built;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        return compiled();
+      }).value();
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(built, 1);
+  EXPECT_THAT(got, ::testing::Each(got.front()));
+}
+
+TEST(KernelCache, DifferentKernelsCompileAtTheSameTime) {
+  KernelCache cache;
+  std::barrier both(2); // each builder waits for the other: one after the other would never end
+  auto run = [&](const char *graph) {
+    return cache.lookup_or_compile(key_of(graph), [&]() -> Result<CompileOutcome> {
+      both.arrive_and_wait();
+      return compiled();
+    }).ok();
+  };
+  bool other = false;
+  std::thread thread([&] { other = run("b"); });
+  EXPECT_TRUE(run("a"));
+  thread.join();
+  EXPECT_TRUE(other);
+}
+
+TEST(KernelCache, ARefusalIsDeliveredToAllAndKept) {
+  KernelCache cache;
+  std::atomic<int> built{0}, refused{0};
+  std::barrier start(8);
+  auto build = [&]() -> Result<CompileOutcome> {
+    ++built;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return Error(ErrorCode::kCompilation, "no schedule fits").with_reasons({{"tile", "too wide"}});
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] {
+      start.arrive_and_wait();
+      auto kernel = cache.lookup_or_compile(key_of("a"), build);
+      refused += !kernel && kernel.error().reasons() == std::vector<Reason>{{"tile", "too wide"}};
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(refused, 8);
+  EXPECT_EQ(built, 1);
+  EXPECT_EQ(cache.lookup(key_of("a"))->refusal()->message(), "no schedule fits");
+  EXPECT_EQ(cache.list().front().refusal, "no schedule fits");
+}
+
+TEST(KernelCache, AFailureThatMayPassIsTriedAgain) {
+  KernelCache cache;
+  int built = 0;
+  auto build = [&]() -> Result<CompileOutcome> {
+    if (++built == 1)
+      return Error(ErrorCode::kUnsupported, "libtenon-compiler.so cannot be opened");
+    return compiled();
+  };
+  EXPECT_EQ(cache.lookup_or_compile(key_of("a"), build).error().code(), ErrorCode::kUnsupported);
+  EXPECT_TRUE(cache.lookup_or_compile(key_of("a"), build));
+}
+
+TEST(KernelCache, ABuilderThatThrowsOrLiesIsAnError) {
+  KernelCache cache;
+  auto throws = []() -> Result<CompileOutcome> { throw std::runtime_error("boom"); };
+  EXPECT_EQ(cache.lookup_or_compile(key_of("a"), throws).error().code(), ErrorCode::kInternal);
+  auto lies = []() -> Result<CompileOutcome> { return CompileOutcome{{std::byte{1}}, 0}; };
+  EXPECT_EQ(cache.lookup_or_compile(key_of("a"), lies).error().code(), ErrorCode::kCorruptFile);
+}
+
+TEST(KernelCache, ListsWhatItHolds) {
+  KernelCache cache;
+  auto build = [] { return Result<CompileOutcome>(compiled("kernel_of_a")); };
+  cache.lookup_or_compile(key_of("a"), build).value();
+  cache.lookup(key_of("a"));
+  std::vector<KernelCacheEntry> lines = cache.list();
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].hash, key_of("a").hash());
+  EXPECT_EQ(lines[0].kernel, "kernel_of_a");
+  EXPECT_GT(lines[0].bytes, 100u);
+  EXPECT_EQ(lines[0].hits, 1u);
+  EXPECT_EQ(lines[0].compile_milliseconds, 12.5);
+  cache.clear();
+  EXPECT_THAT(cache.list(), IsEmpty());
+}
+
+TEST(KernelCache, LoadsAKernelOnceADevice) {
+  KernelCache cache;
+  Device &host = *Device::open(DeviceKind::kHost).value();
+  auto kernel = cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }).value();
+  auto loaded = kernel->loaded_on(host).value();
+  EXPECT_EQ(kernel->loaded_on(host).value(), loaded);
+  int32_t count = 0;
+  KernelArguments arguments = testing::sizes(1, 1, 1);
+  arguments.tensors[0].data = &count;
+  ASSERT_TRUE(host.launch(*loaded, arguments, 0));
+  EXPECT_EQ(count, 1);
+}
+
+TEST(KernelCache, LogsOneLineACompilation) {
+  std::vector<std::string> lines;
+  set_log_sink([&](LogEvent, std::string_view line) { lines.emplace_back(line); },
+               parse_log_events("cache"));
+  KernelCache cache;
+  cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }).value();
+  cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }).value();
+  set_log_sink({}, 0);
+  EXPECT_THAT(lines, ElementsAre(AllOf(StartsWith("compiled " + key_of("a").hash() + " test_kernel"),
+                                       HasSubstr("12.5 ms"))));
+}
+
+TEST(KernelStore, IsAskedBeforeTheCompilerAndGivenWhatItMade) {
+  auto store = std::make_shared<MapStore>();
+  int built = 0;
+  auto build = [&]() -> Result<CompileOutcome> { return ++built, compiled(); };
+  for (int process = 0; process < 2; ++process) {
+    KernelCache cache;
+    cache.set_store(store);
+    EXPECT_EQ(cache.lookup_or_compile(key_of("a"), build).value()->compile_milliseconds(),
+              process == 0 ? 12.5 : 0);
+  }
+  EXPECT_EQ(built, 1);
+}
+
+TEST(KernelStore, AKernelMadeWhileWaitingForTheClaimIsTaken) {
+  auto store = std::make_shared<MapStore>();
+  store->on_claim = [&](const KernelKey &key) {
+    KernelImage image = testing::image_of({testing::phase("count_block")});
+    image.key = key.text();
+    store->images[key.hash()] = image.serialize();
+  };
+  KernelCache cache;
+  cache.set_store(store);
+  EXPECT_TRUE(cache.lookup_or_compile(key_of("a"), []() -> Result<CompileOutcome> {
+    return Error(ErrorCode::kInternal, "compiled although another process had");
+  }));
+}
+
+TEST(KernelStore, ADamagedOrForeignEntryIsRebuilt) {
+  auto store = std::make_shared<MapStore>();
+  std::vector<std::byte> damaged = compiled().bytes, foreign = compiled().bytes; // of the key "test"
+  damaged[damaged.size() / 2] ^= std::byte{1};
+  for (const std::vector<std::byte> &bytes : {damaged, foreign}) {
+    store->images[key_of("a").hash()] = bytes;
+    KernelCache cache;
+    cache.set_store(store);
+    EXPECT_EQ(cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); })
+                  .value()->compile_milliseconds(), 12.5);
+    EXPECT_NE(store->images[key_of("a").hash()], bytes) << "the entry was not replaced";
+  }
+}
+
+TEST(KernelStore, ABrokenStoreDoesNotStandInTheWay) {
+  auto store = std::make_shared<MapStore>();
+  store->broken = true;
+  KernelCache cache;
+  cache.set_store(store);
+  EXPECT_TRUE(cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }));
+}
+
+} // namespace
+} // namespace tenon

@@ -1,0 +1,98 @@
+// What GPUs and the emulator have of their own: choice of a section, limits, errors of the driver.
+#include "TestKernels.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tenon {
+namespace {
+
+using testing::image_of;
+using testing::phase;
+using ::testing::HasSubstr;
+
+class GpuTest : public ::testing::TestWithParam<DeviceKind> {
+protected:
+  void SetUp() override {
+    Result<Device *> opened = Device::open(GetParam());
+    if (!opened)
+      GTEST_SKIP() << opened.error().message();
+    device_ = *opened;
+  }
+  Device *device_ = nullptr;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, GpuTest, ::testing::Values(DeviceKind::kCuda, DeviceKind::kEmulator),
+                         [](const auto &info) { return std::string(name(info.param)); });
+
+TEST_P(GpuTest, PtxOfAnOlderChipIsTaken) {
+  KernelImage image = image_of({phase("count_block")});
+  image.sections = {testing::ptx_section("sm_80")};
+  EXPECT_EQ(device_->load(image).value()->section(), "sm_80 (PTX)");
+}
+
+TEST_P(GpuTest, CodeOfANewerChipIsRefused) {
+  KernelImage image = image_of({phase("count_block")});
+  image.sections = {testing::ptx_section("sm_120a")};
+  auto kernel = device_->load(image);
+  if (device_->target().text() == "sm_120a")
+    GTEST_SKIP() << "this is the newest chip";
+  ASSERT_FALSE(kernel);
+  EXPECT_THAT(kernel.error().message(), HasSubstr("sm_120a"));
+}
+
+TEST_P(GpuTest, PtxThatIsNoneIsRefusedWithTheDriversLog) {
+  KernelImage image = image_of({phase("count_block")});
+  image.sections = {testing::ptx_section("sm_80", ".version 8.0\n.target sm_80\nnonsense\n")};
+  auto kernel = device_->load(image);
+  ASSERT_FALSE(kernel);
+  EXPECT_EQ(kernel.error().code(), ErrorCode::kDevice);
+  EXPECT_THAT(kernel.error().message(), HasSubstr("cuModuleLoadDataEx"));
+}
+
+TEST_P(GpuTest, AMissingEntryIsNamed) {
+  auto kernel = device_->load(image_of({phase("no_such_entry")}));
+  ASSERT_FALSE(kernel);
+  EXPECT_THAT(kernel.error().message(), HasSubstr("no_such_entry"));
+}
+
+TEST_P(GpuTest, TooManyBlocksAreRefused) {
+  auto kernel = device_->load(image_of({phase("count_block")})).value();
+  KernelArguments arguments = testing::sizes(/*batch=*/65536, 1, 1);
+  Result<void> refused = device_->launch(*kernel, arguments, 0);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("65536 blocks along z; a GPU allows 65535"));
+}
+
+TEST_P(GpuTest, TooMuchSharedMemoryIsRefused) {
+  LaunchPhase greedy = phase("count_block");
+  greedy.shared_bytes = 1 << 20;
+  auto kernel = device_->load(image_of({greedy}));
+  ASSERT_FALSE(kernel);
+  EXPECT_THAT(kernel.error().message(), HasSubstr("1048576 bytes of shared memory"));
+}
+
+TEST_P(GpuTest, MoreSharedMemoryThanByDefaultMayBeAskedFor) {
+  LaunchPhase large = phase("count_block");
+  large.shared_bytes = 64 << 10;
+  auto kernel = device_->load(image_of({large}));
+  ASSERT_TRUE(kernel) << kernel.error().message();
+}
+
+// On a GPU such a fault ends the context, so that only the emulator can be asked.
+TEST(EmulatorDevice, AFaultIsReportedInWords) {
+  Result<Device *> device = Device::open(DeviceKind::kEmulator);
+  if (!device)
+    GTEST_SKIP() << device.error().message();
+  auto kernel = (*device)->load(image_of({phase("out_of_bounds")})).value();
+  KernelArguments arguments = testing::sizes(1, 1, 1);
+  arguments.tensors[0].data = (*device)->allocate(16).value();
+  Result<void> launched = (*device)->launch(*kernel, arguments, 0);
+  Result<void> ended = launched ? (*device)->synchronise(0) : launched;
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code(), ErrorCode::kDevice);
+  EXPECT_THAT(ended.error().message(), HasSubstr("\n")) << "the emulator's report is missing";
+}
+
+} // namespace
+} // namespace tenon

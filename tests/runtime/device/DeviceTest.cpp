@@ -1,0 +1,200 @@
+// What every device must do; each kind runs all of it, or says why it is not there.
+#include "TestKernels.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <numeric>
+
+namespace tenon {
+namespace {
+
+using testing::image_of;
+using testing::phase;
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+class DeviceTest : public ::testing::TestWithParam<DeviceKind> {
+protected:
+  void SetUp() override {
+    Result<Device *> opened = Device::open(GetParam());
+    if (!opened)
+      GTEST_SKIP() << opened.error().message();
+    device_ = *opened;
+  }
+
+  // Memory of the device that holds `count` zeros, freed at the end of the test.
+  void *zeros(size_t count) {
+    std::vector<int32_t> values(count, 0);
+    size_t bytes = count * sizeof(int32_t);
+    void *memory = device_->allocate(bytes).value();
+    memory_.push_back(memory);
+    device_->copy(memory, values.data(), bytes, CopyDirection::kHostToDevice, 0).value();
+    return memory;
+  }
+
+  std::vector<int32_t> read(const void *memory, size_t count) {
+    std::vector<int32_t> values(count, -1);
+    device_->copy(values.data(), memory, count * sizeof(int32_t), CopyDirection::kDeviceToHost, 0)
+        .value();
+    device_->synchronise(0).value();
+    return values;
+  }
+
+  void TearDown() override {
+    for (void *memory : memory_)
+      device_->free(memory).value();
+  }
+
+  Device *device_ = nullptr;
+  std::vector<void *> memory_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, DeviceTest,
+                         ::testing::Values(DeviceKind::kHost, DeviceKind::kCuda, DeviceKind::kEmulator),
+                         [](const auto &info) { return std::string(name(info.param)); });
+
+TEST_P(DeviceTest, IsOpenedOnce) {
+  EXPECT_EQ(*Device::open(GetParam()), device_);
+  EXPECT_EQ(device_->kind(), GetParam());
+  EXPECT_FALSE(device_->name().empty());
+}
+
+TEST_P(DeviceTest, ExecutesItsOwnTarget) {
+  EXPECT_TRUE(device_->can_execute(device_->target()));
+  std::string foreign = GetParam() == DeviceKind::kHost ? "sm_80" : "host:x86-64-v3";
+  Result<void> refused = device_->can_execute(Target::parse(foreign).value());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+}
+
+TEST_P(DeviceTest, CopiesThereAndBack) {
+  std::vector<int32_t> values(1000);
+  std::iota(values.begin(), values.end(), 7);
+  void *first = zeros(values.size()), *second = zeros(values.size());
+  size_t bytes = values.size() * sizeof(int32_t);
+  ASSERT_TRUE(device_->copy(first, values.data(), bytes, CopyDirection::kHostToDevice, 0));
+  ASSERT_TRUE(device_->copy(second, first, bytes, CopyDirection::kDeviceToDevice, 0));
+  EXPECT_EQ(read(second, values.size()), values);
+}
+
+TEST_P(DeviceTest, NothingIsAllocatedForZeroBytes) {
+  EXPECT_EQ(device_->allocate(0).value(), nullptr);
+  EXPECT_TRUE(device_->free(nullptr));
+  EXPECT_TRUE(device_->copy(nullptr, nullptr, 0, CopyDirection::kDeviceToDevice, 0));
+}
+
+TEST_P(DeviceTest, TooMuchMemoryIsAnError) {
+  Result<void *> memory = device_->allocate(size_t{1} << 60);
+  ASSERT_FALSE(memory);
+  EXPECT_EQ(memory.error().code(), ErrorCode::kOutOfMemory);
+}
+
+TEST_P(DeviceTest, RunsEachBlockOnce) {
+  auto kernel = device_->load(image_of({phase("count_block")})).value();
+  KernelArguments arguments = testing::sizes(/*batch=*/3, /*heads=*/5, /*query_length=*/7);
+  size_t blocks = 3 * 5 * 7;
+  arguments.tensors[0].data = zeros(blocks);
+  arguments.tensors[0].strides[0] = 7;
+  arguments.tensors[0].strides[1] = 35;
+  ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+  EXPECT_THAT(read(arguments.tensors[0].data, blocks), Each(1));
+}
+
+TEST_P(DeviceTest, DivisorsRoundUp) {
+  LaunchPhase quarter = phase("count_block");
+  quarter.grid[0].divisor = 64;
+  auto kernel = device_->load(image_of({quarter})).value();
+  KernelArguments arguments = testing::sizes(1, 1, /*query_length=*/129);
+  arguments.tensors[0].data = zeros(4);
+  ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+  EXPECT_EQ(read(arguments.tensors[0].data, 4), (std::vector<int32_t>{1, 1, 1, 0}));
+}
+
+TEST_P(DeviceTest, AnEmptyGridRunsNothing) {
+  auto kernel = device_->load(image_of({phase("count_block")})).value();
+  KernelArguments arguments = testing::sizes(1, 1, /*query_length=*/0);
+  ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+  EXPECT_TRUE(device_->synchronise(0));
+}
+
+TEST_P(DeviceTest, PhasesShareTheWorkspaceAndRunInOrder) {
+  LaunchPhase fill = phase("fill_workspace"), twice = phase("double_workspace");
+  fill.workspace = {64, sizeof(int32_t)};
+  auto kernel = device_->load(image_of({fill, twice})).value();
+  KernelArguments arguments = testing::sizes(1, 1, /*query_length=*/6);
+  arguments.tensors[0].data = zeros(6);
+  ASSERT_TRUE(device_->prepare(*kernel, arguments, 0));
+  ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+  EXPECT_EQ(read(arguments.tensors[0].data, 6), (std::vector<int32_t>{2, 4, 6, 8, 10, 12}));
+}
+
+TEST_P(DeviceTest, WorkspacesGrow) {
+  LaunchPhase fill = phase("fill_workspace"), twice = phase("double_workspace");
+  fill.workspace = {0, 1 << 16}; // more than a small area for the second launch
+  auto kernel = device_->load(image_of({fill, twice})).value();
+  for (int32_t length : {1, 40}) {
+    KernelArguments arguments = testing::sizes(1, 1, length);
+    arguments.tensors[0].data = zeros(static_cast<size_t>(length));
+    ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+    EXPECT_EQ(read(arguments.tensors[0].data, static_cast<size_t>(length)).back(), 2 * length);
+  }
+}
+
+TEST_P(DeviceTest, NegativeSizesAreNamed) {
+  auto kernel = device_->load(image_of({phase("count_block")})).value();
+  KernelArguments arguments = testing::sizes(1, 1, /*query_length=*/-3);
+  Result<void> refused = device_->launch(*kernel, arguments, 0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(), "query_length: was -3, must be at least 0");
+}
+
+TEST_P(DeviceTest, AnImageWithoutCodeForItIsRefused) {
+  KernelImage image = image_of({phase("count_block")});
+  bool is_host = GetParam() == DeviceKind::kHost;
+  image.sections = {is_host ? testing::ptx_section() : testing::machine_code_section()};
+  auto kernel = device_->load(image);
+  ASSERT_FALSE(kernel);
+  EXPECT_EQ(kernel.error().code(), ErrorCode::kUnsupported);
+  EXPECT_THAT(kernel.error().message(), HasSubstr(is_host ? "sm_80" : "host:x86-64-v3"));
+}
+
+TEST_P(DeviceTest, AKernelStaysOnItsDevice) {
+  for (DeviceKind other : {DeviceKind::kHost, DeviceKind::kEmulator}) {
+    Result<Device *> elsewhere = Device::open(other);
+    if (other == GetParam() || !elsewhere)
+      continue;
+    auto kernel = (*elsewhere)->load(image_of({phase("count_block")})).value();
+    KernelArguments arguments = testing::sizes(1, 1, 1);
+    Result<void> refused = device_->launch(*kernel, arguments, 0);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("was loaded on"));
+  }
+}
+
+TEST_P(DeviceTest, TensorsReachItsMemory) {
+  Tensor tensor = Tensor::random({3, 5}, DataType::kFloat32, 1).value();
+  Result<Tensor> there = tensor.to(DeviceLocation{GetParam(), 0});
+  ASSERT_TRUE(there) << there.error().message();
+  EXPECT_EQ(there->device().kind, GetParam());
+  Tensor back = there->to(DeviceLocation{}).value();
+  EXPECT_EQ(0, std::memcmp(back.data(), tensor.data(), 15 * sizeof(float)));
+}
+
+TEST(Devices, OrdinalsOutOfRangeAreRefused) {
+  EXPECT_EQ(Device::open(DeviceKind::kHost, 1).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(Device::open(DeviceKind::kEmulator, -1));
+}
+
+TEST(Devices, EachKindIsListedWithAReasonWhereItIsNotThere) {
+  std::vector<DeviceStatus> lines = list_devices();
+  for (DeviceKind kind : {DeviceKind::kHost, DeviceKind::kCuda, DeviceKind::kEmulator})
+    EXPECT_TRUE(std::ranges::any_of(lines, [&](const DeviceStatus &line) { return line.kind == kind; }));
+  for (const DeviceStatus &line : lines) {
+    EXPECT_EQ(line.available, line.reason.empty());
+    EXPECT_EQ(line.available, !line.target.empty());
+    EXPECT_EQ(line.available, Device::open(line.kind, line.ordinal).ok());
+  }
+}
+
+} // namespace
+} // namespace tenon

@@ -1,0 +1,147 @@
+// What is the host's own: threads, workspaces, the order of blocks, the processor's control register.
+#include "TestKernels.h"
+#include "tenon/Parallel.h"
+
+#include <algorithm>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <thread>
+#include <xmmintrin.h>
+
+namespace tenon {
+namespace {
+
+using testing::image_of;
+using testing::phase;
+
+Device &host() { return *Device::open(DeviceKind::kHost).value(); }
+
+// One thread, in the order of the indices.
+struct InOrder {
+  InOrder() {
+    set_parallel_for([](int64_t count, FunctionRef<void(int64_t)> body) {
+      for (int64_t i = 0; i < count; ++i)
+        body(i);
+    });
+  }
+  ~InOrder() { set_parallel_for({}); }
+};
+
+TEST(HostDevice, FlushesDenormalsWhileAKernelRunsAndRestores) {
+  auto kernel = host().load(image_of({phase("read_control")})).value();
+  unsigned before = _mm_getcsr(), during = 0;
+  KernelArguments arguments = testing::sizes(1, 1, 1);
+  arguments.tensors[0].data = &during;
+  ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+  EXPECT_EQ(during & 0x8040u, 0x8040u);
+  EXPECT_EQ(_mm_getcsr(), before);
+}
+
+TEST(HostDevice, LongestBlocksOfACausalMaskStartFirst) {
+  InOrder in_order;
+  auto kernel = host().load(image_of({phase("take_ticket")})).value();
+  std::vector<int32_t> tickets(5);
+  int32_t next = 0;
+  KernelArguments arguments = testing::sizes(1, 1, /*query_length=*/5);
+  arguments.tensors[0].data = tickets.data();
+  arguments.tensors[1].data = &next;
+  ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+  EXPECT_EQ(tickets, (std::vector<int32_t>{4, 3, 2, 1, 0}));
+}
+
+TEST(HostDevice, EveryAxisMayBeTheOneOfQueries) {
+  for (int axis = 0; axis < 3; ++axis) {
+    LaunchPhase turned = phase("count_block");
+    std::swap(turned.grid[0], turned.grid[axis]);
+    auto kernel = host().load(image_of({turned})).value();
+    KernelArguments arguments = testing::sizes(2, 3, 4);
+    std::vector<int32_t> counts(4 * 4 * 4, 0);
+    arguments.tensors[0].data = counts.data();
+    arguments.tensors[0].strides[0] = 4;
+    arguments.tensors[0].strides[1] = 16;
+    ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+    EXPECT_EQ(std::ranges::count(counts, 1), 24);
+    EXPECT_EQ(std::ranges::count(counts, 0), 40);
+  }
+}
+
+TEST(HostDevice, WorkspacesBelongToOneThreadAndAreAligned) {
+  LaunchPhase shows = phase("show_workspace");
+  shows.workspace = {10, 100'000};
+  auto kernel = host().load(image_of({shows})).value();
+  std::vector<uintptr_t> seen[2];
+  auto run = [&](int who) {
+    seen[who].assign(1, 0);
+    KernelArguments arguments = testing::sizes(1, 1, 1);
+    arguments.tensors[0].data = seen[who].data();
+    for (int i = 0; i < 3; ++i) {
+      uintptr_t before = seen[who][0];
+      ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+      EXPECT_TRUE(i == 0 || seen[who][0] == before) << "the second launch allocated";
+    }
+  };
+  run(0);
+  std::thread([&] { run(1); }).join();
+  EXPECT_NE(seen[0][0], seen[1][0]);
+  EXPECT_EQ(seen[0][0] % 64, 0u);
+  EXPECT_EQ(seen[1][0] % 64, 0u);
+}
+
+TEST(HostDevice, PreparedWorkspacesAreTheOnesUsed) {
+  LaunchPhase shows = phase("show_workspace");
+  shows.workspace = {0, 3'000'000};
+  auto kernel = host().load(image_of({shows})).value();
+  std::vector<uintptr_t> seen(64);
+  KernelArguments arguments = testing::sizes(1, 1, 64);
+  arguments.tensors[0].data = seen.data();
+  ASSERT_TRUE(host().prepare(*kernel, arguments, 0));
+  ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+  std::ranges::sort(seen);
+  auto distinct = std::ranges::unique(seen);
+  EXPECT_LE(64 - static_cast<int>(distinct.size()), parallel_concurrency() + 1);
+}
+
+TEST(HostDevice, LaunchesFromManyThreadsDoNotMeet) {
+  auto kernel = host().load(image_of({phase("count_block")})).value();
+  std::vector<std::thread> threads;
+  std::atomic<int> right{0};
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] {
+      std::vector<int32_t> counts(6 * 5, 0);
+      KernelArguments arguments = testing::sizes(1, 5, 6);
+      arguments.tensors[0].data = counts.data();
+      arguments.tensors[0].strides[0] = 6;
+      for (int round = 0; round < 50; ++round)
+        ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+      right += std::ranges::count(counts, 50) == 30;
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(right, 8);
+}
+
+TEST(HostDevice, TakesTheSectionThatTheProcessorExecutes) {
+  KernelImage image = image_of({phase("do_nothing")});
+  image.sections = {testing::ptx_section(), testing::machine_code_section(host_target())};
+  EXPECT_EQ(host().load(image).value()->section(), host_target());
+}
+
+TEST(HostDevice, AnEntryOutsideTheCodeIsRefused) {
+  LaunchPhase outside = phase("count_block");
+  outside.code_offset = sizeof testing::kMachineCode;
+  EXPECT_FALSE(host().load(image_of({outside})));
+}
+
+TEST(HostDevice, AWorkspaceTooLargeIsAnError) {
+  LaunchPhase huge = phase("show_workspace");
+  huge.workspace = {0, uint64_t{1} << 55};
+  auto kernel = host().load(image_of({huge})).value();
+  uintptr_t seen = 0;
+  KernelArguments arguments = testing::sizes(1, 1, 1);
+  arguments.tensors[0].data = &seen;
+  EXPECT_EQ(host().launch(*kernel, arguments, 0).error().code(), ErrorCode::kOutOfMemory);
+  EXPECT_EQ(host().prepare(*kernel, arguments, 0).error().code(), ErrorCode::kOutOfMemory);
+}
+
+} // namespace
+} // namespace tenon
