@@ -32,10 +32,10 @@ struct InterpreterOptions {
   uint64_t seed = 0;    ///< of dropout
   uint64_t offset = 0;  ///< of dropout; at most 32 bits
   /// What query_length and key_length return, where it is not the size of the score space.
-  std::optional<int32_t> query_length;
-  std::optional<int32_t> key_length;
+  std::optional<int32_t> query_length = {};
+  std::optional<int32_t> key_length = {};
   /// Of results of kind real, rounded once, to nearest even. By default that of the precision.
-  std::optional<DataType> output;
+  std::optional<DataType> output = {};
 };
 
 /// One tensor a result of the graph, contiguous, on the host: rank 4, [batch, heads, rows, columns], or

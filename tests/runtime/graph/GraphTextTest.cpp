@@ -25,7 +25,8 @@ constexpr const char *kCausal =
     "  return %9 : tensor<*xf32>\n"
     "}\n";
 
-/// Causal attention; `mask_first` says which operand of `where` is built first, as a C++ compiler may choose.
+/// Causal attention; `mask_first` says which operand of `where` is built first, as a C++ compiler
+/// may choose.
 Graph causal(bool mask_first, bool repeated) {
   Graph graph;
   const ValueId query = graph.add_input("query", kRealTensor).value();
@@ -57,7 +58,9 @@ Graph causal(bool mask_first, bool repeated) {
   return graph;
 }
 
-TEST(GraphText, CanonicalText) { EXPECT_EQ(causal(true, false).text(), kCausal); }
+TEST(GraphText, CanonicalText) {
+  EXPECT_EQ(causal(true, false).text(), kCausal);
+}
 
 TEST(GraphText, OrderOfEvaluationAndRepetitionDoNotShow) {
   EXPECT_EQ(causal(false, false).text(), kCausal);
@@ -84,7 +87,8 @@ TEST(GraphText, RoundTrip) {
 Graph everything() {
   Graph graph;
   std::vector<ValueId> operands_of[3][2];
-  const ValueType types[] = {kRealTensor, kIndexTensor, kMaskTensor, kRealScalar, kIndexScalar, kMaskScalar};
+  const ValueType types[] = {kRealTensor, kIndexTensor, kMaskTensor,
+                             kRealScalar, kIndexScalar, kMaskScalar};
   std::vector<ValueId> inputs;
   for (const ValueType type : types)
     inputs.push_back(graph.add_input("i" + std::to_string(inputs.size()), type).value());
@@ -109,7 +113,8 @@ Graph everything() {
   ValueId sum = graph.constant(1.5f);
   for (auto list : {scalars, tensors})
     for (const ValueId value : list)
-      sum = graph.add(Operation::kAdd, {sum, graph.convert(value, ElementKind::kReal).value()}).value();
+      sum = graph.add(Operation::kAdd, {sum, graph.convert(value, ElementKind::kReal).value()})
+                .value();
   EXPECT_TRUE(graph.set_results({sum}));
   return graph;
 }
@@ -126,7 +131,8 @@ TEST(GraphText, EveryOperationGoesRound) {
 }
 
 TEST(GraphText, ConstantsKeepTheirBits) {
-  for (const uint32_t bits : {0x00000000u, 0x80000000u, 0x00000001u, 0x7FC00001u, 0xFFFFFFFFu, 0x3DCCCCCDu}) {
+  for (const uint32_t bits :
+       {0x00000000u, 0x80000000u, 0x00000001u, 0x7FC00001u, 0xFFFFFFFFu, 0x3DCCCCCDu}) {
     Graph graph;
     const ValueId input = graph.add_input("x", kRealTensor).value();
     const ValueId constant = graph.constant(std::bit_cast<float>(bits));
@@ -174,10 +180,11 @@ TEST(GraphText, TwoResults) {
   const ValueId x = graph.add_input("x", kRealTensor).value();
   const ValueId sums = graph.add(Operation::kLogsumexp, {x}).value();
   ASSERT_TRUE(graph.set_results({x, sums}));
-  EXPECT_EQ(graph.text(), "func.func @attention(%x: tensor<*xf32>) -> (tensor<*xf32>, tensor<*xf32>) {\n"
-                          "  %0 = attention.logsumexp %x : tensor<*xf32>\n"
-                          "  return %x, %0 : tensor<*xf32>, tensor<*xf32>\n"
-                          "}\n");
+  EXPECT_EQ(graph.text(),
+            "func.func @attention(%x: tensor<*xf32>) -> (tensor<*xf32>, tensor<*xf32>) {\n"
+            "  %0 = attention.logsumexp %x : tensor<*xf32>\n"
+            "  return %x, %0 : tensor<*xf32>, tensor<*xf32>\n"
+            "}\n");
   EXPECT_EQ(Graph::parse(graph.text()).value().text(), graph.text());
 }
 
