@@ -29,6 +29,14 @@ Elements Elements::zeros(Type type) {
   return elements;
 }
 
+void Elements::resizeLike(const Elements &other) {
+  shape = other.shape;
+  if (isReal())
+    reals.assign(other.size(), 0);
+  else
+    integers.assign(other.size(), 0);
+}
+
 double roundTo(Type type, double value) {
   if (type.isF32())
     return static_cast<float>(value);

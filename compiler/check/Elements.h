@@ -22,6 +22,8 @@ struct Elements {
   bool isReal() const { return llvm::isa<mlir::FloatType>(elementType); }
   size_t size() const { return isReal() ? reals.size() : integers.size(); }
   int64_t integer() const { return integers.front(); }
+  /// Zeros in the shape of `other`.
+  void resizeLike(const Elements &other);
 
   /// Zeros of a builtin scalar, of a ranked tensor, or of a tile in shared memory.
   static Elements zeros(mlir::Type type);

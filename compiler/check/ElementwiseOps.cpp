@@ -181,12 +181,34 @@ std::optional<Elements> evaluateElementwise(Operation *op, llvm::ArrayRef<const 
   if (found == table().end() || op->getNumResults() != 1)
     return std::nullopt;
   Elements result = Elements::zeros(op->getResult(0).getType());
+  for (const Elements *operand : operands)
+    if (operand->size() > result.size())
+      result.resizeLike(*operand);
   for (size_t i = 0, count = result.size(); i < count; ++i) {
     Result value = found->second({op, operands, i});
     if (result.isReal())
       result.reals[i] = roundTo(result.elementType, value.real);
     else
       result.integers[i] = wrapTo(result.elementType, value.integer);
+  }
+  return result;
+}
+
+Elements evaluateConstant(arith::ConstantOp op) {
+  Elements result = Elements::zeros(op.getType());
+  auto number = [](Attribute attribute) { return cast<FloatAttr>(attribute).getValueAsDouble(); };
+  if (auto dense = dyn_cast<DenseElementsAttr>(op.getValue())) {
+    size_t i = 0;
+    if (result.isReal())
+      for (FloatAttr element : dense.getValues<FloatAttr>())
+        result.reals[i++] = number(element);
+    else
+      for (IntegerAttr element : dense.getValues<IntegerAttr>())
+        result.integers[i++] = wrapTo(result.elementType, element.getValue().getSExtValue());
+  } else if (result.isReal()) {
+    result.reals[0] = number(op.getValue());
+  } else {
+    result.integers[0] = wrapTo(result.elementType, cast<IntegerAttr>(op.getValue()).getValue().getSExtValue());
   }
   return result;
 }

@@ -178,23 +178,7 @@ LogicalResult scalar(Operation *op, Block &block) {
 }
 
 LogicalResult constant(Operation *op, Block &block) {
-  Elements result = Elements::zeros(op->getResult(0).getType());
-  Attribute value = cast<arith::ConstantOp>(op).getValue();
-  auto number = [](Attribute attribute) { return cast<FloatAttr>(attribute).getValueAsDouble(); };
-  if (auto dense = dyn_cast<DenseElementsAttr>(value)) {
-    size_t i = 0;
-    if (result.isReal())
-      for (FloatAttr element : dense.getValues<FloatAttr>())
-        result.reals[i++] = number(element);
-    else
-      for (IntegerAttr element : dense.getValues<IntegerAttr>())
-        result.integers[i++] = wrapTo(result.elementType, element.getValue().getSExtValue());
-  } else if (result.isReal()) {
-    result.reals[0] = number(value);
-  } else {
-    result.integers[0] = wrapTo(result.elementType, cast<IntegerAttr>(value).getValue().getSExtValue());
-  }
-  block.set(op->getResult(0), std::move(result));
+  block.set(op->getResult(0), evaluateConstant(cast<arith::ConstantOp>(op)));
   return success();
 }
 

@@ -1,0 +1,260 @@
+#include "Cases.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <random>
+
+namespace tenon::conformance {
+namespace {
+
+constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16};
+
+Case sized(std::string name, DataType dtype, int64_t batch, int64_t heads, int64_t key_heads, int64_t queries,
+           int64_t keys, int64_t width, int64_t value_width) {
+  Case c;
+  c.name = std::move(name) + "_" + std::string(tenon::name(dtype));
+  c.dtype = dtype;
+  c.batch = batch, c.heads = heads, c.key_heads = key_heads;
+  c.queries = queries, c.keys = keys, c.width = width, c.value_width = value_width;
+  return c;
+}
+
+// Sizes at the edges of tiles, and none at all.
+void add_shapes(std::vector<Case> &list) {
+  for (DataType dtype : kTypes) {
+    list.push_back(sized("one_of_each", dtype, 1, 1, 1, 1, 1, 1, 1));
+    list.push_back(sized("one_query", dtype, 2, 4, 4, 1, 129, 64, 64));
+    list.push_back(sized("one_key", dtype, 2, 2, 2, 70, 1, 64, 64));
+    list.push_back(sized("no_queries", dtype, 1, 2, 2, 0, 5, 32, 32));
+    list.push_back(sized("no_keys", dtype, 1, 2, 2, 5, 0, 32, 32));
+    list.push_back(sized("no_batch", dtype, 0, 2, 2, 5, 5, 32, 32));
+    list.push_back(sized("whole_tiles", dtype, 1, 2, 2, 128, 384, 64, 64));
+    list.push_back(sized("prime_sizes", dtype, 1, 3, 3, 67, 211, 37, 53));
+    list.push_back(sized("grouped_heads", dtype, 2, 6, 2, 65, 97, 32, 32));
+    list.push_back(sized("one_key_head", dtype, 1, 4, 1, 19, 65, 64, 64));
+    list.push_back(sized("wide", dtype, 1, 2, 2, 67, 99, 256, 256));
+    list.push_back(sized("value_wider", dtype, 1, 2, 2, 40, 70, 24, 96));
+    list.push_back(sized("value_narrower", dtype, 1, 2, 2, 40, 70, 128, 7));
+    for (int64_t width : {2, 8, 16, 31, 72, 80, 96, 112, 128, 160})
+      list.push_back(sized("width_" + std::to_string(width), dtype, 1, 2, 2, 66, 65, width, width));
+  }
+}
+
+void add_random_shapes(std::vector<Case> &list) {
+  const char *all = std::getenv("TENON_TEST_ALL");
+  int count = all && *all ? 240 : 24;
+  std::mt19937 generator(20);
+  auto draw = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(generator);
+  };
+  for (int i = 0; i < count; ++i) {
+    int64_t group = draw(1, 3), key_heads = draw(1, 3);
+    Case c = sized("random_" + std::to_string(i), kTypes[i % 3], draw(1, 2), group * key_heads, key_heads,
+                   draw(1, 150), draw(1, 260), draw(1, 96), draw(1, 96));
+    c.causal = static_cast<CausalAlignment>(draw(0, 2));
+    c.mask = static_cast<Mask>(draw(0, 5));
+    c.dropout = draw(0, 3) == 0 ? 0.25 : 0;
+    if (draw(0, 3) == 0)
+      c.inputs = Inputs::kTransposed;
+    list.push_back(c);
+  }
+}
+
+void add_options(std::vector<Case> &list) {
+  auto add = [&](std::string name, DataType dtype, auto change) {
+    Case c = sized(std::move(name), dtype, 2, 4, 2, 70, 133, 64, 64);
+    change(c);
+    list.push_back(c);
+  };
+  for (DataType dtype : kTypes) {
+    add("causal", dtype, [](Case &c) { c.causal = CausalAlignment::kTopLeft; });
+    add("causal_more_queries", dtype, [](Case &c) { c.causal = CausalAlignment::kTopLeft, c.queries = 200; });
+    add("bottom_right", dtype, [](Case &c) { c.causal = CausalAlignment::kBottomRight; });
+    add("bottom_right_empty_rows", dtype, [](Case &c) { c.causal = CausalAlignment::kBottomRight, c.queries = 140; });
+    add("decode_step", dtype, [](Case &c) { c.causal = CausalAlignment::kBottomRight, c.queries = 1; });
+    add("scale", dtype, [](Case &c) { c.scale = 0.3; });
+    add("scale_zero", dtype, [](Case &c) { c.scale = 0.0; });
+    add("scale_negative", dtype, [](Case &c) { c.scale = -0.2; });
+    add("mask_bool", dtype, [](Case &c) { c.mask = Mask::kBool; });
+    add("mask_bool_rows", dtype, [](Case &c) { c.mask = Mask::kBoolRows; });
+    add("mask_bool_keys", dtype, [](Case &c) { c.mask = Mask::kBoolKeys; });
+    add("mask_additive", dtype, [](Case &c) { c.mask = Mask::kAdditive; });
+    add("mask_additive_heads", dtype, [](Case &c) { c.mask = Mask::kAdditiveHeads; });
+    add("mask_and_causal", dtype, [](Case &c) { c.mask = Mask::kBool, c.causal = CausalAlignment::kTopLeft; });
+    add("nothing_visible", dtype, [](Case &c) { c.mask = Mask::kNothingVisible; });
+    add("dropout", dtype, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; });
+    add("dropout_causal", dtype, [](Case &c) {
+      c.dropout = 0.5, c.launch.seed = 0x123456789abcdef0, c.launch.offset = 0xffffffff;
+      c.causal = CausalAlignment::kTopLeft;
+    });
+    add("dropout_all", dtype, [](Case &c) { c.dropout = 1; });
+    add("without_logsumexp", dtype, [](Case &c) { c.logsumexp = false; });
+  }
+}
+
+void add_inputs(std::vector<Case> &list) {
+  static constexpr std::pair<const char *, Inputs> kKinds[] = {
+      {"large_scores", Inputs::kLarge},  {"not_a_number", Inputs::kNotANumber}, {"infinite", Inputs::kInfinite},
+      {"transposed", Inputs::kTransposed}, {"unaligned", Inputs::kUnaligned},   {"strided", Inputs::kStrided},
+      {"broadcast", Inputs::kBroadcast}};
+  for (DataType dtype : kTypes)
+    for (auto [name, inputs] : kKinds) {
+      Case c = sized(name, dtype, 2, 4, 2, 70, 133, 48, 40);
+      c.inputs = inputs;
+      c.causal = inputs == Inputs::kNotANumber ? CausalAlignment::kTopLeft : CausalAlignment::kNone;
+      list.push_back(c);
+    }
+}
+
+// Scores that no library foresaw: whatever an expression can say.
+void add_traced(std::vector<Case> &list) {
+  auto add = [&](std::string name, std::function<Result<Function>(CompileOptions)> traced) {
+    for (DataType dtype : kTypes) {
+      Case c = sized(name, dtype, 2, 4, 2, 70, 133, 64, 64);
+      c.traced = traced;
+      c.logsumexp = false;
+      list.push_back(c);
+    }
+  };
+  add("soft_cap", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      return matmul(softmax(20.0f * tanh(matmul(q, transpose(k)) * (0.125f / 20.0f))), v);
+    }, o);
+  });
+  add("alibi", [](CompileOptions o) {
+    Tensor slopes = Tensor::from_values<float>({4}, {0.5f, 0.25f, 0.125f, 0.0625f}).value();
+    return compile([&](Value q, Value k, Value v) {
+      Value scores = where(query_index() >= key_index(), matmul(q, transpose(k)) * 0.125f, -inf);
+      scores = scores + load(slopes, head_index()) * (key_index() - query_index());
+      return matmul(softmax(scores), v);
+    }, o);
+  });
+  add("sliding_window", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      Value distance = query_index() - key_index();
+      return matmul(softmax(where(distance >= 0 && distance < 20, matmul(q, transpose(k)) * 0.125f, -inf)), v);
+    }, o);
+  });
+  add("window_from_below", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      return matmul(softmax(where(key_index() > query_index() + 3, matmul(q, transpose(k)) * 0.125f, -inf)), v);
+    }, o);
+  });
+  add("document_mask", [](CompileOptions o) {
+    std::vector<int32_t> documents(200);
+    for (size_t i = 0; i < documents.size(); ++i)
+      documents[i] = static_cast<int32_t>(i / 37);
+    Tensor table = Tensor::from_values<int32_t>({200}, std::span<const int32_t>(documents)).value();
+    return compile([&](Value q, Value k, Value v) {
+      Value same = load(table, query_index()) == load(table, key_index());
+      return matmul(softmax(where(same, matmul(q, transpose(k)) * 0.125f, -inf)), v);
+    }, o);
+  });
+  add("transcendental", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      Value s = matmul(q, transpose(k)) * 0.125f;
+      Value x = sin(s) + cos(s) + exp(-abs(s)) + log(abs(s) + 1.0f) + sqrt(abs(s)) + sigmoid(s) + erf(s);
+      return matmul(softmax(x + rsqrt(abs(s) + 0.5f) + pow(abs(s) + 0.5f, 1.5f) + exp2(-s * s) + floor(s)), v);
+    }, o);
+  });
+  add("index_arithmetic", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      Value bucket = (query_index() * 3 - key_index() * 2) % 7 + batch_index() - key_index() / 5;
+      Value visible = !(bucket == 2) || min(query_index(), key_index()) < key_length() / 2;
+      return matmul(softmax(where(visible, matmul(q, transpose(k)) * 0.125f + max(bucket, -3) * 0.1f, -inf)), v);
+    }, o);
+  });
+}
+
+Tensor lay_out(const Tensor &tensor, Inputs inputs) {
+  const Shape &s = tensor.shape();
+  auto filled = [&](Tensor view) {
+    view.copy_from(tensor).value();
+    return view;
+  };
+  switch (inputs) {
+  case Inputs::kTransposed:
+    return filled(Tensor::empty({s[0], s[2], s[1], s[3]}, tensor.dtype()).value().transpose(1, 2).value());
+  case Inputs::kUnaligned: {
+    Tensor memory = Tensor::empty({tensor.element_count() + 1}, tensor.dtype()).value();
+    return filled(memory.slice(0, 1, tensor.element_count() + 1).value().reshape(s).value());
+  }
+  case Inputs::kStrided:
+    return filled(Tensor::empty({s[0], s[1], s[2], 3 * s[3]}, tensor.dtype()).value().slice(3, 1, 3 * s[3] - 1, 3).value());
+  default:
+    return tensor;
+  }
+}
+
+void set(Tensor &tensor, std::initializer_list<int64_t> index, double value) {
+  int64_t offset = 0, dimension = 0;
+  for (int64_t i : index)
+    offset += i * tensor.strides()[static_cast<size_t>(dimension++)];
+  store_from_double(tensor.data_as<char>() + offset * static_cast<int64_t>(size_in_bytes(tensor.dtype())),
+                    tensor.dtype(), value);
+}
+
+Tensor make_mask(const Case &c) {
+  bool additive = c.mask == Mask::kAdditive || c.mask == Mask::kAdditiveHeads;
+  Shape shape = c.mask == Mask::kBoolRows        ? Shape{c.queries, 1}
+                : c.mask == Mask::kBoolKeys      ? Shape{c.batch, 1, 1, c.keys}
+                : c.mask == Mask::kAdditiveHeads ? Shape{c.heads, c.queries, c.keys}
+                                                 : Shape{c.batch, 1, c.queries, c.keys};
+  if (c.mask == Mask::kNothingVisible)
+    return Tensor::full(shape, 0, DataType::kBool).value();
+  Tensor numbers = Tensor::random(shape, DataType::kFloat32, 99).value();
+  if (additive)
+    return numbers.to(c.dtype).value();
+  Tensor mask = Tensor::empty(shape, DataType::kBool).value();
+  for (int64_t i = 0; i < mask.element_count(); ++i)
+    mask.data_as<uint8_t>()[i] = numbers.data_as<float>()[i] < 0.6f;
+  return mask;
+}
+
+} // namespace
+
+std::vector<Tensor> make_inputs(const Case &c) {
+  auto random = [&](int64_t batch, int64_t heads, int64_t rows, int64_t width, uint64_t seed) {
+    return Tensor::random({batch, heads, rows, width}, c.dtype, seed).value();
+  };
+  bool broadcast = c.inputs == Inputs::kBroadcast;
+  Tensor query = random(c.batch, c.heads, c.queries, c.width, 1);
+  Tensor key = random(broadcast ? 1 : c.batch, c.key_heads, c.keys, c.width, 2);
+  Tensor value = random(broadcast ? 1 : c.batch, c.key_heads, c.keys, c.value_width, 3);
+  if (c.inputs == Inputs::kLarge)
+    for (int64_t i = 0; i < query.element_count(); ++i) {
+      char *element = query.data_as<char>() + i * static_cast<int64_t>(size_in_bytes(c.dtype));
+      store_from_double(element, c.dtype, 1e4 / std::sqrt(static_cast<double>(c.width)) * load_as_double(element, c.dtype));
+    }
+  if (c.inputs == Inputs::kNotANumber) {
+    set(query, {0, 1, 5, 3}, NAN);
+    set(key, {0, 0, 60, 2}, NAN); // hidden from queries before 60
+    set(key, {1, 1, c.keys - 1, 0}, NAN);
+    set(value, {1, 0, c.keys - 1, 0}, NAN); // hidden from all queries, in a block that none visits
+  }
+  if (c.inputs == Inputs::kInfinite)
+    set(query, {0, 0, 7, 1}, INFINITY);
+  if (broadcast) {
+    key = key.expand({c.batch, c.key_heads, c.keys, c.width}).value();
+    value = value.expand({c.batch, c.key_heads, c.keys, c.value_width}).value();
+  }
+  std::vector<Tensor> inputs = {lay_out(query, c.inputs), lay_out(key, c.inputs), lay_out(value, c.inputs)};
+  if (c.mask != Mask::kNone)
+    inputs.push_back(make_mask(c));
+  return inputs;
+}
+
+const std::vector<Case> &cases() {
+  static const std::vector<Case> list = [] {
+    std::vector<Case> all;
+    add_shapes(all);
+    add_options(all);
+    add_inputs(all);
+    add_traced(all);
+    add_random_shapes(all);
+    return all;
+  }();
+  return list;
+}
+
+} // namespace tenon::conformance

@@ -1,0 +1,47 @@
+/// What is computed: shapes, element types, options, and what stands in the inputs.
+#pragma once
+
+#include "tenon/Tenon.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace tenon::conformance {
+
+/// What the inputs hold, and how they lie in memory.
+enum class Inputs {
+  kNormal,
+  kLarge,        ///< scores of about ±1e4
+  kNotANumber,   ///< NaN in one query row, and in the key and value of a key that a causal mask hides from most
+  kInfinite,     ///< an infinite element of a query
+  kTransposed,   ///< views of [batch, rows, heads, width]
+  kUnaligned,    ///< rows adjacent, the base off by one element
+  kStrided,      ///< elements of a row not adjacent
+  kBroadcast,    ///< one batch of keys and values for all
+};
+
+enum class Mask { kNone, kBool, kBoolRows, kBoolKeys, kAdditive, kAdditiveHeads, kNothingVisible };
+
+struct Case {
+  std::string name;
+  DataType dtype = DataType::kFloat32;
+  int64_t batch = 1, heads = 2, key_heads = 2, queries = 33, keys = 70, width = 32, value_width = 32;
+  Inputs inputs = Inputs::kNormal;
+  Mask mask = Mask::kNone;
+  CausalAlignment causal = CausalAlignment::kNone;
+  double dropout = 0;
+  std::optional<double> scale;
+  bool logsumexp = true;
+  /// Traced instead of scaled_dot_product_attention, where given.
+  std::function<Result<Function>(CompileOptions)> traced;
+  LaunchOptions launch;
+};
+
+/// All cases; every name is an identifier.
+const std::vector<Case> &cases();
+
+/// The tensors of a case: query, key, value, then the mask where there is one.
+std::vector<Tensor> make_inputs(const Case &c);
+
+} // namespace tenon::conformance

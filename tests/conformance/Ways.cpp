@@ -1,0 +1,47 @@
+#include "Ways.h"
+
+#include <array>
+
+namespace tenon::conformance {
+namespace {
+
+std::string skips_nothing(const Case &) { return ""; }
+
+std::string why_missing(DeviceKind kind) {
+  std::string reason = "no such device";
+  for (const DeviceStatus &status : list_devices()) {
+    if (status.kind != kind)
+      continue;
+    if (status.available)
+      return "";
+    reason = status.reason;
+  }
+  return reason;
+}
+
+RunWay host_level(std::string name, std::string target) {
+  RunWay way{std::move(name), Way::kHost, target, "", skips_nothing};
+  auto parsed = Target::parse(target);
+  auto device = Device::open(DeviceKind::kHost);
+  if (!parsed || !device)
+    way.missing = parsed ? device.error().message() : parsed.error().message();
+  else if (auto executable = (*device)->can_execute(*parsed); !executable)
+    way.missing = executable.error().message();
+  return way;
+}
+
+} // namespace
+
+const std::vector<RunWay> &ways() {
+  static const std::vector<RunWay> list = {
+      {"eager", Way::kEager, "", "", skips_nothing},
+      host_level("host_v3", "host:x86-64-v3"),
+      host_level("host_v4", "host:x86-64-v4"),
+      {"host_best", Way::kHost, "", "", skips_nothing},
+      {"emulator", Way::kEmulator, "", why_missing(DeviceKind::kEmulator), skips_nothing},
+      {"cuda", Way::kCuda, "", why_missing(DeviceKind::kCuda), skips_nothing},
+  };
+  return list;
+}
+
+} // namespace tenon::conformance

@@ -1,0 +1,19 @@
+/// How the cases are run: every way, and of the host every level that this machine executes.
+#pragma once
+
+#include "Cases.h"
+
+namespace tenon::conformance {
+
+struct RunWay {
+  std::string name;    ///< an identifier
+  Way way;
+  std::string target;  ///< "" for the device's best
+  std::string missing; ///< why this machine cannot run it; "" where it can
+  /// Why it leaves a case out; "" where it runs it.
+  std::string (*skips)(const Case &c);
+};
+
+const std::vector<RunWay> &ways();
+
+} // namespace tenon::conformance
