@@ -1,0 +1,173 @@
+#include "Support.h"
+
+#include "tenon/TensorFile.h"
+
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tenon {
+namespace {
+
+using test::counting;
+using test::expect_error;
+using test::TemporaryFolder;
+using test::values;
+using testing::ElementsAre;
+
+TEST(TensorFile, TheExtensionSaysTheFormat) {
+  TemporaryFolder folder;
+  for (const char *name : {"t.npy", "t.safetensors"}) {
+    ASSERT_TRUE(save_tensor(folder / name, counting({3})).ok());
+    EXPECT_THAT(values(load_tensor(folder / name).value()), ElementsAre(0, 1, 2));
+  }
+  expect_error(load_tensor(folder / "t.txt"), ErrorCode::kInvalidArgument, ".npy or .safetensors");
+  expect_error(save_tensor(folder / "t", counting({3})), ErrorCode::kInvalidArgument,
+               ".npy or .safetensors");
+}
+
+TEST(TensorFile, NamesPickATensor) {
+  TemporaryFolder folder;
+  std::string path = folder / "t.safetensors";
+  ASSERT_TRUE(write_safetensors(path, {{"key", counting({1})}, {"query", counting({2})}}).ok());
+  EXPECT_EQ(load_tensor(path, "query")->shape(), (Shape{2}));
+  expect_error(load_tensor(path), ErrorCode::kInvalidArgument, "holds 2 tensors ('key', 'query')");
+  expect_error(load_tensor(path, "value"), ErrorCode::kNotFound,
+               "no tensor 'value', only 'key', 'query'");
+}
+
+TEST(TensorFile, ErrorsNameTheFile) {
+  TemporaryFolder folder;
+  for (const char *name : {"missing.npy", "missing.safetensors"})
+    expect_error(load_tensor(folder / name), ErrorCode::kNotFound, folder / name);
+  for (const char *name : {"bad.npy", "bad.safetensors"}) {
+    test::write_bytes(folder / name, "not a tensor at all");
+    expect_error(load_tensor(folder / name), ErrorCode::kCorruptFile, folder / name);
+    test::write_bytes(folder / name, "");
+    expect_error(load_tensor(folder / name), ErrorCode::kCorruptFile, folder / name);
+  }
+  std::filesystem::create_directory(folder / "folder.npy");
+  expect_error(load_tensor(folder / "folder.npy"), ErrorCode::kIo, "is a directory");
+}
+
+TEST(TensorFile, WhatCannotBeWrittenIsAnError) {
+  TemporaryFolder folder;
+  expect_error(save_tensor(folder / "no/such/t.npy", counting({2})), ErrorCode::kIo,
+               folder / "no/such/t.npy");
+  std::filesystem::create_directory(folder / "folder.npy");
+  expect_error(save_tensor(folder / "folder.npy", counting({2})), ErrorCode::kIo, "is a directory");
+  test::write_bytes(folder / "file", "");
+  expect_error(save_tensor(folder / "file/t.npy", counting({2})), ErrorCode::kIo,
+               "Not a directory");
+  EXPECT_THAT(folder.names(), testing::UnorderedElementsAre("folder.npy", "file"));
+}
+
+TEST(TensorFile, AReadOnlyFolderIsAnError) {
+  if (::geteuid() == 0)
+    GTEST_SKIP() << "root may write everywhere";
+  TemporaryFolder folder;
+  std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_read |
+                                                  std::filesystem::perms::owner_exec);
+  expect_error(save_tensor(folder / "t.npy", counting({2})), ErrorCode::kIo, "Permission denied");
+  expect_error(check_writable(folder / "t.npy", DataType::kFloat32), ErrorCode::kIo,
+               "cannot write");
+}
+
+TEST(TensorFile, DevicesAreWrittenNotReplaced) {
+  struct stat status;
+  if (::stat("/dev/full", &status) != 0)
+    GTEST_SKIP() << "there is no /dev/full";
+  TemporaryFolder folder;
+  std::filesystem::create_symlink("/dev/full", folder / "full.npy");
+  expect_error(save_tensor(folder / "full.npy", counting({2})), ErrorCode::kIo, "No space left");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "full.npy"));
+}
+
+// A limit on the size of files is the one full disk that every machine can have.
+TEST(TensorFile, AWriteThatFailsLeavesTheOldFile) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
+  struct rlimit before, small;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  small = before;
+  small.rlim_cur = 4096;
+  auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  Status status = save_tensor(folder / "t.npy", counting({10000}));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  expect_error(status, ErrorCode::kIo, "cannot write");
+  EXPECT_THAT(folder.names(), ElementsAre("t.npy"));
+  EXPECT_THAT(values(load_tensor(folder / "t.npy").value()), ElementsAre(0, 1, 2));
+}
+
+TEST(TensorFile, WritingReplacesAndLeavesNothingBeside) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({300})).ok());
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
+  EXPECT_THAT(folder.names(), ElementsAre("t.npy"));
+  EXPECT_EQ(load_tensor(folder / "t.npy")->shape(), (Shape{3}));
+}
+
+TEST(TensorFile, CheckWritableForeseesTheErrors) {
+  TemporaryFolder folder;
+  EXPECT_TRUE(check_writable(folder / "t.npy", DataType::kFloat32).ok());
+  EXPECT_TRUE(check_writable(folder / "t.safetensors", DataType::kBFloat16).ok());
+  expect_error(check_writable(folder / "t.npy", DataType::kBFloat16), ErrorCode::kUnsupportedType,
+               ".safetensors");
+  expect_error(check_writable(folder / "t.bin", DataType::kFloat32), ErrorCode::kInvalidArgument,
+               ".npy");
+  expect_error(check_writable(folder / "no/t.npy", DataType::kFloat32), ErrorCode::kIo,
+               "cannot write");
+  std::filesystem::create_directory(folder / "folder.npy");
+  expect_error(check_writable(folder / "folder.npy", DataType::kFloat32), ErrorCode::kIo,
+               "is a directory");
+}
+
+class RealActivations : public testing::Test {
+protected:
+  Tensor load(const std::string &name) {
+    return load_tensor(TENON_SOURCE_DIR "/tests/data/minilm-activations/" + name + ".npy").value();
+  }
+};
+
+TEST_F(RealActivations, AreReadAsTheyWereRecorded) {
+  for (const char *name : {"query", "key", "value", "output_causal", "output_padding_mask"}) {
+    Tensor tensor = load(name);
+    EXPECT_EQ(tensor.shape(), (Shape{2, 12, 256, 32})) << name;
+    EXPECT_EQ(tensor.dtype(), DataType::kFloat32);
+    const float *elements = tensor.data_as<float>();
+    EXPECT_TRUE(std::all_of(elements, elements + tensor.element_count(),
+                            [](float x) { return std::isfinite(x); }));
+  }
+  Tensor mask = load("key_padding_mask");
+  EXPECT_EQ(mask.dtype(), DataType::kBool);
+  double kept[2] = {};
+  for (int64_t batch = 0; batch < 2; ++batch)
+    for (int64_t key = 0; key < 256; ++key)
+      kept[batch] += mask.element_as_double(std::array<int64_t, 4>{batch, 0, 0, key});
+  EXPECT_THAT(kept, ElementsAre(240, 77));
+}
+
+// The first row of causal attention sees its own key alone: output row 0 is value row 0.
+TEST_F(RealActivations, CausalRowZeroIsValueRowZero) {
+  Tensor output = load("output_causal").slice(2, 0, 1).value(),
+         value = load("value").slice(2, 0, 1).value();
+  EXPECT_EQ(values(output), values(value));
+}
+
+TEST_F(RealActivations, SurviveBothFormats) {
+  TemporaryFolder folder;
+  Tensor query = load("query");
+  for (const char *name : {"q.npy", "q.safetensors"}) {
+    ASSERT_TRUE(save_tensor(folder / name, query).ok());
+    Tensor back = load_tensor(folder / name).value();
+    EXPECT_EQ(std::memcmp(back.data(), query.data(), query.storage()->bytes), 0);
+  }
+}
+
+} // namespace
+} // namespace tenon
