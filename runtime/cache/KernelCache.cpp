@@ -23,7 +23,9 @@ struct KeyHash {
 };
 
 // A refusal is the compiler's answer to this key and stays true; anything else may pass.
-bool stays(const Error &error) { return error.code() == ErrorCode::kCompilation; }
+bool stays(const Error &error) {
+  return error.code() == ErrorCode::kCompilation;
+}
 
 Result<CompileOutcome> run_builder(KernelBuilder build) {
   try {
@@ -58,17 +60,21 @@ std::optional<KernelImage> look_up_in(KernelStore &store, const KernelKey &key, 
 } // namespace
 
 KernelKey::KernelKey(const Parts &parts)
-    : text_(concat("code generation ", kCodeGenerationVersion, "\ngraph ", parts.graph_hash, "\ntarget ",
-                   parts.target, "\nsignature ", parts.signature, "\noptions ", parts.options, "\n")),
+    : text_(concat("code generation ", kCodeGenerationVersion, "\ngraph ", parts.graph_hash,
+                   "\ntarget ", parts.target, "\nsignature ", parts.signature, "\noptions ",
+                   parts.options, "\n")),
       target_(parts.target) {
   XXH128_hash_t hash = XXH3_128bits(text_.data(), text_.size());
   high_ = hash.high64;
   low_ = hash.low64;
 }
 
-std::string KernelKey::hash() const { return hexadecimal(high_) + hexadecimal(low_); }
+std::string KernelKey::hash() const {
+  return hexadecimal(high_) + hexadecimal(low_);
+}
 
-CachedKernel::CachedKernel(KernelKey key, KernelImage image, size_t bytes, double compile_milliseconds)
+CachedKernel::CachedKernel(KernelKey key, KernelImage image, size_t bytes,
+                           double compile_milliseconds)
     : key_(std::move(key)), image_(std::move(image)), bytes_(bytes),
       compile_milliseconds_(compile_milliseconds) {}
 
@@ -88,7 +94,9 @@ Result<std::shared_ptr<const LoadedKernel>> CachedKernel::loaded_on(Device &devi
 }
 
 KernelStore::~KernelStore() = default;
-std::shared_ptr<void> KernelStore::claim(const KernelKey &) { return nullptr; }
+std::shared_ptr<void> KernelStore::claim(const KernelKey &) {
+  return nullptr;
+}
 
 struct KernelCache::State {
   using Flight = std::shared_future<Result<Kernel>>;
@@ -121,8 +129,8 @@ Result<Kernel> KernelCache::State::make(const KernelKey &key, KernelBuilder buil
   if (!image)
     return compile(key, behind.get(), build);
   log(LogEvent::kCache, [&] {
-    return concat("found ", key.hash(), " ", image->kernel, " for ", key.target(), " in the store, ",
-                  bytes, " bytes");
+    return concat("found ", key.hash(), " ", image->kernel, " for ", key.target(),
+                  " in the store, ", bytes, " bytes");
   });
   return Kernel(std::make_shared<CachedKernel>(key, std::move(*image), bytes, 0));
 }
@@ -148,8 +156,8 @@ Result<Kernel> KernelCache::State::compile(const KernelKey &key, KernelStore *be
     return concat("compiled ", key.hash(), " ", image->kernel, " for ", key.target(), " in ",
                   milliseconds_text(outcome->milliseconds), " ms, ", bytes.size(), " bytes");
   });
-  return Kernel(std::make_shared<CachedKernel>(key, std::move(*image), bytes.size(),
-                                               outcome->milliseconds));
+  return Kernel(
+      std::make_shared<CachedKernel>(key, std::move(*image), bytes.size(), outcome->milliseconds));
 }
 
 KernelCache::KernelCache() : state_(std::make_unique<State>()) {}
@@ -209,8 +217,8 @@ std::vector<KernelCacheEntry> KernelCache::list() const {
   std::vector<KernelCacheEntry> lines;
   std::shared_lock lock(state_->mutex);
   for (const auto &[key, kernel] : state_->entries)
-    lines.push_back({key.text(), key.hash(), kernel->image().kernel, kernel->bytes(), kernel->hits(),
-                     kernel->compile_milliseconds(),
+    lines.push_back({key.text(), key.hash(), kernel->image().kernel, kernel->bytes(),
+                     kernel->hits(), kernel->compile_milliseconds(),
                      kernel->refusal() ? kernel->refusal()->message() : std::string()});
   std::ranges::sort(lines, {}, &KernelCacheEntry::key);
   return lines;

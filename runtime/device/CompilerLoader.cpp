@@ -56,8 +56,9 @@ Result<std::string> write_request(const CompileRequest &request) {
 
 std::string text_at(const json &object, const char *key) {
   auto found = object.is_object() ? object.find(key) : object.end();
-  return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>()
-                                                                            : std::string();
+  return object.is_object() && found != object.end() && found->is_string()
+             ? found->get<std::string>()
+             : std::string();
 }
 
 // {"message", "reasons": [{"what", "why"}…]}, or whatever text the compiler gave instead.

@@ -16,8 +16,8 @@
 namespace tenon {
 namespace {
 
-// Devices and drivers once opened stay; what could not be opened is tried anew, since a path may change.
-// Never destroyed: tensors may free memory of a device while the process ends.
+// Devices and drivers once opened stay; what could not be opened is tried anew, since a path may
+// change. Never destroyed: tensors may free memory of a device while the process ends.
 struct Registry {
   std::mutex mutex;
   std::map<std::pair<DeviceKind, int>, std::unique_ptr<Device>> devices;
@@ -29,8 +29,8 @@ struct Registry {
   }
 };
 
-// NVIDIA's library and the emulated one bear one name, and the loader hands out a library that is open
-// already under its name: so NVIDIA's comes first, and what answers for it is looked at.
+// NVIDIA's library and the emulated one bear one name, and the loader hands out a library that is
+// open already under its name: so NVIDIA's comes first, and what answers for it is looked at.
 Result<cuda::DriverTable> open_driver(DeviceKind kind) {
   if (kind == DeviceKind::kEmulator) {
     if (Result<Library> nvidia = Library::open(cuda::nvidia_driver_library()))
@@ -91,7 +91,7 @@ public:
   explicit MemoryOfDevices(DeviceKind kind) : kind_(kind) {}
 
   Result<void *> allocate(size_t bytes, int ordinal) override {
-    TENON_ASSIGN_OR_RETURN(Device *device, Device::open(kind_, ordinal));
+    TENON_ASSIGN_OR_RETURN(Device * device, Device::open(kind_, ordinal));
     return device->allocate(bytes);
   }
   void free(void *memory, int ordinal) override {
@@ -108,7 +108,7 @@ public:
 
 private:
   Status copy(void *to, const void *from, size_t bytes, CopyDirection direction, int ordinal) {
-    TENON_ASSIGN_OR_RETURN(Device *device, Device::open(kind_, ordinal));
+    TENON_ASSIGN_OR_RETURN(Device * device, Device::open(kind_, ordinal));
     TENON_TRY(device->copy(to, from, bytes, direction, /*stream=*/0));
     return device->synchronise(/*stream=*/0);
   }
@@ -174,22 +174,23 @@ Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments) {
   for (size_t i = 0; i < std::size(kSizeNames); ++i)
     if (sizes.of[i] < 0)
       return Error::invalid_argument(kSizeNames[i], std::to_string(sizes.of[i]), "at least 0");
-  return Error(ErrorCode::kUnsupported,
-               concat("grid of ", phase.entry, ": these sizes give more blocks than 62 bits count"));
+  return Error(
+      ErrorCode::kUnsupported,
+      concat("grid of ", phase.entry, ": these sizes give more blocks than 62 bits count"));
 }
 
 Error wrong_device(const LoadedKernel &kernel, const Device &device) {
   return Error(ErrorCode::kInvalidArgument,
-               concat("kernel ", kernel.kernel(), " was loaded on ", name(kernel.device().kind()), ":",
-                      kernel.device().ordinal(), " and cannot run on ", name(device.kind()), ":",
-                      device.ordinal()));
+               concat("kernel ", kernel.kernel(), " was loaded on ", name(kernel.device().kind()),
+                      ":", kernel.device().ordinal(), " and cannot run on ", name(device.kind()),
+                      ":", device.ordinal()));
 }
 
 std::string launch_line(const LoadedKernel &kernel, const LaunchPhase &phase, const GridSize &grid,
                         StreamHandle stream) {
   return concat(kernel.kernel(), " entry ", phase.entry, " on ", name(kernel.device().kind()), ":",
-                kernel.device().ordinal(), ", ", grid.x, " x ", grid.y, " x ", grid.z, " blocks of ",
-                phase.threads, " threads, stream 0x", hexadecimal(stream));
+                kernel.device().ordinal(), ", ", grid.x, " x ", grid.y, " x ", grid.z,
+                " blocks of ", phase.threads, " threads, stream 0x", hexadecimal(stream));
 }
 
 Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArguments &arguments) {

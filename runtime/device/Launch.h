@@ -1,4 +1,5 @@
-/// What launches have in common on all devices: grids and workspaces for given sizes, errors, log lines.
+/// What launches have in common on all devices: grids and workspaces for given sizes, errors, log
+/// lines.
 #pragma once
 
 #include "tenon/Device.h"
@@ -34,8 +35,8 @@ inline bool compute_grid(const LaunchPhase &phase, const LaunchSizes &sizes, Gri
 /// The error for sizes that compute_grid refused.
 Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments);
 
-/// Bytes that all blocks of a launch share: the largest of its phases' needs. False where 64 bits are too
-/// few or the grid is refused.
+/// Bytes that all blocks of a launch share: the largest of its phases' needs. False where 64 bits
+/// are too few or the grid is refused.
 bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes, uint64_t &bytes);
 
 /// The error for a kernel that was loaded on another device.

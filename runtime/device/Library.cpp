@@ -38,7 +38,9 @@ Library::~Library() {
     dlclose(handle_);
 }
 
-void *Library::symbol(const char *name) const { return dlsym(handle_, name); }
+void *Library::symbol(const char *name) const {
+  return dlsym(handle_, name);
+}
 
 std::string beside_runtime(const std::vector<std::string> &candidates) {
   std::filesystem::path folder = runtime_folder();

@@ -27,8 +27,8 @@ private:
   void *handle_;
 };
 
-/// The first of `candidates`, relative to the folder of libtenon-runtime.so, that is a file; else the
-/// first of them.
+/// The first of `candidates`, relative to the folder of libtenon-runtime.so, that is a file; else
+/// the first of them.
 std::string beside_runtime(const std::vector<std::string> &candidates);
 
 } // namespace tenon

@@ -27,14 +27,17 @@ LogEvents events_of_environment() {
   return names ? parse_log_events(names) : 0;
 }
 
-// Set by a log line while it is being written, so that a sink that itself uses Tenon does not deadlock.
+// Set by a log line while it is being written, so that a sink that itself uses Tenon does not
+// deadlock.
 thread_local bool writing = false;
 
 } // namespace
 
 std::atomic<LogEvents> detail::log_events{events_of_environment()};
 
-std::string_view name(LogEvent event) { return kEventNames[static_cast<size_t>(event)]; }
+std::string_view name(LogEvent event) {
+  return kEventNames[static_cast<size_t>(event)];
+}
 
 LogEvents parse_log_events(std::string_view names) {
   LogEvents events = 0;
@@ -70,8 +73,8 @@ void detail::write_log(LogEvent event, std::string_view line) {
     return;
   }
   std::string_view event_name = name(event);
-  std::fprintf(stderr, "tenon: %.*s: %.*s\n", static_cast<int>(event_name.size()), event_name.data(),
-               static_cast<int>(line.size()), line.data());
+  std::fprintf(stderr, "tenon: %.*s: %.*s\n", static_cast<int>(event_name.size()),
+               event_name.data(), static_cast<int>(line.size()), line.data());
 }
 
 } // namespace tenon

@@ -27,7 +27,8 @@ struct NamedGpu {
   int compute_capability;
   bool chip_specific;
 };
-// PTX ISA 9.0, section "PTX module directives: .target", from the first with mma.m16n8k16 and cp.async.
+// PTX ISA 9.0, section "PTX module directives: .target", from the first with mma.m16n8k16 and
+// cp.async.
 constexpr NamedGpu kGpus[] = {
     {"sm_80", 80, false},   {"sm_86", 86, false},   {"sm_87", 87, false},   {"sm_89", 89, false},
     {"sm_90", 90, false},   {"sm_90a", 90, true},   {"sm_100", 100, false}, {"sm_100a", 100, true},
@@ -48,7 +49,8 @@ bool has(CpuidBit feature) {
 // Intel SDM volume 2A, CPUID.
 constexpr CpuidBit kFma{1, 0, 2, 12}, kOsXsave{1, 0, 2, 27}, kF16c{1, 0, 2, 29};
 constexpr CpuidBit kAvx2{7, 0, 1, 5}, kBmi2{7, 0, 1, 8};
-constexpr CpuidBit kAvx512[] = {{7, 0, 1, 16}, {7, 0, 1, 17}, {7, 0, 1, 28}, {7, 0, 1, 30}, {7, 0, 1, 31}};
+constexpr CpuidBit kAvx512[] = {
+    {7, 0, 1, 16}, {7, 0, 1, 17}, {7, 0, 1, 28}, {7, 0, 1, 30}, {7, 0, 1, 31}};
 constexpr CpuidBit kAmxBf16{7, 0, 3, 22}, kAvx512Fp16{7, 0, 3, 23}, kAmxTile{7, 0, 3, 24};
 constexpr CpuidBit kAvx512Bf16{7, 1, 0, 5};
 
@@ -73,10 +75,12 @@ std::string brand() {
   }
   std::string_view view = text;
   size_t first = view.find_first_not_of(' '), last = view.find_last_not_of(' ');
-  return first == std::string_view::npos ? "x86-64" : std::string(view.substr(first, last - first + 1));
+  return first == std::string_view::npos ? "x86-64"
+                                         : std::string(view.substr(first, last - first + 1));
 }
 
-// Why AMX may not be used, or "". Linux gives tiles to a process that asks (Documentation/arch/x86/xstate).
+// Why AMX may not be used, or "". Linux gives tiles to a process that asks
+// (Documentation/arch/x86/xstate).
 std::string amx_refusal(uint64_t state) {
   constexpr int kRequestPermission = 0x1023, kTileData = 18;
   if (!has(kAmxTile) || !has(kAmxBf16))
@@ -84,7 +88,8 @@ std::string amx_refusal(uint64_t state) {
   if ((state & kTileState) != kTileState)
     return "the operating system does not save AMX tiles (XCR0)";
   if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0)
-    return concat("the kernel refuses AMX tiles: arch_prctl(ARCH_REQ_XCOMP_PERM) says ", strerrordesc_np(errno));
+    return concat("the kernel refuses AMX tiles: arch_prctl(ARCH_REQ_XCOMP_PERM) says ",
+                  strerrordesc_np(errno));
   return {};
 }
 
@@ -110,7 +115,8 @@ HostFeatures probe() {
   features.avx512_bf16 = features.avx512 && has(kAvx512Bf16);
   features.avx512_fp16 = features.avx512 && has(kAvx512Fp16);
   features.processor = brand();
-  features.amx_refusal = features.avx512_bf16 ? amx_refusal(state) : "the processor has no AVX512_BF16";
+  features.amx_refusal =
+      features.avx512_bf16 ? amx_refusal(state) : "the processor has no AVX512_BF16";
   features.amx = features.amx_refusal.empty();
   features.level = level_of(features);
   return features;
@@ -141,7 +147,9 @@ const HostFeatures &host_features() {
   return features;
 }
 
-std::string host_target() { return std::string(name_of(host_features().level)); }
+std::string host_target() {
+  return std::string(name_of(host_features().level));
+}
 
 std::vector<std::string> target_names() {
   std::vector<std::string> names = {"host"};
@@ -171,7 +179,8 @@ Result<Target> Target::parse(std::string_view name) {
       return Target{TargetKind::kHost, known.level};
   for (const NamedGpu &known : kGpus)
     if (name == known.name)
-      return Target{TargetKind::kCuda, HostLevel::kNone, known.compute_capability, known.chip_specific};
+      return Target{TargetKind::kCuda, HostLevel::kNone, known.compute_capability,
+                    known.chip_specific};
   std::string valid;
   for (const std::string &each : target_names())
     valid += (valid.empty() ? "" : ", ") + each;
@@ -180,14 +189,16 @@ Result<Target> Target::parse(std::string_view name) {
 }
 
 Result<Target> best_gpu_target(int compute_capability) {
-  const NamedGpu *best = nullptr; // the table ascends, and what is chip-specific follows what is not
+  const NamedGpu *best =
+      nullptr; // the table ascends, and what is chip-specific follows what is not
   for (const NamedGpu &known : kGpus)
     if (known.chip_specific ? known.compute_capability == compute_capability
                             : known.compute_capability <= compute_capability)
       best = &known;
   if (!best)
     return Error(ErrorCode::kUnsupported,
-                 concat("compute capability ", compute_capability / 10, ".", compute_capability % 10,
+                 concat("compute capability ", compute_capability / 10, ".",
+                        compute_capability % 10,
                         " is below 8.0, the first that Tenon makes code for"));
   return Target{TargetKind::kCuda, HostLevel::kNone, best->compute_capability, best->chip_specific};
 }

@@ -9,9 +9,15 @@
 
 namespace tenon {
 
-inline void append(std::string &to, std::string_view part) { to += part; }
-inline void append(std::string &to, char part) { to += part; }
-template <std::integral Number> void append(std::string &to, Number part) { to += std::to_string(part); }
+inline void append(std::string &to, std::string_view part) {
+  to += part;
+}
+inline void append(std::string &to, char part) {
+  to += part;
+}
+template <std::integral Number> void append(std::string &to, Number part) {
+  to += std::to_string(part);
+}
 
 /// concat("grid ", 7, " of ", name)
 template <typename... Parts> std::string concat(const Parts &...parts) {

@@ -20,7 +20,8 @@ constexpr std::string_view kRoles[] = {"input", "output"};
 constexpr std::string_view kDimensions[] = {"one",       "batch",        "heads",
                                             "key_heads", "query_length", "key_length"};
 
-template <typename Enum> std::string_view word(std::span<const std::string_view> words, Enum value) {
+template <typename Enum>
+std::string_view word(std::span<const std::string_view> words, Enum value) {
   return words[static_cast<size_t>(value)];
 }
 
@@ -36,8 +37,8 @@ ordered_json write_phase(const LaunchPhase &phase) {
           {"code_offset", phase.code_offset}};
 }
 
-// Walks JSON with every access checked. After the first failure all reads give defaults, and `what` says
-// which field it was.
+// Walks JSON with every access checked. After the first failure all reads give defaults, and `what`
+// says which field it was.
 class Walker {
 public:
   const json &at(const json &object, const char *key) {
@@ -104,7 +105,8 @@ private:
 };
 
 constexpr size_t kMaxPhases = 64, kMaxSections = 64;
-constexpr uint64_t kMaxWorkspaceBytes = uint64_t{1} << 40; // so that sums and products stay in 64 bits
+constexpr uint64_t kMaxWorkspaceBytes = uint64_t{1}
+                                        << 40; // so that sums and products stay in 64 bits
 
 LaunchPhase read_phase(Walker &walker, const json &value) {
   LaunchPhase phase;
@@ -191,8 +193,8 @@ Result<ParsedHeader> parse_header(std::string_view text) {
   }
   parsed.image.launch = read_launch(walker, walker.at(header, "launch"));
   if (!walker.what.empty())
-    return Error(ErrorCode::kCorruptFile,
-                 concat("kernel image: the header's \"", walker.what, "\" is missing or out of range"));
+    return Error(ErrorCode::kCorruptFile, concat("kernel image: the header's \"", walker.what,
+                                                 "\" is missing or out of range"));
   return parsed;
 }
 

@@ -1,7 +1,8 @@
 /// The JSON header of a kernel image: everything but the bytes of its sections.
 ///
 ///     {"kernel", "key", "schedule", "sections": [{"kind", "target", "bytes"}…],
-///      "launch": {"phases": [{"entry", "grid": [[dimension, divisor] × 3], "threads", "shared_bytes",
+///      "launch": {"phases": [{"entry", "grid": [[dimension, divisor] × 3], "threads",
+///      "shared_bytes",
 ///                             "workspace": [fixed, a block], "code_offset"}…],
 ///                 "tensors": [[role, index]…], "scalars": [index…], "uses_dropout"}}
 #pragma once

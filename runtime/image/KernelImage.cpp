@@ -18,8 +18,10 @@ constexpr size_t kPrefixBytes = sizeof kMagic + 2 * sizeof(uint32_t);
 constexpr size_t kChecksumBytes = 16;
 
 void put(std::vector<std::byte> &bytes, const void *data, size_t size) {
-  const std::byte *first = static_cast<const std::byte *>(data);
-  bytes.insert(bytes.end(), first, first + size);
+  if (size == 0)
+    return;
+  bytes.resize(bytes.size() + size);
+  std::memcpy(bytes.data() + bytes.size() - size, data, size);
 }
 
 template <typename Number> void put_number(std::vector<std::byte> &bytes, Number number) {
@@ -56,7 +58,8 @@ Result<void> take_sections(ParsedHeader &header, std::span<const std::byte> rest
     uint64_t size = header.section_sizes[i];
     if (size > rest.size())
       return corrupt(concat("section ", i, " has ", size, " bytes, but ", rest.size(), " remain"));
-    header.image.sections[i].bytes.assign(rest.begin(), rest.begin() + static_cast<ptrdiff_t>(size));
+    header.image.sections[i].bytes.assign(rest.begin(),
+                                          rest.begin() + static_cast<ptrdiff_t>(size));
     rest = rest.subspan(size);
   }
   if (!rest.empty())
@@ -120,7 +123,8 @@ Result<KernelImage> KernelImage::parse(std::span<const std::byte> bytes) {
     return taken.error();
   if (Result<void> checked = check_entries(header->image); !checked)
     return checked.error();
-  // One writing for each image: what is not written as serialize writes it was made by something else.
+  // One writing for each image: what is not written as serialize writes it was made by something
+  // else.
   if (!std::ranges::equal(header->image.serialize(), bytes))
     return corrupt("it is not in canonical form");
   return std::move(header->image);

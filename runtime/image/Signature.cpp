@@ -98,7 +98,9 @@ void refuse_other_keys(Reader &reader, const json &object) {
 
 } // namespace
 
-std::string_view name(Layout layout) { return kLayoutNames[static_cast<size_t>(layout)]; }
+std::string_view name(Layout layout) {
+  return kLayoutNames[static_cast<size_t>(layout)];
+}
 
 std::string Signature::text() const {
   ordered_json object;
@@ -160,7 +162,8 @@ Layout layout_of(const Tensor &tensor) {
     return Layout::kStrided;
   bool aligned = reinterpret_cast<uintptr_t>(tensor.data()) % kAlignment == 0;
   for (int dimension = 0; dimension < last; ++dimension)
-    aligned &= stride(dimension) * static_cast<int64_t>(size_in_bytes(tensor.dtype())) % kAlignment == 0;
+    aligned &=
+        stride(dimension) * static_cast<int64_t>(size_in_bytes(tensor.dtype())) % kAlignment == 0;
   return aligned ? Layout::kAligned : Layout::kRows;
 }
 

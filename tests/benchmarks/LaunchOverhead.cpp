@@ -23,8 +23,12 @@ std::atomic<int64_t> allocations{0};
     return memory;
   throw std::bad_alloc();
 }
-[[gnu::noinline]] void operator delete(void *memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void *memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void *memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void *memory, size_t) noexcept {
+  std::free(memory);
+}
 
 namespace tenon {
 namespace {
@@ -41,17 +45,21 @@ void host_launch(benchmark::State &state) {
   int64_t before = allocations;
   for (auto _ : state)
     host.launch(*kernel, arguments, 0).value();
-  state.counters["allocations"] = benchmark::Counter(
-      static_cast<double>(allocations - before) / static_cast<double>(state.iterations()));
+  state.counters["allocations"] = benchmark::Counter(static_cast<double>(allocations - before) /
+                                                     static_cast<double>(state.iterations()));
 }
 BENCHMARK(host_launch)->Arg(1)->Arg(2)->Arg(64)->Arg(4096)->ArgName("blocks");
 
 void cache_hit(benchmark::State &state) {
   KernelCache cache;
   KernelKey key({"graph", "{}", "host:x86-64-v3", "{}"});
-  cache.lookup_or_compile(key, [] {
-    return Result<CompileOutcome>(CompileOutcome{testing::image_of({}).serialize(), 0});
-  }).value();
+  cache
+      .lookup_or_compile(
+          key,
+          [] {
+            return Result<CompileOutcome>(CompileOutcome{testing::image_of({}).serialize(), 0});
+          })
+      .value();
   int64_t before = allocations;
   for (auto _ : state)
     benchmark::DoNotOptimize(cache.lookup(key));

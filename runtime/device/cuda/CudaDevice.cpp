@@ -34,16 +34,22 @@ struct CudaKernel final : LoadedKernel {
   std::vector<Function> functions; // one a phase
 };
 
-DevicePointer address(const void *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
-Stream stream_of(StreamHandle handle) { return reinterpret_cast<Stream>(handle); }
+DevicePointer address(const void *pointer) {
+  return reinterpret_cast<uintptr_t>(pointer);
+}
+Stream stream_of(StreamHandle handle) {
+  return reinterpret_cast<Stream>(handle);
+}
 
 } // namespace
 
 uint64_t StreamWorkspaces::key_of(StreamHandle stream) {
-  constexpr StreamHandle kPerThreadStream = 2; // CU_STREAM_PER_THREAD: another stream in each thread
+  constexpr StreamHandle kPerThreadStream =
+      2; // CU_STREAM_PER_THREAD: another stream in each thread
   if (stream != kPerThreadStream)
     return stream;
-  return std::hash<std::thread::id>{}(std::this_thread::get_id()) | 1; // no stream has an odd address
+  return std::hash<std::thread::id>{}(std::this_thread::get_id()) |
+         1; // no stream has an odd address
 }
 
 DevicePointer StreamWorkspaces::find(StreamHandle stream, uint64_t bytes) const {
@@ -96,8 +102,9 @@ Result<std::unique_ptr<Device>> CudaDevice::open(DeviceKind kind, int ordinal,
 
 Result<void> CudaDevice::can_execute(const Target &target) const {
   int mine = properties_.compute_capability;
-  bool runs = target.kind == TargetKind::kCuda && (target.chip_specific ? target.compute_capability == mine
-                                                                         : target.compute_capability <= mine);
+  bool runs = target.kind == TargetKind::kCuda &&
+              (target.chip_specific ? target.compute_capability == mine
+                                    : target.compute_capability <= mine);
   if (runs)
     return {};
   return Error(ErrorCode::kUnsupported, concat(name(), " has compute capability ", mine / 10, ".",
@@ -170,7 +177,8 @@ const ImageSection *CudaDevice::choose_section(const KernelImage &image) const {
   return best;
 }
 
-Result<Module> CudaDevice::load_module(const KernelImage &image, const ImageSection &section) const {
+Result<Module> CudaDevice::load_module(const KernelImage &image,
+                                       const ImageSection &section) const {
   std::vector<char> code(section.bytes.size() + 1); // PTX must end with a zero byte
   std::ranges::transform(section.bytes, code.begin(), [](std::byte byte) { return char(byte); });
   std::vector<char> log(8192);
@@ -194,17 +202,17 @@ Result<Function> CudaDevice::find_function(Module module, const LaunchPhase &pha
     return Error(error.code(), concat("entry ", phase.entry, ": ", error.message()));
   }
   if (phase.threads > static_cast<unsigned>(properties_.max_threads))
-    return Error(ErrorCode::kUnsupported, concat(phase.entry, " needs blocks of ", phase.threads,
-                                                 " threads; ", name(), " allows ",
-                                                 properties_.max_threads));
+    return Error(ErrorCode::kUnsupported,
+                 concat(phase.entry, " needs blocks of ", phase.threads, " threads; ", name(),
+                        " allows ", properties_.max_threads));
   if (phase.shared_bytes > static_cast<unsigned>(properties_.max_shared_bytes))
-    return Error(ErrorCode::kUnsupported, concat(phase.entry, " needs ", phase.shared_bytes,
-                                                 " bytes of shared memory; ", name(), " allows ",
-                                                 properties_.max_shared_bytes));
+    return Error(ErrorCode::kUnsupported,
+                 concat(phase.entry, " needs ", phase.shared_bytes, " bytes of shared memory; ",
+                        name(), " allows ", properties_.max_shared_bytes));
   if (phase.shared_bytes <= static_cast<unsigned>(properties_.default_shared_bytes))
     return function;
   DriverStatus status = driver_.function_set_attribute(function, kFunctionMaxDynamicShared,
-                                                 static_cast<int>(phase.shared_bytes));
+                                                       static_cast<int>(phase.shared_bytes));
   if (status != kSuccess)
     return driver_.error("cuFuncSetAttribute(max dynamic shared memory)", status);
   return function;
@@ -225,8 +233,8 @@ Result<std::shared_ptr<const LoadedKernel>> CudaDevice::load(const KernelImage &
   if (!module)
     return module.error();
   const char *form = section->kind == SectionKind::kCubin ? " (cubin)" : " (PTX)";
-  auto kernel = std::make_shared<CudaKernel>(*this, image, section->target + form, driver_, context_,
-                                             *module);
+  auto kernel = std::make_shared<CudaKernel>(*this, image, section->target + form, driver_,
+                                             context_, *module);
   for (const LaunchPhase &phase : image.launch.phases) {
     Result<Function> function = find_function(*module, phase);
     if (!function)
@@ -236,8 +244,8 @@ Result<std::shared_ptr<const LoadedKernel>> CudaDevice::load(const KernelImage &
   return std::shared_ptr<const LoadedKernel>(std::move(kernel));
 }
 
-Result<DevicePointer> CudaDevice::workspace(const LoadedKernel &kernel, const KernelArguments &arguments,
-                                            StreamHandle stream) {
+Result<DevicePointer> CudaDevice::workspace(const LoadedKernel &kernel,
+                                            const KernelArguments &arguments, StreamHandle stream) {
   uint64_t bytes = 0;
   if (!shared_workspace(kernel.description(), LaunchSizes(arguments), bytes))
     return grid_error(kernel.description().phases.front(), arguments);
@@ -249,7 +257,8 @@ Result<DevicePointer> CudaDevice::workspace(const LoadedKernel &kernel, const Ke
   if (driver_.stream_is_capturing &&
       driver_.stream_is_capturing(stream_of(stream), &capturing) == kSuccess && capturing != 0)
     return Error(ErrorCode::kInvalidArgument,
-                 concat("stream: it is being captured, and kernel ", kernel.kernel(), " needs ", bytes,
+                 concat("stream: it is being captured, and kernel ", kernel.kernel(), " needs ",
+                        bytes,
                         " bytes of workspace that are not there; call prepare before the capture"));
   uint64_t rounded = std::bit_ceil(std::max(bytes, kSmallestWorkspace));
   Result<void *> area = allocate(rounded);

@@ -10,8 +10,9 @@
 
 namespace tenon::cuda {
 
-/// Workspaces by stream. An area is never freed while the process lives, since a CUDA graph that was
-/// captured may write to it; doubling bounds what is lost to growth by the size of the last area.
+/// Workspaces by stream. An area is never freed while the process lives, since a CUDA graph that
+/// was captured may write to it; doubling bounds what is lost to growth by the size of the last
+/// area.
 class StreamWorkspaces {
 public:
   /// The stream's area, or 0 where it is smaller than `bytes`.
@@ -31,7 +32,8 @@ private:
 class CudaDevice final : public Device {
 public:
   /// Errors: kInvalidArgument for an ordinal out of range; kUnsupported for a GPU that is too old.
-  static Result<std::unique_ptr<Device>> open(DeviceKind kind, int ordinal, const DriverTable &driver);
+  static Result<std::unique_ptr<Device>> open(DeviceKind kind, int ordinal,
+                                              const DriverTable &driver);
 
   Result<void> can_execute(const Target &target) const override;
   Result<void *> allocate(size_t bytes) override;
@@ -48,12 +50,12 @@ public:
 private:
   struct Properties {
     int compute_capability = 0;
-    int max_threads = 0;         ///< a block
+    int max_threads = 0;          ///< a block
     int default_shared_bytes = 0; ///< dynamic shared memory a block without asking
-    int max_shared_bytes = 0;    ///< and with
+    int max_shared_bytes = 0;     ///< and with
   };
-  CudaDevice(DeviceKind kind, int ordinal, std::string name, Target target, const DriverTable &driver,
-             Context context, Properties properties);
+  CudaDevice(DeviceKind kind, int ordinal, std::string name, Target target,
+             const DriverTable &driver, Context context, Properties properties);
 
   const ImageSection *choose_section(const KernelImage &image) const;
   Result<Module> load_module(const KernelImage &image, const ImageSection &section) const;

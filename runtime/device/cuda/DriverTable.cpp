@@ -21,8 +21,10 @@ Result<DriverTable> DriverTable::open(const std::string &path) {
   if (!library)
     return library.error();
   DriverTable table;
-#define TENON_REQUIRED(member, symbol, type) {symbol, reinterpret_cast<void **>(&table.member), true},
-#define TENON_OPTIONAL(member, symbol, type) {symbol, reinterpret_cast<void **>(&table.member), false},
+#define TENON_REQUIRED(member, symbol, type)                                                       \
+  {symbol, reinterpret_cast<void **>(&table.member), true},
+#define TENON_OPTIONAL(member, symbol, type)                                                       \
+  {symbol, reinterpret_cast<void **>(&table.member), false},
   const Symbol symbols[] = {TENON_DRIVER_FUNCTIONS(TENON_REQUIRED)
                                 TENON_DRIVER_OPTIONAL_FUNCTIONS(TENON_OPTIONAL)};
 #undef TENON_REQUIRED
@@ -33,7 +35,8 @@ Result<DriverTable> DriverTable::open(const std::string &path) {
       return Error(ErrorCode::kUnsupported, concat(path, " exports no ", symbol.name));
   }
   if (DriverStatus status = table.init(0); status != kSuccess)
-    return Error(ErrorCode::kUnsupported, concat(path, ": ", table.error("cuInit", status).message()));
+    return Error(ErrorCode::kUnsupported,
+                 concat(path, ": ", table.error("cuInit", status).message()));
   library->keep();
   return table;
 }
@@ -51,7 +54,9 @@ Error DriverTable::error(const char *call, DriverStatus status) const {
                std::move(message));
 }
 
-std::string nvidia_driver_library() { return "libcuda.so.1"; }
+std::string nvidia_driver_library() {
+  return "libcuda.so.1";
+}
 
 std::string emulated_driver_library() {
   if (const char *given = std::getenv("TENON_EMULATED_DRIVER"); given && *given)

@@ -12,7 +12,8 @@ namespace tenon {
 Result<ExecutableMemory> ExecutableMemory::make(std::span<const std::byte> code) {
   if (code.empty())
     return Error(ErrorCode::kInvalidArgument, "host code: the section is empty");
-  void *pages = mmap(nullptr, code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *pages =
+      mmap(nullptr, code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED)
     return Error(ErrorCode::kOutOfMemory,
                  concat("host code: mmap of ", code.size(), " bytes: ", strerrordesc_np(errno)));

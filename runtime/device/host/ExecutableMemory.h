@@ -10,8 +10,8 @@ namespace tenon {
 
 class ExecutableMemory {
 public:
-  /// Copies `code` to fresh pages and makes them executable. Errors: kOutOfMemory; kUnsupported where the
-  /// operating system allows no new executable memory.
+  /// Copies `code` to fresh pages and makes them executable. Errors: kOutOfMemory; kUnsupported
+  /// where the operating system allows no new executable memory.
   static Result<ExecutableMemory> make(std::span<const std::byte> code);
 
   ExecutableMemory(ExecutableMemory &&other) noexcept;

@@ -20,8 +20,10 @@ namespace {
 constexpr size_t kAlignment = 64;
 
 struct HostKernel final : LoadedKernel {
-  HostKernel(const Device &device, const KernelImage &image, std::string section, ExecutableMemory memory)
-      : LoadedKernel(device, image.kernel, image.launch, std::move(section)), code(std::move(memory)) {
+  HostKernel(const Device &device, const KernelImage &image, std::string section,
+             ExecutableMemory memory)
+      : LoadedKernel(device, image.kernel, image.launch, std::move(section)),
+        code(std::move(memory)) {
     for (const LaunchPhase &phase : image.launch.phases)
       entries.push_back(reinterpret_cast<HostEntry>(
           reinterpret_cast<uintptr_t>(code.data() + phase.code_offset)));
@@ -30,8 +32,8 @@ struct HostKernel final : LoadedKernel {
   std::vector<HostEntry> entries; // one a phase
 };
 
-// Denormal numbers cost a hundred cycles each and mean nothing here: results are flushed, and operands
-// read as zero, while a block runs.
+// Denormal numbers cost a hundred cycles each and mean nothing here: results are flushed, and
+// operands read as zero, while a block runs.
 class FlushToZero {
 public:
   FlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushResults | kFlushOperands); }
@@ -48,8 +50,9 @@ struct Block {
   int32_t x, y, z;
 };
 
-// Blocks in the order in which they start. The axis of the query blocks runs fastest, so that neighbours
-// in time read the same keys, and from its end: under a causal mask the last block is the longest.
+// Blocks in the order in which they start. The axis of the query blocks runs fastest, so that
+// neighbours in time read the same keys, and from its end: under a causal mask the last block is
+// the longest.
 class BlockOrder {
 public:
   BlockOrder(const LaunchPhase &phase, const GridSize &grid) : extents_{grid.x, grid.y, grid.z} {
@@ -123,7 +126,9 @@ Result<std::unique_ptr<Device>> HostDevice::open() {
 HostDevice::HostDevice(Target target)
     : Device(DeviceKind::kHost, 0, host_features().processor, target) {}
 
-Result<void> HostDevice::can_execute(const Target &target) const { return tenon::can_execute(target); }
+Result<void> HostDevice::can_execute(const Target &target) const {
+  return tenon::can_execute(target);
+}
 
 Result<void *> HostDevice::allocate(size_t bytes) {
   if (bytes == 0)
@@ -140,7 +145,8 @@ Result<void> HostDevice::free(void *memory) {
   return {};
 }
 
-Result<void> HostDevice::copy(void *to, const void *from, size_t bytes, CopyDirection, StreamHandle) {
+Result<void> HostDevice::copy(void *to, const void *from, size_t bytes, CopyDirection,
+                              StreamHandle) {
   if (bytes != 0)
     std::memmove(to, from, bytes);
   return {};
@@ -190,7 +196,8 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
   return {};
 }
 
-Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arguments, StreamHandle) {
+Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arguments,
+                                StreamHandle) {
   if (&kernel.device() != this)
     return wrong_device(kernel, *this);
   const HostKernel &host = static_cast<const HostKernel &>(kernel);
@@ -218,6 +225,8 @@ Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   return {};
 }
 
-Result<void> HostDevice::synchronise(StreamHandle) { return {}; }
+Result<void> HostDevice::synchronise(StreamHandle) {
+  return {};
+}
 
 } // namespace tenon

@@ -1,4 +1,5 @@
-/// The processor that the program runs on, as a device: code in anonymous memory, blocks over threads.
+/// The processor that the program runs on, as a device: code in anonymous memory, blocks over
+/// threads.
 #pragma once
 
 #include "tenon/Device.h"

@@ -71,7 +71,8 @@ private:
   std::vector<size_t> sizes_; // of all areas that exist
 };
 
-// Never destroyed: threads give their areas back when they end, which may be after static destructors.
+// Never destroyed: threads give their areas back when they end, which may be after static
+// destructors.
 Pool &pool() {
   static Pool *instance = new Pool;
   return *instance;

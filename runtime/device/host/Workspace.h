@@ -1,7 +1,9 @@
-/// Scratch memory for host kernels: each thread keeps one area, and takes a larger one when it must.
+/// Scratch memory for host kernels: each thread keeps one area, and takes a larger one when it
+/// must.
 ///
-/// Areas come from a pool, so that `reserve` can put them there ahead for threads that do not run yet, and
-/// a launch then allocates nothing. Addresses are multiples of 64 bytes, the width of a vector.
+/// Areas come from a pool, so that `reserve` can put them there ahead for threads that do not run
+/// yet, and a launch then allocates nothing. Addresses are multiples of 64 bytes, the width of a
+/// vector.
 #pragma once
 
 #include "tenon/Result.h"
@@ -10,8 +12,8 @@
 
 namespace tenon::workspace {
 
-/// The calling thread's own area of at least `bytes`, valid until its next call; null where the memory is
-/// exhausted, and for 0 bytes.
+/// The calling thread's own area of at least `bytes`, valid until its next call; null where the
+/// memory is exhausted, and for 0 bytes.
 void *of_thread(size_t bytes);
 
 /// Sees to it that `threads` areas of at least `bytes` exist, in use or not. Errors: kOutOfMemory.

@@ -1,7 +1,8 @@
-/// Tenon's compiler as the runtime sees it: a library opened at the first kernel that no cache holds.
+/// Tenon's compiler as the runtime sees it: a library opened at the first kernel that no cache
+/// holds.
 ///
-/// The library is `libtenon-compiler.so` beside libtenon-runtime.so, or what TENON_COMPILER_LIBRARY names.
-/// A machine with a ready cache needs neither it nor LLVM.
+/// The library is `libtenon-compiler.so` beside libtenon-runtime.so, or what TENON_COMPILER_LIBRARY
+/// names. A machine with a ready cache needs neither it nor LLVM.
 #pragma once
 
 #include "tenon/Api.h"
@@ -15,11 +16,11 @@ namespace tenon {
 
 /// A request as CompilerInterface.h states it, before it is written as JSON.
 struct CompileRequest {
-  std::string graph;             ///< canonical text
-  std::string signature;         ///< Signature::text()
-  std::string target;            ///< a name of Target.h, resolved: "sm_80", "host:x86-64-v4"
-  std::string emit = "image";    ///< or "attention", "tile", "nvvm", "llvm", "ptx", "asm"
-  std::string options = "{}";    ///< a JSON object: {"tile_queries": 64}
+  std::string graph;          ///< canonical text
+  std::string signature;      ///< Signature::text()
+  std::string target;         ///< a name of Target.h, resolved: "sm_80", "host:x86-64-v4"
+  std::string emit = "image"; ///< or "attention", "tile", "nvvm", "llvm", "ptx", "asm"
+  std::string options = "{}"; ///< a JSON object: {"tile_queries": 64}
 };
 
 struct CompileOutcome {
@@ -28,11 +29,12 @@ struct CompileOutcome {
 };
 
 /// Compiles, in this thread. Errors: kCompilation with the compiler's reasons where it refused;
-/// kUnsupported where there is no compiler, saying why; kInvalidArgument for a signature or options that
-/// are not JSON; kInternal for a defect of the compiler.
+/// kUnsupported where there is no compiler, saying why; kInvalidArgument for a signature or options
+/// that are not JSON; kInternal for a defect of the compiler.
 TENON_API Result<CompileOutcome> compile_kernel(const CompileRequest &request);
 
-/// Opens the compiler if it is not open yet. Errors: kUnsupported with the path tried and the reason.
+/// Opens the compiler if it is not open yet. Errors: kUnsupported with the path tried and the
+/// reason.
 TENON_API Result<void> compiler_available();
 
 /// The path of the compiler's library, whether or not it is there.

@@ -1,4 +1,5 @@
-/// A device allocates, copies, loads, launches and synchronises: few verbs, the same for every device.
+/// A device allocates, copies, loads, launches and synchronises: few verbs, the same for every
+/// device.
 ///
 ///     Device *device = Device::open(DeviceKind::kCuda, 0).value();
 ///     auto kernel = device->load(image).value();
@@ -7,14 +8,16 @@
 ///     device->launch(*kernel, arguments, stream);      // returns before the kernel ends, on a GPU
 ///     device->synchronise(stream);
 ///
-/// `cuda` is NVIDIA's driver, opened by name when asked for; `emulator` is the same device on Tenon's
-/// emulated driver; `host` is the processor that the program runs on. Devices live as long as the process
-/// and may be used from all threads. CUDA devices work in the primary context of their ordinal, so that
-/// pointers and streams of the runtime API and of other libraries may be passed.
+/// `cuda` is NVIDIA's driver, opened by name when asked for; `emulator` is the same device on
+/// Tenon's emulated driver; `host` is the processor that the program runs on. Devices live as long
+/// as the process and may be used from all threads. CUDA devices work in the primary context of
+/// their ordinal, so that pointers and streams of the runtime API and of other libraries may be
+/// passed.
 ///
-/// **Errors of a kernel** come late on a GPU: `launch` reports what is wrong with the launch, and an error
-/// while the kernel runs (kDevice) is reported by `synchronise` or by a later call on that device. After a
-/// fault the driver refuses everything in that context. The host's launches are synchronous.
+/// **Errors of a kernel** come late on a GPU: `launch` reports what is wrong with the launch, and
+/// an error while the kernel runs (kDevice) is reported by `synchronise` or by a later call on that
+/// device. After a fault the driver refuses everything in that context. The host's launches are
+/// synchronous.
 #pragma once
 
 #include "tenon/Api.h"
@@ -32,7 +35,8 @@
 
 namespace tenon {
 
-/// A CUstream or cudaStream_t as a number, 0 for the default stream. The host has none and ignores it.
+/// A CUstream or cudaStream_t as a number, 0 for the default stream. The host has none and ignores
+/// it.
 using StreamHandle = uintptr_t;
 
 /// Where the two sides of a copy lie; a host pointer is any memory of the process.
@@ -40,8 +44,8 @@ enum class CopyDirection : uint8_t { kHostToDevice, kDeviceToHost, kDeviceToDevi
 
 class Device;
 
-/// Code in the form in which a device runs it. Unloaded when the last holder lets go; a holder keeps it
-/// until the launches that use it have ended.
+/// Code in the form in which a device runs it. Unloaded when the last holder lets go; a holder
+/// keeps it until the launches that use it have ended.
 class TENON_API LoadedKernel {
 public:
   virtual ~LoadedKernel();
@@ -69,8 +73,8 @@ public:
 
   DeviceKind kind() const { return kind_; }
   int ordinal() const { return ordinal_; }
-  const std::string &name() const { return name_; }   ///< "NVIDIA H200", or the processor's brand
-  const Target &target() const { return target_; }    ///< the best target that it executes
+  const std::string &name() const { return name_; } ///< "NVIDIA H200", or the processor's brand
+  const Target &target() const { return target_; }  ///< the best target that it executes
 
   /// Whether code for `target` runs here: kUnsupported says why not.
   virtual Result<void> can_execute(const Target &target) const = 0;
@@ -79,21 +83,23 @@ public:
   virtual Result<void *> allocate(size_t bytes) = 0;
   /// Gives back what allocate returned; null is allowed. Waits for the device, as cuMemFree does.
   virtual Result<void> free(void *memory) = 0;
-  /// Copies in the order of `stream`. Where one side is pageable host memory, returns after the copy.
+  /// Copies in the order of `stream`. Where one side is pageable host memory, returns after the
+  /// copy.
   virtual Result<void> copy(void *to, const void *from, size_t bytes, CopyDirection direction,
                             StreamHandle stream) = 0;
 
-  /// Makes an image executable. Errors: kUnsupported where it holds no section that runs here, naming
-  /// those it holds; kDevice with the driver's log where the driver refuses it.
+  /// Makes an image executable. Errors: kUnsupported where it holds no section that runs here,
+  /// naming those it holds; kDevice with the driver's log where the driver refuses it.
   virtual Result<std::shared_ptr<const LoadedKernel>> load(const KernelImage &image) = 0;
 
-  /// Allocates what launches of these sizes need, so that `launch` allocates nothing, and can be captured
-  /// in a CUDA graph. Of `arguments` only the sizes are read.
+  /// Allocates what launches of these sizes need, so that `launch` allocates nothing, and can be
+  /// captured in a CUDA graph. Of `arguments` only the sizes are read.
   virtual Result<void> prepare(const LoadedKernel &kernel, const KernelArguments &arguments,
                                StreamHandle stream) = 0;
-  /// Runs all phases in order. Sets arguments.workspace on a GPU, and on the host where there are several
-  /// phases: an area that all blocks share, as large as WorkspaceRule says for a GPU. Errors: kInvalidArgument for negative sizes;
-  /// kUnsupported for a grid beyond the device's limits; kDevice for what the driver reports.
+  /// Runs all phases in order. Sets arguments.workspace on a GPU, and on the host where there are
+  /// several phases: an area that all blocks share, as large as WorkspaceRule says for a GPU.
+  /// Errors: kInvalidArgument for negative sizes; kUnsupported for a grid beyond the device's
+  /// limits; kDevice for what the driver reports.
   virtual Result<void> launch(const LoadedKernel &kernel, KernelArguments &arguments,
                               StreamHandle stream) = 0;
   /// Waits for all work on the stream, and reports what went wrong in it.
@@ -118,13 +124,13 @@ struct DeviceStatus {
   DeviceKind kind;
   int ordinal = 0;
   bool available = false;
-  std::string name;    ///< "NVIDIA H200"; "" where not available
-  std::string target;  ///< "sm_90a", "host:x86-64-v4+amx"
-  std::string reason;  ///< why it is not available: "libcuda.so.1 cannot be opened: …"
+  std::string name;   ///< "NVIDIA H200"; "" where not available
+  std::string target; ///< "sm_90a", "host:x86-64-v4+amx"
+  std::string reason; ///< why it is not available: "libcuda.so.1 cannot be opened: …"
 };
 
-/// Every way to run a kernel, those that are not available included: at least one line each for host,
-/// cuda and emulator.
+/// Every way to run a kernel, those that are not available included: at least one line each for
+/// host, cuda and emulator.
 TENON_API std::vector<DeviceStatus> list_devices();
 
 /// The blocks of a phase for these sizes. Errors: kInvalidArgument for a negative size, naming it.

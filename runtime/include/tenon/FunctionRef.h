@@ -13,9 +13,10 @@ template <typename Signature> class FunctionRef;
 template <typename Result, typename... Parameters> class FunctionRef<Result(Parameters...)> {
 public:
   template <typename Callable>
-    requires(!std::is_same_v<std::remove_cvref_t<Callable>, FunctionRef> &&
-             std::is_invocable_r_v<Result, Callable &, Parameters...>)
-  FunctionRef(Callable &&callable) // NOLINT(google-explicit-constructor): made at the call's place
+  requires(!std::is_same_v<std::remove_cvref_t<Callable>, FunctionRef> &&
+           std::is_invocable_r_v<Result, Callable &, Parameters...>)
+      FunctionRef(
+          Callable &&callable) // NOLINT(google-explicit-constructor): made at the call's place
       : object_(const_cast<void *>(static_cast<const void *>(std::addressof(callable)))),
         call_([](void *object, Parameters... parameters) -> Result {
           return (*static_cast<std::remove_reference_t<Callable> *>(object))(

@@ -1,13 +1,15 @@
-/// The kernels of this process: each compiled once, found again by everything that its code depends on.
+/// The kernels of this process: each compiled once, found again by everything that its code depends
+/// on.
 ///
 ///     KernelKey key({graph.hash(), signature.text(), "sm_80", "{}"});
-///     auto kernel = KernelCache::process().lookup_or_compile(key, [&] { return compile_kernel(request); });
-///     auto loaded = kernel.value()->loaded_on(device);
+///     auto kernel = KernelCache::process().lookup_or_compile(key, [&] { return
+///     compile_kernel(request); }); auto loaded = kernel.value()->loaded_on(device);
 ///
-/// Threads that want one new kernel at the same time compile it once: the first builds, the others wait
-/// and get what it got. A refusal of the compiler is kept like a kernel, since asking again would get the
-/// same answer; other failures (no memory, no compiler library) are delivered to those who waited, and
-/// the next call tries again. No lock is held while a builder or a kernel runs.
+/// Threads that want one new kernel at the same time compile it once: the first builds, the others
+/// wait and get what it got. A refusal of the compiler is kept like a kernel, since asking again
+/// would get the same answer; other failures (no memory, no compiler library) are delivered to
+/// those who waited, and the next call tries again. No lock is held while a builder or a kernel
+/// runs.
 #pragma once
 
 #include "tenon/Api.h"
@@ -34,14 +36,16 @@ public:
   struct Parts {
     std::string graph_hash; ///< of the graph's canonical text
     std::string signature;  ///< Signature::text()
-    std::string target;     ///< with the figures that the schedule was made for, where not the named target's
-    std::string options;    ///< a JSON object
+    std::string
+        target; ///< with the figures that the schedule was made for, where not the named target's
+    std::string options; ///< a JSON object
   };
   KernelKey() = default;
   /// Adds kCodeGenerationVersion to the parts.
   explicit KernelKey(const Parts &parts);
 
-  /// One line for each part: "code generation 1\ngraph 3f2a…\ntarget sm_80\nsignature {…}\noptions {}\n".
+  /// One line for each part: "code generation 1\ngraph 3f2a…\ntarget sm_80\nsignature {…}\noptions
+  /// {}\n".
   const std::string &text() const { return text_; }
   const std::string &target() const { return target_; }
   /// XXH3-128 of the text in 32 hexadecimal digits.
@@ -67,7 +71,9 @@ public:
   const KernelImage &image() const { return image_; }
   const std::optional<Error> &refusal() const { return refusal_; }
   size_t bytes() const { return bytes_; }
-  double compile_milliseconds() const { return compile_milliseconds_; } ///< 0 where it came from a store
+  double compile_milliseconds() const {
+    return compile_milliseconds_;
+  } ///< 0 where it came from a store
   uint64_t hits() const { return hits_.load(std::memory_order_relaxed); }
 
   /// The kernel on a device: loaded at the first call for that device, by one thread.
@@ -103,16 +109,19 @@ struct KernelCacheEntry {
 class TENON_API KernelStore {
 public:
   virtual ~KernelStore();
-  /// The bytes of a kernel image; nullopt where there is none. An error is logged and counts as none.
+  /// The bytes of a kernel image; nullopt where there is none. An error is logged and counts as
+  /// none.
   virtual Result<std::optional<std::vector<std::byte>>> look_up(const KernelKey &key) = 0;
   /// Keeps an image. An error (a full disk) is logged; the kernel is used all the same.
   virtual Result<void> publish(const KernelKey &key, std::span<const std::byte> image,
                                double compile_milliseconds) = 0;
   virtual Result<std::vector<KernelCacheEntry>> list() = 0;
-  /// Removes the least recently used until no more than `bytes` are kept; returns how many bytes went.
+  /// Removes the least recently used until no more than `bytes` are kept; returns how many bytes
+  /// went.
   virtual Result<uint64_t> evict(uint64_t bytes) = 0;
-  /// Called before compiling: waits until no other process compiles this kernel. The store is asked once
-  /// more while the claim is held, and the claim ends with the object. The default claims nothing.
+  /// Called before compiling: waits until no other process compiles this kernel. The store is asked
+  /// once more while the claim is held, and the claim ends with the object. The default claims
+  /// nothing.
   virtual std::shared_ptr<void> claim(const KernelKey &key);
 };
 
@@ -128,12 +137,14 @@ public:
   /// The cache that functions use unless they are given another.
   static KernelCache &process();
 
-  /// What is in memory: a kernel or a refusal; null where neither. Takes a shared lock, allocates nothing.
+  /// What is in memory: a kernel or a refusal; null where neither. Takes a shared lock, allocates
+  /// nothing.
   std::shared_ptr<const CachedKernel> lookup(const KernelKey &key) const;
 
-  /// From memory, else from the store, else from `build`, whose bytes must be a kernel image. Errors: the
-  /// builder's own; kCorruptFile where its bytes are no image.
-  Result<std::shared_ptr<const CachedKernel>> lookup_or_compile(const KernelKey &key, KernelBuilder build);
+  /// From memory, else from the store, else from `build`, whose bytes must be a kernel image.
+  /// Errors: the builder's own; kCorruptFile where its bytes are no image.
+  Result<std::shared_ptr<const CachedKernel>> lookup_or_compile(const KernelKey &key,
+                                                                KernelBuilder build);
 
   std::vector<KernelCacheEntry> list() const;
   /// Forgets all entries; kernels in use stay alive with those who hold them.

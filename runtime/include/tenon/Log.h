@@ -1,8 +1,8 @@
 /// What Tenon did, one line an event; nothing at all unless somebody asked.
 ///
 /// `TENON_LOG=cache,launch` (or `all`) in the environment prints the named events to stderr, as
-/// `tenon: cache: compiled 3f2a… attention_f16_d64 for sm_80 in 41.2 ms`. A host program takes the lines
-/// itself with `set_log_sink`. While an event is off it costs one relaxed load.
+/// `tenon: cache: compiled 3f2a… attention_f16_d64 for sm_80 in 41.2 ms`. A host program takes the
+/// lines itself with `set_log_sink`. While an event is off it costs one relaxed load.
 #pragma once
 
 #include "tenon/Api.h"
@@ -16,9 +16,9 @@
 namespace tenon {
 
 enum class LogEvent : uint8_t {
-  kCache,   ///< a kernel was compiled, found, refused or evicted
-  kPass,    ///< a pass of the compiler ran
-  kLaunch,  ///< a kernel was launched
+  kCache,  ///< a kernel was compiled, found, refused or evicted
+  kPass,   ///< a pass of the compiler ran
+  kLaunch, ///< a kernel was launched
 };
 
 TENON_API std::string_view name(LogEvent event);

@@ -4,8 +4,9 @@
 ///     host:x86-64-v3             AVX2 and FMA
 ///     host:x86-64-v4             AVX-512 F, BW, CD, DQ and VL
 ///     host:x86-64-v4+bf16        with AVX512_BF16
-///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave to use tiles
-///     sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`: that chip and no other
+///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave
+///     to use tiles sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`:
+///     that chip and no other
 ///
 /// The levels are those of the x86-64 psABI; each holds the one before it.
 #pragma once
@@ -42,18 +43,18 @@ struct TENON_API Target {
 /// All names that parse accepts, "host" first.
 TENON_API std::vector<std::string> target_names();
 
-/// The best target for a GPU: the chip's own where there is one (sm_90a for 90), else the highest that is
-/// portable to it. Errors: kUnsupported below compute capability 8.0.
+/// The best target for a GPU: the chip's own where there is one (sm_90a for 90), else the highest
+/// that is portable to it. Errors: kUnsupported below compute capability 8.0.
 TENON_API Result<Target> best_gpu_target(int compute_capability);
 
 /// What the processor has and the operating system lets a program use (CPUID, XGETBV, arch_prctl).
 struct HostFeatures {
   bool avx2 = false, fma = false, f16c = false, bmi2 = false;
-  bool avx512 = false;       ///< F, BW, CD, DQ and VL, with the state enabled
+  bool avx512 = false; ///< F, BW, CD, DQ and VL, with the state enabled
   bool avx512_bf16 = false, avx512_fp16 = false;
-  bool amx = false;          ///< AMX-TILE and AMX-BF16, and tiles permitted
-  std::string processor;     ///< the brand string
-  std::string amx_refusal;   ///< why `amx` is false
+  bool amx = false;        ///< AMX-TILE and AMX-BF16, and tiles permitted
+  std::string processor;   ///< the brand string
+  std::string amx_refusal; ///< why `amx` is false
   HostLevel level = HostLevel::kNone;
 };
 
@@ -63,8 +64,8 @@ TENON_API const HostFeatures &host_features();
 /// The best level that this machine executes: "host:x86-64-v4+amx"; "" below x86-64-v3.
 TENON_API std::string host_target();
 
-/// Whether this machine's processor runs code for a host target; where not, kUnsupported says what is
-/// missing. A GPU target is a question to a device: `Device::can_execute`.
+/// Whether this machine's processor runs code for a host target; where not, kUnsupported says what
+/// is missing. A GPU target is a question to a device: `Device::can_execute`.
 TENON_API Result<void> can_execute(const Target &target);
 
 } // namespace tenon

@@ -65,8 +65,10 @@ TEST(KernelKey, HoldsEveryPart) {
   EXPECT_EQ(key.text(), "code generation " + std::to_string(kCodeGenerationVersion) +
                             "\ngraph g\ntarget t\nsignature s\noptions o\n");
   EXPECT_EQ(key.hash().size(), 32u);
-  for (const KernelKey::Parts &other : {KernelKey::Parts{"x", "s", "t", "o"}, {"g", "x", "t", "o"},
-                                        {"g", "s", "x", "o"}, {"g", "s", "t", "x"}}) {
+  for (const KernelKey::Parts &other : {KernelKey::Parts{"x", "s", "t", "o"},
+                                        {"g", "x", "t", "o"},
+                                        {"g", "s", "x", "o"},
+                                        {"g", "s", "t", "x"}}) {
     EXPECT_FALSE(KernelKey(other) == key);
     EXPECT_NE(KernelKey(other).hash(), key.hash());
   }
@@ -97,11 +99,14 @@ TEST(KernelCache, ThreadsThatWantOneKernelCompileItOnce) {
   for (int i = 0; i < kThreads; ++i)
     threads.emplace_back([&, i] {
       start.arrive_and_wait();
-      got[i] = cache.lookup_or_compile(key_of("a"), [&]() -> Result<CompileOutcome> {
-        ++built;
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-        return compiled();
-      }).value();
+      got[i] = cache
+                   .lookup_or_compile(key_of("a"),
+                                      [&]() -> Result<CompileOutcome> {
+                                        ++built;
+                                        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                                        return compiled();
+                                      })
+                   .value();
     });
   for (std::thread &thread : threads)
     thread.join();
@@ -113,10 +118,13 @@ TEST(KernelCache, DifferentKernelsCompileAtTheSameTime) {
   KernelCache cache;
   std::barrier both(2); // each builder waits for the other: one after the other would never end
   auto run = [&](const char *graph) {
-    return cache.lookup_or_compile(key_of(graph), [&]() -> Result<CompileOutcome> {
-      both.arrive_and_wait();
-      return compiled();
-    }).ok();
+    return cache
+        .lookup_or_compile(key_of(graph),
+                           [&]() -> Result<CompileOutcome> {
+                             both.arrive_and_wait();
+                             return compiled();
+                           })
+        .ok();
   };
   bool other = false;
   std::thread thread([&] { other = run("b"); });
@@ -206,8 +214,9 @@ TEST(KernelCache, LogsOneLineACompilation) {
   cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }).value();
   cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }).value();
   set_log_sink({}, 0);
-  EXPECT_THAT(lines, ElementsAre(AllOf(StartsWith("compiled " + key_of("a").hash() + " test_kernel"),
-                                       HasSubstr("12.5 ms"))));
+  EXPECT_THAT(lines,
+              ElementsAre(AllOf(StartsWith("compiled " + key_of("a").hash() + " test_kernel"),
+                                HasSubstr("12.5 ms"))));
 }
 
 TEST(KernelStore, IsAskedBeforeTheCompilerAndGivenWhatItMade) {
@@ -239,14 +248,17 @@ TEST(KernelStore, AKernelMadeWhileWaitingForTheClaimIsTaken) {
 
 TEST(KernelStore, ADamagedOrForeignEntryIsRebuilt) {
   auto store = std::make_shared<MapStore>();
-  std::vector<std::byte> damaged = compiled().bytes, foreign = compiled().bytes; // of the key "test"
+  std::vector<std::byte> damaged = compiled().bytes,
+                         foreign = compiled().bytes; // of the key "test"
   damaged[damaged.size() / 2] ^= std::byte{1};
   for (const std::vector<std::byte> &bytes : {damaged, foreign}) {
     store->images[key_of("a").hash()] = bytes;
     KernelCache cache;
     cache.set_store(store);
     EXPECT_EQ(cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); })
-                  .value()->compile_milliseconds(), 12.5);
+                  .value()
+                  ->compile_milliseconds(),
+              12.5);
     EXPECT_NE(store->images[key_of("a").hash()], bytes) << "the entry was not replaced";
   }
 }

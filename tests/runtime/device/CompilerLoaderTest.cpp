@@ -36,12 +36,13 @@ protected:
 };
 
 TEST_F(EchoTest, RequestsAreJson) {
-  Result<CompileOutcome> outcome =
-      compile_kernel({"a \"graph\"\n", R"({"inputs": []})", "sm_80", "ptx", R"({"tile_queries": 64})"});
+  Result<CompileOutcome> outcome = compile_kernel(
+      {"a \"graph\"\n", R"({"inputs": []})", "sm_80", "ptx", R"({"tile_queries": 64})"});
   ASSERT_TRUE(outcome) << outcome.error().message();
-  EXPECT_EQ(std::string(reinterpret_cast<const char *>(outcome->bytes.data()), outcome->bytes.size()),
-            R"({"graph":"a \"graph\"\n","signature":{"inputs":[]},"target":"sm_80","emit":"ptx",)"
-            R"("options":{"tile_queries":64}})");
+  EXPECT_EQ(
+      std::string(reinterpret_cast<const char *>(outcome->bytes.data()), outcome->bytes.size()),
+      R"({"graph":"a \"graph\"\n","signature":{"inputs":[]},"target":"sm_80","emit":"ptx",)"
+      R"("options":{"tile_queries":64}})");
   EXPECT_EQ(outcome->milliseconds, 1.5);
 }
 

@@ -7,9 +7,9 @@
 namespace tenon {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::image_of;
 using testing::phase;
-using ::testing::HasSubstr;
 
 class GpuTest : public ::testing::TestWithParam<DeviceKind> {
 protected:
@@ -22,7 +22,8 @@ protected:
   Device *device_ = nullptr;
 };
 
-INSTANTIATE_TEST_SUITE_P(Kinds, GpuTest, ::testing::Values(DeviceKind::kCuda, DeviceKind::kEmulator),
+INSTANTIATE_TEST_SUITE_P(Kinds, GpuTest,
+                         ::testing::Values(DeviceKind::kCuda, DeviceKind::kEmulator),
                          [](const auto &info) { return std::string(name(info.param)); });
 
 TEST_P(GpuTest, PtxOfAnOlderChipIsTaken) {

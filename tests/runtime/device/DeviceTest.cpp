@@ -8,10 +8,10 @@
 namespace tenon {
 namespace {
 
-using testing::image_of;
-using testing::phase;
 using ::testing::Each;
 using ::testing::HasSubstr;
+using testing::image_of;
+using testing::phase;
 
 class DeviceTest : public ::testing::TestWithParam<DeviceKind> {
 protected:
@@ -50,7 +50,8 @@ protected:
 };
 
 INSTANTIATE_TEST_SUITE_P(Kinds, DeviceTest,
-                         ::testing::Values(DeviceKind::kHost, DeviceKind::kCuda, DeviceKind::kEmulator),
+                         ::testing::Values(DeviceKind::kHost, DeviceKind::kCuda,
+                                           DeviceKind::kEmulator),
                          [](const auto &info) { return std::string(name(info.param)); });
 
 TEST_P(DeviceTest, IsOpenedOnce) {
@@ -188,7 +189,8 @@ TEST(Devices, OrdinalsOutOfRangeAreRefused) {
 TEST(Devices, EachKindIsListedWithAReasonWhereItIsNotThere) {
   std::vector<DeviceStatus> lines = list_devices();
   for (DeviceKind kind : {DeviceKind::kHost, DeviceKind::kCuda, DeviceKind::kEmulator})
-    EXPECT_TRUE(std::ranges::any_of(lines, [&](const DeviceStatus &line) { return line.kind == kind; }));
+    EXPECT_TRUE(
+        std::ranges::any_of(lines, [&](const DeviceStatus &line) { return line.kind == kind; }));
   for (const DeviceStatus &line : lines) {
     EXPECT_EQ(line.available, line.reason.empty());
     EXPECT_EQ(line.available, !line.target.empty());

@@ -1,4 +1,5 @@
-// A compiler library for tests: refuses, fails or answers with its own request, as the graph's text says.
+// A compiler library for tests: refuses, fails or answers with its own request, as the graph's text
+// says.
 #include "tenon/CompilerInterface.h"
 
 #include <cstdlib>
@@ -18,15 +19,18 @@ void answer(TenonCompileResult *result, TenonCompileStatus status, std::string_v
 void compile(const char *request, size_t size, TenonCompileResult *result) {
   std::string_view text(request, size);
   if (text.find("\"refuse\"") != text.npos)
-    answer(result, TENON_REFUSED,
-           R"({"message": "no schedule fits", "reasons": [{"what": "tile 64", "why": "too wide"}]})");
+    answer(
+        result, TENON_REFUSED,
+        R"({"message": "no schedule fits", "reasons": [{"what": "tile 64", "why": "too wide"}]})");
   else if (text.find("\"fail\"") != text.npos)
     answer(result, TENON_FAILED, "out of cheese");
   else
     answer(result, TENON_COMPILED, text);
 }
 
-void release(TenonCompileResult *result) { std::free(result->bytes); }
+void release(TenonCompileResult *result) {
+  std::free(result->bytes);
+}
 
 } // namespace
 

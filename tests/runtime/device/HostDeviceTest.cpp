@@ -1,4 +1,5 @@
-// What is the host's own: threads, workspaces, the order of blocks, the processor's control register.
+// What is the host's own: threads, workspaces, the order of blocks, the processor's control
+// register.
 #include "TestKernels.h"
 #include "tenon/Parallel.h"
 
@@ -14,7 +15,9 @@ namespace {
 using testing::image_of;
 using testing::phase;
 
-Device &host() { return *Device::open(DeviceKind::kHost).value(); }
+Device &host() {
+  return *Device::open(DeviceKind::kHost).value();
+}
 
 // One thread, in the order of the indices.
 struct InOrder {

@@ -1,9 +1,10 @@
 /// Small kernels in machine code and in PTX, so that devices are tested without a compiler.
 ///
-/// In both forms: `count_block` adds 1 to element x + s0·y + s1·z of tensor 0, s being the tensor's strides;
-/// `fill_workspace` writes x + 1 to element x of the launch's workspace, `double_workspace` writes twice
-/// that element to tensor 0. In machine code alone: `read_control` stores MXCSR, `show_workspace` the
-/// address of the thread's workspace at element x, `take_ticket` the number of blocks before it.
+/// In both forms: `count_block` adds 1 to element x + s0·y + s1·z of tensor 0, s being the tensor's
+/// strides; `fill_workspace` writes x + 1 to element x of the launch's workspace,
+/// `double_workspace` writes twice that element to tensor 0. In machine code alone: `read_control`
+/// stores MXCSR, `show_workspace` the address of the thread's workspace at element x, `take_ticket`
+/// the number of blocks before it.
 #pragma once
 
 #include "tenon/Device.h"
@@ -18,49 +19,49 @@ namespace tenon::testing {
 // KernelArguments: workspace at 0x60, tensors[0] at 0xa8 (data, then strides), tensors[1] at 0xe0.
 inline constexpr unsigned char kMachineCode[] = {
     // 0x00 count_block
-    0x48, 0x63, 0xc2,                                     // movsxd rax, edx
-    0x48, 0x63, 0xc9,                                     // movsxd rcx, ecx
-    0x4d, 0x63, 0xc0,                                     // movsxd r8, r8d
-    0x48, 0x0f, 0xaf, 0x8f, 0xb0, 0x00, 0x00, 0x00,       // imul rcx, [rdi+0xb0]
-    0x4c, 0x0f, 0xaf, 0x87, 0xb8, 0x00, 0x00, 0x00,       // imul r8, [rdi+0xb8]
-    0x48, 0x01, 0xc8,                                     // add rax, rcx
-    0x4c, 0x01, 0xc0,                                     // add rax, r8
-    0x48, 0x8b, 0x8f, 0xa8, 0x00, 0x00, 0x00,             // mov rcx, [rdi+0xa8]
-    0xf0, 0xff, 0x04, 0x81,                               // lock inc dword [rcx+rax*4]
-    0xc3,                                                 // ret
+    0x48, 0x63, 0xc2,                               // movsxd rax, edx
+    0x48, 0x63, 0xc9,                               // movsxd rcx, ecx
+    0x4d, 0x63, 0xc0,                               // movsxd r8, r8d
+    0x48, 0x0f, 0xaf, 0x8f, 0xb0, 0x00, 0x00, 0x00, // imul rcx, [rdi+0xb0]
+    0x4c, 0x0f, 0xaf, 0x87, 0xb8, 0x00, 0x00, 0x00, // imul r8, [rdi+0xb8]
+    0x48, 0x01, 0xc8,                               // add rax, rcx
+    0x4c, 0x01, 0xc0,                               // add rax, r8
+    0x48, 0x8b, 0x8f, 0xa8, 0x00, 0x00, 0x00,       // mov rcx, [rdi+0xa8]
+    0xf0, 0xff, 0x04, 0x81,                         // lock inc dword [rcx+rax*4]
+    0xc3,                                           // ret
     // 0x2b read_control
-    0x48, 0x8b, 0x87, 0xa8, 0x00, 0x00, 0x00,             // mov rax, [rdi+0xa8]
-    0x0f, 0xae, 0x18,                                     // stmxcsr [rax]
-    0xc3,                                                 // ret
+    0x48, 0x8b, 0x87, 0xa8, 0x00, 0x00, 0x00, // mov rax, [rdi+0xa8]
+    0x0f, 0xae, 0x18,                         // stmxcsr [rax]
+    0xc3,                                     // ret
     // 0x36 show_workspace
-    0x48, 0x8b, 0x87, 0xa8, 0x00, 0x00, 0x00,             // mov rax, [rdi+0xa8]
-    0x48, 0x63, 0xd2,                                     // movsxd rdx, edx
-    0x48, 0x89, 0x34, 0xd0,                               // mov [rax+rdx*8], rsi
-    0xc3,                                                 // ret
+    0x48, 0x8b, 0x87, 0xa8, 0x00, 0x00, 0x00, // mov rax, [rdi+0xa8]
+    0x48, 0x63, 0xd2,                         // movsxd rdx, edx
+    0x48, 0x89, 0x34, 0xd0,                   // mov [rax+rdx*8], rsi
+    0xc3,                                     // ret
     // 0x45 take_ticket
-    0xb8, 0x01, 0x00, 0x00, 0x00,                         // mov eax, 1
-    0x48, 0x8b, 0x8f, 0xe0, 0x00, 0x00, 0x00,             // mov rcx, [rdi+0xe0]
-    0xf0, 0x0f, 0xc1, 0x01,                               // lock xadd [rcx], eax
-    0x48, 0x8b, 0x8f, 0xa8, 0x00, 0x00, 0x00,             // mov rcx, [rdi+0xa8]
-    0x48, 0x63, 0xd2,                                     // movsxd rdx, edx
-    0x89, 0x04, 0x91,                                     // mov [rcx+rdx*4], eax
-    0xc3,                                                 // ret
+    0xb8, 0x01, 0x00, 0x00, 0x00,             // mov eax, 1
+    0x48, 0x8b, 0x8f, 0xe0, 0x00, 0x00, 0x00, // mov rcx, [rdi+0xe0]
+    0xf0, 0x0f, 0xc1, 0x01,                   // lock xadd [rcx], eax
+    0x48, 0x8b, 0x8f, 0xa8, 0x00, 0x00, 0x00, // mov rcx, [rdi+0xa8]
+    0x48, 0x63, 0xd2,                         // movsxd rdx, edx
+    0x89, 0x04, 0x91,                         // mov [rcx+rdx*4], eax
+    0xc3,                                     // ret
     // 0x63 fill_workspace
-    0x48, 0x8b, 0x47, 0x60,                               // mov rax, [rdi+0x60]
-    0x48, 0x63, 0xd2,                                     // movsxd rdx, edx
-    0x8d, 0x4a, 0x01,                                     // lea ecx, [rdx+1]
-    0x89, 0x0c, 0x90,                                     // mov [rax+rdx*4], ecx
-    0xc3,                                                 // ret
+    0x48, 0x8b, 0x47, 0x60, // mov rax, [rdi+0x60]
+    0x48, 0x63, 0xd2,       // movsxd rdx, edx
+    0x8d, 0x4a, 0x01,       // lea ecx, [rdx+1]
+    0x89, 0x0c, 0x90,       // mov [rax+rdx*4], ecx
+    0xc3,                   // ret
     // 0x71 double_workspace
-    0x48, 0x8b, 0x47, 0x60,                               // mov rax, [rdi+0x60]
-    0x48, 0x63, 0xd2,                                     // movsxd rdx, edx
-    0x8b, 0x0c, 0x90,                                     // mov ecx, [rax+rdx*4]
-    0x01, 0xc9,                                           // add ecx, ecx
-    0x48, 0x8b, 0x87, 0xa8, 0x00, 0x00, 0x00,             // mov rax, [rdi+0xa8]
-    0x89, 0x0c, 0x90,                                     // mov [rax+rdx*4], ecx
-    0xc3,                                                 // ret
+    0x48, 0x8b, 0x47, 0x60,                   // mov rax, [rdi+0x60]
+    0x48, 0x63, 0xd2,                         // movsxd rdx, edx
+    0x8b, 0x0c, 0x90,                         // mov ecx, [rax+rdx*4]
+    0x01, 0xc9,                               // add ecx, ecx
+    0x48, 0x8b, 0x87, 0xa8, 0x00, 0x00, 0x00, // mov rax, [rdi+0xa8]
+    0x89, 0x0c, 0x90,                         // mov [rax+rdx*4], ecx
+    0xc3,                                     // ret
     // 0x88 do_nothing
-    0xc3,                                                 // ret
+    0xc3, // ret
 };
 
 struct MachineEntry {

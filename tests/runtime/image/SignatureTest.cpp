@@ -18,9 +18,10 @@ Signature sample() {
 }
 
 TEST(Signature, TextIsOneLineInAFixedOrder) {
-  EXPECT_EQ(sample().text(), R"({"inputs":[{"name":"query","dtype":"f16","width":64,"layout":"aligned"},)"
-                             R"({"name":"bias \"quoted\"","dtype":"f32","width":0,"layout":"strided"}],)"
-                             R"("output":"bf16","group":4})");
+  EXPECT_EQ(sample().text(),
+            R"({"inputs":[{"name":"query","dtype":"f16","width":64,"layout":"aligned"},)"
+            R"({"name":"bias \"quoted\"","dtype":"f32","width":0,"layout":"strided"}],)"
+            R"("output":"bf16","group":4})");
 }
 
 TEST(Signature, TextReadsBack) {
@@ -45,7 +46,8 @@ TEST(Signature, WhatIsWrongIsNamed) {
       {R"({"inputs":[{"name":"q"}],"output":"f32","group":1})", "input 0 has no \"dtype\""},
       {R"({"inputs":[],"output":"f31","group":1})", "f31"},
       {R"({"inputs":[],"output":"f32","group":0})", "\"group\" must be an integer from 1"},
-      {R"({"inputs":[],"output":"f32","group":18446744073709551615})", "\"group\" must be an integer"},
+      {R"({"inputs":[],"output":"f32","group":18446744073709551615})",
+       "\"group\" must be an integer"},
       {R"({"inputs":[],"output":"f32","group":1.5})", "\"group\" must be an integer"},
       {R"({"inputs":[],"output":"f32","group":1,"exact":{"batch":1}})", "has no \"heads\""},
       {R"({"inputs":[],"output":"f32","group":1,"exakt":{}})", "unknown key \"exakt\""},
@@ -60,7 +62,8 @@ TEST(Signature, WhatIsWrongIsNamed) {
   }
 }
 
-Tensor wrap(void *data, Shape shape, std::vector<int64_t> strides, DataType dtype = DataType::kFloat16) {
+Tensor wrap(void *data, Shape shape, std::vector<int64_t> strides,
+            DataType dtype = DataType::kFloat16) {
   return Tensor::wrap(data, std::move(shape), std::move(strides), dtype).value();
 }
 
@@ -69,7 +72,8 @@ TEST(Layout, OfATensor) {
   EXPECT_EQ(layout_of(wrap(memory, {2, 3, 8}, {24, 8, 1})), Layout::kAligned);
   EXPECT_EQ(layout_of(wrap(memory, {2, 3, 8}, {27, 9, 1})), Layout::kRows);
   EXPECT_EQ(layout_of(wrap(memory, {2, 3, 8}, {24, 1, 3})), Layout::kStrided);
-  EXPECT_EQ(layout_of(wrap(memory + 2, {2, 3, 8}, {24, 8, 1})), Layout::kRows) << "a base off by 2 bytes";
+  EXPECT_EQ(layout_of(wrap(memory + 2, {2, 3, 8}, {24, 8, 1})), Layout::kRows)
+      << "a base off by 2 bytes";
   EXPECT_EQ(layout_of(wrap(memory, {2, 3, 4}, {12, 4, 1}, DataType::kFloat32)), Layout::kAligned);
   EXPECT_EQ(layout_of(wrap(memory, {2, 3, 8}, {0, 8, 1})), Layout::kAligned) << "broadcast";
 }
