@@ -82,6 +82,11 @@ LogicalResult StoreOp::verify() {
 LogicalResult GatherOp::verify() {
   if (getIndices().empty() || getIndices().size() > 4)
     return emitOpError("takes 1 to 4 indices, was given ") << getIndices().size();
+  if (!isa<RankedTensorType>(getResult().getType())) {
+    if (getGuard() || llvm::any_of(getIndices().getTypes(), llvm::IsaPred<RankedTensorType>))
+      return emitOpError("gives a scalar only where all indices are scalars and there is no guard");
+    return success();
+  }
   ArrayRef<int64_t> shape = shapeOf(getResult().getType());
   for (Value index : getIndices())
     if (isa<RankedTensorType>(index.getType()) && shapeOf(index.getType()) != shape)
@@ -132,4 +137,34 @@ LogicalResult RandomOp::verify() {
   if (shape.size() != 2 || shape[1] % 32 != 0)
     return emitOpError("the number of columns must be a multiple of 32");
   return success();
+}
+
+LogicalResult SharedAllocOp::verify() {
+  ArrayRef<int64_t> shape = shapeOf(getResult().getType());
+  unsigned bits = getResult().getType().getElementType().getIntOrFloatBitWidth();
+  if (shape.size() != 2 || shape[1] * bits % 128 != 0)
+    return emitOpError("takes rows of whole 16-byte chunks");
+  return success();
+}
+
+LogicalResult CopyAsyncOp::verify() {
+  ArrayRef<int64_t> shape = shapeOf(getShared().getType());
+  if (static_cast<int64_t>(getWidth()) > shape[1])
+    return emitOpError("width ") << getWidth() << " exceeds the tile's " << shape[1] << " columns";
+  return success();
+}
+
+static LogicalResult verifyTransfer(Operation *op, SharedType shared, RankedTensorType tile) {
+  if (shared.getShape() != tile.getShape() || shared.getElementType() != tile.getElementType())
+    return op->emitOpError("moves a tile between registers and shared memory unchanged: ")
+           << shared << " and " << tile << " differ";
+  return success();
+}
+
+LogicalResult ReadOp::verify() {
+  return verifyTransfer(*this, getShared().getType(), cast<RankedTensorType>(getResult().getType()));
+}
+
+LogicalResult WriteOp::verify() {
+  return verifyTransfer(*this, getShared().getType(), cast<RankedTensorType>(getValue().getType()));
 }

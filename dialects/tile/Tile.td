@@ -64,10 +64,26 @@ def Tile_SizeEnum : Tile_Enum<"Size", "a size of the launch",
 def Tile_AxisEnum : Tile_Enum<"Axis", "an axis of the grid", ["x", "y", "z"]>;
 def Tile_DirectionEnum : Tile_Enum<"Direction", "rows or columns of a tile", ["rows", "columns"]>;
 def Tile_ReductionEnum : Tile_Enum<"Reduction", "how a row is reduced", ["maximum", "sum"]>;
+def Tile_HoldingEnum : Tile_Enum<"Holding", "what a thread holds of a tile", ["matrix", "rows"]>;
+def Tile_ScopeEnum : Tile_Enum<"Scope", "which threads meet", ["block", "warp"]>;
+def Tile_ScopeAttr : Tile_EnumAttr<Tile_ScopeEnum, "scope">;
 def Tile_SizeAttr : Tile_EnumAttr<Tile_SizeEnum, "size_of">;
 def Tile_AxisAttr : Tile_EnumAttr<Tile_AxisEnum, "axis">;
 def Tile_DirectionAttr : Tile_EnumAttr<Tile_DirectionEnum, "direction">;
 def Tile_ReductionAttr : Tile_EnumAttr<Tile_ReductionEnum, "reduction">;
+
+/// The encoding of a tile in registers; dialects/tile/Layout.h defines the map from its parameters.
+def Tile_LayoutAttr : AttrDef<TileDialect, "Layout"> {
+  let mnemonic = "layout";
+  let summary = "which register of which lane of which warp holds an element of a tile";
+  let description = [{
+    `matrix`: accumulators of mma.m16n8, which are at the same time its left operand; `rows`: one
+    element a row, the same in the four lanes that share the row of a `matrix` tile. The tile's rows are
+    dealt to the warps in contiguous runs of a multiple of 16.
+  }];
+  let parameters = (ins EnumParameter<Tile_HoldingEnum>:$holding, "int64_t":$warps);
+  let assemblyFormat = "`<` $holding `,` `warps` `=` $warps `>`";
+}
 
 class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<TileDialect, mnemonic, traits>;
 
@@ -153,11 +169,12 @@ def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments]> {
   let summary = "result[i, j] = guard[i, j] ? tensor[indices[0][i, j], indices[1][i, j], ...] : 0";
   let description = [{
     Each index is a tile of the result's shape, or a scalar, and is clamped to the tensor's sizes.
-    Where the guard is false memory is not touched.
+    Where the guard is false memory is not touched. With scalar indices alone and no guard, the result may
+    be a scalar: one element that the whole block reads.
   }];
   let arguments = (ins Tile_TensorType:$tensor,
                        Variadic<AnyTypeOf<[Tile_Index, I32]>>:$indices, Optional<Tile_Mask>:$guard);
-  let results = (outs Tile_Any:$result);
+  let results = (outs AnyTypeOf<[Tile_Any, F32, I32, I1]>:$result);
   let assemblyFormat = [{
     $tensor `[` $indices `:` type($indices) `]` (`where` $guard^ `:` type($guard))? attr-dict
     `:` qualified(type($tensor)) `->` type($result)
@@ -221,6 +238,65 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
   let arguments = (ins I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column);
   let results = (outs Tile_Index:$result);
   let assemblyFormat = "$seed `,` $offset `,` $stream `[` $row `,` $column `]` attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+//===-- Shared memory: what a GPU's schedule adds ----------------------------------------------===//
+//
+// Rows are padded by 16 bytes, so that eight adjacent rows lie in different banks at every column.
+
+def Tile_SharedAllocOp : Tile_Op<"shared_alloc"> {
+  let summary = "result = a tile of shared memory of its own, for the whole of the kernel";
+  let results = (outs Tile_SharedType:$result);
+  let assemblyFormat = "attr-dict `:` qualified(type($result))";
+  let hasVerifier = 1;
+}
+
+def Tile_CopyAsyncOp : Tile_Op<"copy_async"> {
+  let summary = "shared[i, j] = row + i < limit and j < width ? tensor[batch, head, row + i, j] : 0, by the wait";
+  let description = [{
+    As `load`, into shared memory. The elements may be read after a `wait` that covers the group that the
+    copy was committed to, and a `barrier`. Where rows are aligned to 16 bytes (`layout` 0) and elements
+    need no conversion, the copy is asynchronous (cp.async); otherwise it has happened at once.
+  }];
+  let arguments = (ins Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row, I32:$limit,
+                       I32Attr:$width, I32Attr:$layout, Tile_SharedType:$shared);
+  let assemblyFormat = [{
+    $tensor `[` $batch `,` $head `,` $row `]` `rows` $limit `width` $width `layout` $layout `,` $shared
+    attr-dict `:` qualified(type($tensor)) `->` qualified(type($shared))
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_CommitOp : Tile_Op<"commit"> {
+  let summary = "closes a group of all copies that the thread has begun since the last one";
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_WaitOp : Tile_Op<"wait"> {
+  let summary = "until at most `pending` of the thread's newest groups are under way";
+  let arguments = (ins I32Attr:$pending);
+  let assemblyFormat = "$pending attr-dict";
+}
+
+def Tile_BarrierOp : Tile_Op<"barrier"> {
+  let summary = "until all threads of the block, or of the warp, are here; they then see each other's writes";
+  let arguments = (ins Tile_ScopeAttr:$scope);
+  let assemblyFormat = "$scope attr-dict";
+}
+
+def Tile_ReadOp : Tile_Op<"read"> {
+  let summary = "result[i, j] = shared[i, j]";
+  let arguments = (ins Tile_SharedType:$shared);
+  let results = (outs Tile_Real:$result);
+  let assemblyFormat = "$shared attr-dict `:` qualified(type($shared)) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_WriteOp : Tile_Op<"write"> {
+  let summary = "shared[i, j] = value[i, j]";
+  let arguments = (ins Tile_Real:$value, Tile_SharedType:$shared);
+  let assemblyFormat = "$value `,` $shared attr-dict `:` type($value) `->` qualified(type($shared))";
   let hasVerifier = 1;
 }
 

@@ -1,0 +1,166 @@
+/// Shared memory: tiles come in from global memory, go to fragments and come from registers.
+#include "compiler/gpu/ThreadProgram.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::tile;
+
+namespace {
+constexpr int64_t kChunk = 16; // bytes that one cp.async moves
+} // namespace
+
+Value ThreadProgram::warpRow() {
+  return multiply(warp_, rowsOfWarp_);
+}
+
+LogicalResult ThreadProgram::lowerSharedAlloc(SharedAllocOp op) {
+  SharedTile tile{Value(), op.getType()};
+  auto space = LLVM::LLVMPointerType::get(builder_.getContext(), kSharedSpace);
+  Value start = LLVM::AddressOfOp::create(builder_, space, kSharedSymbol);
+  tile.pointer = at(start, sharedBytes_);
+  sharedBytes_ += llvm::alignTo(tile.bytes(), kSharedAlignment);
+  shared_[op] = tile;
+  return success();
+}
+
+/// Threads stand in a rectangle: as many side by side as there are 16-byte chunks in a row, or the greatest
+/// power of two that divides that; the others below. So lanes read adjacent chunks, a thread keeps its
+/// column, and all its addresses are one plus constants and multiples of the row's stride.
+LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
+  TensorView tensor = view(op.getTensor());
+  SharedTile tile = shared(op.getShared());
+  int64_t rows = tile.type.getShape()[0], columns = tile.type.getShape()[1];
+  int64_t elements = kChunk / tile.elementBytes(), chunks = columns / elements;
+  int64_t threads = warps_ * Layout::kLanes, across = std::min(chunks & -chunks, threads);
+  int64_t down = threads / across, width = op.getWidth();
+  Type element = tile.type.getElementType();
+  bool direct = op.getLayout() == 0 && tensor.element == element;
+  if (!isa<FloatType>(tensor.element))
+    return op.emitError("cannot copy ") << tensor.element << " to " << tile.type;
+
+  Value chunk = arith::AndIOp::create(builder_, thread_, i32(across - 1));
+  Value rowInTile = arith::ShRUIOp::create(builder_, thread_, i32(llvm::Log2_64(across)));
+  Value column = multiply(chunk, elements);
+  Value row = add(scalar(op.getRow()), rowInTile);
+  Value source = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), row);
+  Value inRow = widen(column);
+  if (op.getLayout() == 2)
+    inRow = multiply(inRow, tensor.strides[3]);
+  source = at(source, tensor.stored, inRow);
+  Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(chunk, kChunk));
+  Value target = at(tile.pointer, builder_.getI8Type(), offset);
+
+  auto copy = [&](int64_t i, int64_t j) {
+    Value inside = less(add(row, i * down), scalar(op.getLimit()));
+    Value here = add(column, j * across * elements);
+    Value away = multiply(tensor.strides[2], i64(i * down));
+    Value step = i64(j * across * elements);
+    if (op.getLayout() == 2)
+      step = multiply(step, tensor.strides[3]);
+    Value from = at(source, tensor.stored, add(away, step));
+    Value to = at(target, i * down * tile.rowBytes() + j * across * kChunk);
+    if (direct) {
+      Value bytes = i32(kChunk);
+      if (width < columns) { // what the row still has
+        Value left = arith::SubIOp::create(builder_, i32(width), here);
+        left = arith::MinSIOp::create(builder_, left, i32(elements));
+        left = arith::MaxSIOp::create(builder_, left, i32(0));
+        bytes = multiply(left, tile.elementBytes());
+      }
+      bytes = arith::SelectOp::create(builder_, inside, bytes, i32(0));
+      NVVM::CpAsyncOp::create(builder_, to, from, kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
+      return;
+    }
+    Value stride = op.getLayout() == 2 ? tensor.strides[3] : Value();
+    Values loaded = guarded(inside, SmallVector<Type>(elements, element), [&] {
+      return copyChunk(tensor, from, stride, here, element, elements, width < columns ? width : 0);
+    });
+    Value vector = LLVM::UndefOp::create(builder_, VectorType::get(elements, element));
+    for (auto [index, value] : llvm::enumerate(loaded))
+      vector = LLVM::InsertElementOp::create(builder_, vector, value, i32(index));
+    LLVM::StoreOp::create(builder_, vector, to, kChunk);
+  };
+  for (int64_t i = 0; i * down < rows; ++i) {
+    auto turn = [&]() -> Values {
+      for (int64_t j = 0; j < chunks / across; ++j)
+        copy(i, j);
+      return {};
+    };
+    if ((i + 1) * down <= rows)
+      turn();
+    else
+      guarded(less(rowInTile, i32(rows - i * down)), {}, turn);
+  }
+  return success();
+}
+
+/// `count` elements of a row; those from column `width` on are 0, where it is given.
+Values ThreadProgram::copyChunk(const TensorView &tensor, Value pointer, Value stride, Value column,
+                                Type to, int64_t count, int64_t width) {
+  Values values;
+  for (int64_t i = 0; i < count; ++i) {
+    auto load = [&]() -> Values {
+      Value place = stride ? at(pointer, tensor.stored, multiply(stride, i))
+                           : at(pointer, i * tensor.stored.getIntOrFloatBitWidth() / 8);
+      return {loadElement(tensor, place, to)};
+    };
+    values.append(width ? guarded(less(add(column, i), i32(width)), to, load) : load());
+  }
+  return values;
+}
+
+//===-- Between shared memory and registers ----------------------------------------------------===//
+
+LogicalResult ThreadProgram::lowerRead(ReadOp op) {
+  SharedTile tile = shared(op.getShared());
+  Layout layout = layoutOf(op.getType());
+  if (tile.elementBytes() == 2) {
+    Layout::MatrixAddresses addresses = *layout.matrixAddresses();
+    Value address = matrixAddress(tile, addresses);
+    address = at(address, builder_.getI8Type(), multiply(warpRow(), tile.rowBytes()));
+    Values words;
+    for (int group = 0; group < layout.registers() / 8; ++group)
+      words.append(loadMatrix(tile, address, layout.element({8 * group, 0, 0}), addresses.transpose));
+    definePairs(op, std::move(words));
+    return success();
+  }
+  Value start = add(multiply(rowOfThread(), tile.rowBytes()),
+                    multiply(columnOfThread(), tile.elementBytes()));
+  start = at(tile.pointer, builder_.getI8Type(), start);
+  auto pair = VectorType::get(2, tile.type.getElementType());
+  Values values;
+  for (int i = 0; i < layout.registers(); i += 2) {
+    Value both = LLVM::LoadOp::create(builder_, pair, at(start, tile.offset(layout.element({i, 0, 0}))),
+                                      2 * tile.elementBytes());
+    for (int64_t half : {0, 1})
+      values.push_back(LLVM::ExtractElementOp::create(builder_, both, i32(half)));
+  }
+  define(op, std::move(values));
+  return success();
+}
+
+LogicalResult ThreadProgram::lowerWrite(WriteOp op) {
+  SharedTile tile = shared(op.getShared());
+  Layout layout = layoutOf(op.getValue().getType());
+  Values values = registers(op.getValue());
+  Value start = add(multiply(rowOfThread(), tile.rowBytes()),
+                    multiply(columnOfThread(), tile.elementBytes()));
+  start = at(tile.pointer, builder_.getI8Type(), start);
+  auto pair = VectorType::get(2, tile.type.getElementType());
+  for (int i = 0; i < layout.registers(); i += 2) {
+    Value both = LLVM::UndefOp::create(builder_, pair);
+    for (int half : {0, 1})
+      both = LLVM::InsertElementOp::create(builder_, both, values[i + half], i32(half));
+    LLVM::StoreOp::create(builder_, both, at(start, tile.offset(layout.element({i, 0, 0}))),
+                          2 * tile.elementBytes());
+  }
+  return success();
+}
+
+LogicalResult ThreadProgram::lowerBarrier(BarrierOp op) {
+  if (op.getScope() == Scope::block)
+    NVVM::Barrier0Op::create(builder_);
+  else
+    NVVM::SyncWarpOp::create(builder_, i32(-1));
+  return success();
+}

@@ -1,0 +1,146 @@
+#include "compiler/gpu/GpuBackend.h"
+
+#include "compiler/gpu/AssignLayouts.h"
+#include "compiler/gpu/LowerTileToNVVM.h"
+#include "compiler/gpu/StageSharedMemory.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+
+using namespace mlir;
+using namespace tenon;
+
+std::optional<GpuTarget> GpuTarget::find(StringRef name) {
+  static const GpuTarget table[] = {
+      {"sm_80", "ptx70", 163 << 10},   {"sm_86", "ptx71", 99 << 10},   {"sm_87", "ptx74", 163 << 10},
+      {"sm_89", "ptx78", 99 << 10},    {"sm_90", "ptx78", 227 << 10},  {"sm_90a", "ptx80", 227 << 10},
+      {"sm_100", "ptx86", 227 << 10},  {"sm_100a", "ptx86", 227 << 10}, {"sm_103", "ptx88", 227 << 10},
+      {"sm_103a", "ptx88", 227 << 10}, {"sm_120", "ptx87", 99 << 10},  {"sm_120a", "ptx87", 99 << 10},
+      {"sm_121", "ptx88", 99 << 10},   {"sm_121a", "ptx88", 99 << 10},
+  };
+  for (const GpuTarget &target : table)
+    if (target.name == name)
+      return target;
+  return std::nullopt;
+}
+
+void tenon::registerGpuPasses() {
+  registerStageSharedMemoryPasses();
+  registerAssignLayoutsPasses();
+  registerLowerTileToNVVMPasses();
+}
+
+void tenon::registerGpuDialects(DialectRegistry &registry) {
+  registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect>();
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
+}
+
+void tenon::buildGpuPipeline(OpPassManager &passes, const GpuTarget &) {
+  // What products read goes through shared memory, copies under way while others compute.
+  passes.addNestedPass<func::FuncOp>(createStageSharedMemory());
+  // What is left in registers has a lane and a register for each element.
+  passes.addNestedPass<func::FuncOp>(createAssignLayouts());
+  // Division that rounds down or up has no instruction: spelled out while it is still one a tile.
+  passes.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
+  // Tiles are gone: the program of one thread.
+  passes.addPass(createLowerTileToNVVM());
+  // Upstream's way to the llvm dialect.
+  passes.addPass(createSCFToControlFlowPass());
+  passes.addPass(createConvertControlFlowToLLVMPass());
+  passes.addPass(createArithToLLVMConversionPass());
+  passes.addPass(createReconcileUnrealizedCastsPass());
+}
+
+static llvm::Error refuse(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const GpuTarget &target) {
+  static const bool initialized = [] {
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+    return true;
+  }();
+  (void)initialized;
+  llvm::Triple triple("nvptx64-nvidia-cuda");
+  std::string error;
+  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!found)
+    return refuse(error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast; // a·b + c in one rounding
+  options.MCOptions.ABIName = "shortptr";           // 32-bit addresses of shared memory
+  return std::unique_ptr<llvm::TargetMachine>(
+      found->createTargetMachine(triple, target.name, "+" + target.ptxVersion, options,
+                                 llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));
+}
+
+/// What pays: without them ptxas meets every address and load of the argument block many times.
+static void simplify(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::EarlyCSEPass());
+  llvm::ModulePassManager all;
+  all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
+  all.run(module, modules);
+}
+
+static llvm::Error checkSharedMemory(ModuleOp module, const GpuTarget &target) {
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+    if (auto bytes = function->getAttrOfType<IntegerAttr>(kSharedBytesAttribute))
+      if (bytes.getInt() > target.sharedBytes)
+        return refuse("the kernel needs " + llvm::Twine(bytes.getInt()) + " bytes of shared memory, " +
+                       target.name + " has " + llvm::Twine(target.sharedBytes));
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &target) {
+  if (llvm::Error error = checkSharedMemory(module, target))
+    return error;
+  auto machine = machineFor(target);
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, context);
+  if (!translated)
+    return refuse("translation to LLVM IR failed");
+  translated->setTargetTriple((*machine)->getTargetTriple());
+  translated->setDataLayout((*machine)->createDataLayout());
+  simplify(*translated, **machine);
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream stream(text);
+  llvm::legacy::PassManager passes;
+  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
+    return refuse("LLVM cannot write PTX for " + target.name);
+  passes.run(*translated);
+  return std::string(text);
+}

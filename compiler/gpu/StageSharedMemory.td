@@ -1,0 +1,26 @@
+#ifndef TENON_STAGE_SHARED_MEMORY
+#define TENON_STAGE_SHARED_MEMORY
+
+include "mlir/Pass/PassBase.td"
+
+def StageSharedMemory : Pass<"tenon-stage-shared-memory", "::mlir::func::FuncOp"> {
+  let summary = "moves what products read to shared memory, by asynchronous copies that overlap products";
+  let description = [{
+    The order of FlashAttention-2, with one buffer each for keys and values. In a loop over blocks of keys
+    the tile that the first product reads (keys) is requested one turn ahead, as soon as that product is done
+    with the buffer and before the softmax; the others (values) at the head of the turn:
+
+        request keys(first)
+        for t:  wait, barrier; request values(t)      // under Q.KT
+                scores = Q.keys(t)T
+                wait, barrier; request keys(t + 1)    // under softmax and P.V
+                softmax; output += P.values(t)
+
+    Left operands of 16 bits are read to registers once, where rows are at most 128 wide. A left operand of
+    32 bits that is computed (P) is written to shared memory, for the warp that computed it.
+  }];
+  let dependentDialects = ["::tenon::tile::TileDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::arith::ArithDialect"];
+}
+
+#endif // TENON_STAGE_SHARED_MEMORY

@@ -1,0 +1,150 @@
+/// The program of one thread, while it is made of a tile kernel (LowerTileToNVVM.cpp).
+///
+/// Every value of the kernel that is no tile has one value here. A tile has as many as its layout gives to
+/// a thread, in the order of the layout's registers. Tiles of 16-bit elements that come from ldmatrix, or go
+/// into mma, are held as pairs: 32-bit words of two neighbouring registers.
+#pragma once
+
+#include "dialects/tile/Layout.h"
+#include "dialects/tile/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace tenon::tile {
+
+using mlir::ArrayRef;
+using mlir::LogicalResult;
+using mlir::Operation;
+using mlir::SmallVector;
+using mlir::Type;
+using mlir::Value;
+using mlir::ValueRange;
+
+using Values = SmallVector<Value>;
+
+/// Bytes between the ends of two rows of a tile in shared memory: one bank conflict's worth.
+inline constexpr int64_t kRowPadding = 16;
+inline constexpr int64_t kSharedAlignment = 128;
+
+/// A tile in shared memory.
+struct SharedTile {
+  Value pointer; ///< to (0, 0)
+  SharedType type;
+  int64_t elementBytes() const { return type.getElementType().getIntOrFloatBitWidth() / 8; }
+  int64_t rowBytes() const { return type.getShape()[1] * elementBytes() + kRowPadding; }
+  int64_t bytes() const { return type.getShape()[0] * rowBytes(); }
+  int64_t offset(Element element) const {
+    return element.row * rowBytes() + element.column * elementBytes();
+  }
+};
+
+class ThreadProgram {
+public:
+  /// A warp holds `rowsOfWarp` rows of every tile.
+    ThreadProgram(mlir::ImplicitLocOpBuilder &builder, Value arguments, int64_t warps,
+                int64_t rowsOfWarp);
+
+  /// Lowers the operations of a block, its terminator aside.
+  LogicalResult lowerBlock(mlir::Block &block);
+  int64_t sharedBytes() const { return sharedBytes_; }
+
+private:
+  LogicalResult lower(Operation *op);
+
+  // Control flow and element-wise operations: ThreadProgram.cpp.
+  LogicalResult lowerFor(mlir::scf::ForOp op);
+  LogicalResult lowerIf(mlir::scf::IfOp op);
+  LogicalResult lowerConstant(mlir::arith::ConstantOp op);
+  LogicalResult lowerElementwise(Operation *op);
+
+  // What the launch gives, and memory: Memory.cpp and Copy.cpp.
+  LogicalResult lowerSize(SizeOp op);
+  LogicalResult lowerScalar(ScalarOp op);
+  LogicalResult lowerSeed(SeedOp op);
+  LogicalResult lowerOffset(OffsetOp op);
+  LogicalResult lowerProgramId(ProgramIdOp op);
+  LogicalResult lowerLoad(LoadOp op);
+  LogicalResult lowerStore(StoreOp op);
+  LogicalResult lowerGather(GatherOp op);
+  LogicalResult lowerSharedAlloc(SharedAllocOp op);
+  LogicalResult lowerCopyAsync(CopyAsyncOp op);
+  LogicalResult lowerRead(ReadOp op);
+  LogicalResult lowerWrite(WriteOp op);
+  LogicalResult lowerBarrier(BarrierOp op);
+
+  // Products, reductions and what is known of a tile by its indices: Products.cpp and Tiles.cpp.
+  LogicalResult lowerDot(DotOp op);
+  LogicalResult lowerDotOnTensorCores(DotOp op, Type element);
+  LogicalResult lowerDotInFloat32(DotOp op);
+  LogicalResult lowerReduce(ReduceOp op);
+  LogicalResult lowerExpand(ExpandOp op);
+  LogicalResult lowerSplat(SplatOp op);
+  LogicalResult lowerIndex(IndexOp op);
+  LogicalResult lowerRandom(RandomOp op);
+
+  // The maps.
+  Value scalar(Value value) { return scalars_.lookup(value); }
+  Values registers(Value tile);  ///< one value an element
+  Values pairs(Value tile);      ///< one i32 for two 16-bit elements
+  void define(Value tile, Values registers) { registers_[tile] = std::move(registers); }
+  void definePairs(Value tile, Values pairs) { pairs_[tile] = std::move(pairs); }
+  void append(Value value, Values &flat);            ///< its values, however many
+  ArrayRef<Value> bind(Value value, ArrayRef<Value> flat); ///< takes its values from the front
+
+  // Short forms.
+  Value i32(int64_t value);
+  Value i64(int64_t value);
+  Value add(Value a, Value b);
+  Value add(Value a, int64_t b);
+  Value multiply(Value a, Value b);
+  Value multiply(Value a, int64_t b);
+  Value bit(Value number, int index); ///< 0 or 1
+  Value widen(Value i32);
+  Value less(Value a, Value b);
+  Value zero(Type element);
+  Value convert(Value element, Type to); ///< between real types, and from the storage of masks
+  Value unpack(Value structure, int64_t index);
+  /// if condition: what `make` makes; else zeros of these types.
+  Values guarded(Value condition, ArrayRef<Type> types, llvm::function_ref<Values()> make);
+
+  // Layouts of this block's tiles.
+  Layout layoutOf(Type tile) const;
+  Value rowOfThread();    ///< the part of an element's row that lane and warp decide
+  Value columnOfThread();
+  Value warpRow();        ///< the first row of the warp
+
+  // Addresses.
+  Value argument(Type type, int64_t offset); ///< a field of KernelArguments
+  Value indirect(int64_t pointerOffset, int64_t valueOffset, Type type); ///< seed and offset
+  struct TensorView {
+    Type element, stored; ///< as the dialect names it, and as a byte or word of memory
+    Value data;           ///< in global memory
+    SmallVector<Value, 4> strides, sizes;
+  };
+  TensorView view(Value tensor);
+  Value at(Value pointer, Type element, Value index);
+  Value at(Value pointer, int64_t bytes);
+  Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
+  Value loadElement(const TensorView &tensor, Value pointer, Type to);
+  Value matrixAddress(const SharedTile &tile, const Layout::MatrixAddresses &addresses);
+  Values loadMatrix(const SharedTile &tile, Value laneAddress, Element at, bool transpose);
+  SharedTile shared(Value value) { return shared_.lookup(value); }
+  Values copyChunk(const TensorView &tensor, Value pointer, Value stride, Value column, Type to,
+                   int64_t count, int64_t width);
+
+  mlir::ImplicitLocOpBuilder &builder_;
+  Value arguments_, thread_, lane_, warp_;
+  int64_t warps_, rowsOfWarp_, sharedBytes_ = 0;
+  llvm::DenseMap<Value, Value> scalars_;
+  llvm::DenseMap<Value, Values> registers_, pairs_;
+  llvm::DenseMap<Value, SharedTile> shared_;
+};
+
+/// The external array that dynamic shared memory is.
+inline constexpr llvm::StringLiteral kSharedSymbol = "tenon_shared";
+inline constexpr unsigned kGlobalSpace = 1, kSharedSpace = 3;
+
+} // namespace tenon::tile
