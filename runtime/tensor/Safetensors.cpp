@@ -175,8 +175,9 @@ Status write_safetensors(const std::string &path, const NamedTensors &tensors) {
   std::vector<NamedTensors::const_iterator> order;
   for (auto tensor = tensors.begin(); tensor != tensors.end(); ++tensor)
     order.push_back(tensor);
-  std::stable_sort(order.begin(), order.end(), [](auto a, auto b) {
-    return size_in_bytes(a->second.dtype()) > size_in_bytes(b->second.dtype());
+  std::sort(order.begin(), order.end(), [](auto a, auto b) {
+    size_t a_bytes = size_in_bytes(a->second.dtype()), b_bytes = size_in_bytes(b->second.dtype());
+    return a_bytes != b_bytes ? a_bytes > b_bytes : a->first < b->first;
   });
   json header = json::object();
   std::vector<Tensor> rows;

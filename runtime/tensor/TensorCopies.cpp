@@ -82,14 +82,21 @@ void convert_element(char *to, DataType to_type, const char *from, DataType from
   store_from_double(to, to_type, load_as_double(from, from_type));
 }
 
+// Bytes from one element of a row to the next. A row of one has no next, and its stride may be
+// anything.
+int64_t step_in_bytes(const Tensor &tensor) {
+  auto size = static_cast<int64_t>(size_in_bytes(tensor.dtype()));
+  return tensor.rank() && tensor.size(-1) > 1 ? tensor.strides().back() * size : size;
+}
+
 void copy_elements(const Tensor &to, const Tensor &from) {
+  if (to.element_count() == 0)
+    return;
   int64_t to_size = static_cast<int64_t>(size_in_bytes(to.dtype()));
   int64_t from_size = static_cast<int64_t>(size_in_bytes(from.dtype()));
   int rank = to.rank();
-  int64_t columns = rank ? to.shape()[rank - 1] : 1;
-  int64_t to_step = rank ? to.strides()[rank - 1] * to_size : to_size;
-  int64_t from_step = rank ? from.strides()[rank - 1] * from_size : from_size;
-  int64_t rows = to.element_count() ? to.element_count() / columns : 0;
+  int64_t columns = rank ? to.shape()[rank - 1] : 1, rows = to.element_count() / columns;
+  int64_t to_step = step_in_bytes(to), from_step = step_in_bytes(from);
   CopyRow copy = row_copier(to.dtype(), from.dtype());
   for (int64_t row = 0; row < rows; ++row) {
     auto *target = to.data_as<char>();
@@ -109,8 +116,7 @@ void copy_elements(const Tensor &to, const Tensor &from) {
   }
 }
 
-// Whether two elements may share memory: exact for what expand() makes, and that is what people
-// get.
+// Whether two elements share memory; exact for what expand() makes.
 bool is_expanded(const Tensor &tensor) {
   for (int i = 0; i < tensor.rank(); ++i)
     if (tensor.shape()[i] > 1 && tensor.strides()[i] == 0)

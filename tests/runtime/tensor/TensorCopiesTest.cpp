@@ -109,6 +109,18 @@ TEST(TensorCopies, CopyFromRefusals) {
   EXPECT_FALSE(target.clone()->is_read_only());
 }
 
+TEST(TensorCopies, TheStrideOfASingleElementIsNeverUsed) {
+  float memory[2] = {7, 8};
+  int64_t largest = INT64_MAX / 4, least = INT64_MIN / 2;
+  for (int64_t stride : {largest, least, int64_t{0}}) {
+    Tensor single = Tensor::wrap(memory, {2, 1}, {1, stride}, DataType::kFloat32).value();
+    EXPECT_THAT(values(single.clone().value()), ElementsAre(7, 8));
+    EXPECT_THAT(values(single.to(DataType::kInt64).value()), ElementsAre(7, 8));
+    EXPECT_THAT(values(single.transpose(0, 1)->reshape({2}).value()), ElementsAre(7, 8));
+    EXPECT_EQ(single.unsqueeze(1)->shape(), (Shape{2, 1, 1}));
+  }
+}
+
 TEST(TensorCopies, NothingToCopyIsCopied) {
   Tensor tensor = Tensor::empty({3, 0}).value();
   EXPECT_EQ(tensor.clone()->shape(), (Shape{3, 0}));
