@@ -192,10 +192,10 @@ LogicalResult ThreadProgram::lowerElementwise(Operation *op) {
   auto one = [&](ValueRange operands) -> Value {
     if (Value expanded = expandMath(builder_, op, operands))
       return expanded;
-    OperationState state(op->getLoc(), op->getName(), operands,
-                         getElementTypeOrSelf(op->getResult(0).getType()), {});
-    Operation *made = builder_.create(state);
-    made->setPropertiesFromAttribute(op->getPropertiesAsAttribute(), nullptr);
+    IRMapping mapping;
+    mapping.map(op->getOperands(), operands);
+    Operation *made = builder_.clone(*op, mapping);
+    made->getResult(0).setType(getElementTypeOrSelf(op->getResult(0).getType()));
     return made->getResult(0);
   };
   auto tile = dyn_cast<RankedTensorType>(op->getResult(0).getType());
