@@ -1,0 +1,26 @@
+/// Choice of tiles: see ChooseSchedule.td.
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace tenon {
+
+#define GEN_PASS_DECL
+#include "compiler/attention/ChooseSchedule.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "compiler/attention/ChooseSchedule.h.inc"
+
+/// What `tile.schedule` holds.
+struct Schedule {
+  int64_t tileQueries = 0, tileKeys = 0, threads = 1, paddedWidth = 0, paddedValueWidth = 0;
+  std::string explanation;
+
+  mlir::DictionaryAttr attribute(mlir::MLIRContext *context) const;
+  static std::optional<Schedule> of(mlir::Operation *function);
+};
+
+inline constexpr llvm::StringLiteral kTargetAttribute = "tile.target";
+inline constexpr llvm::StringLiteral kScheduleAttribute = "tile.schedule";
+
+} // namespace tenon

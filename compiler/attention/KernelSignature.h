@@ -1,0 +1,32 @@
+/// The signature of a kernel, as it stands on the function that describes the graph: storage, width and
+/// layout of each input, storage of the output, group, exact shape. Attributes, so that IR in a file is
+/// whole:
+///
+///     func.func @attention(%query: tensor<*xf32> {attention.storage = f16, attention.width = 64 : i32,
+///                                                 attention.layout = 0 : i32}, …)
+///         -> tensor<*xf32> attributes {attention.output = f16, attention.group = 4 : i32}
+///
+/// Bool storage is i1. The attribute names are in dialects/attention/Attention.h.
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+#include "tenon/Signature.h"
+
+namespace tenon {
+
+/// Errors: the number of inputs, or a storage that the input's kind of element cannot have.
+llvm::LogicalResult attachSignature(mlir::func::FuncOp function, const Signature &signature);
+
+/// What TileAttention reads of it. Without attributes: f32, i32 or i1 as the type says, aligned, group 1.
+struct InputStorage {
+  mlir::Type type;
+  int64_t width = 0;
+  uint32_t layout = 0;
+};
+InputStorage storageOf(mlir::BlockArgument argument);
+mlir::Type outputStorage(mlir::func::FuncOp function);
+int64_t groupOf(mlir::func::FuncOp function);
+std::optional<ExactShape> exactShapeOf(mlir::func::FuncOp function);
+
+} // namespace tenon

@@ -1,0 +1,210 @@
+#include "compiler/attention/TileAttention.h"
+
+#include "compiler/attention/ChooseSchedule.h"
+#include "compiler/attention/KernelSignature.h"
+#include "compiler/attention/Refusal.h"
+#include "compiler/attention/Targets.h"
+#include "compiler/attention/TileExpressions.h"
+#include "dialects/tile/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
+
+#include "tenon/KernelImage.h"
+
+#include <numbers>
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::attention;
+
+namespace tenon {
+#define GEN_PASS_DEF_TILEATTENTION
+#include "compiler/attention/TileAttention.h.inc"
+} // namespace tenon
+
+namespace {
+
+using kernels::FlashForwardBlock;
+using Builder = ImplicitLocOpBuilder;
+
+/// Makes the kernel of one fused operation.
+class KernelMaker {
+public:
+  KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule)
+      : function_(function), fused_(fused), schedule_(std::move(schedule)),
+        inputs_(firstSlots(fused)),
+        mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
+        score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
+
+  LogicalResult make();
+
+private:
+  static SmallVector<int32_t> firstSlots(FusedOp fused);
+  LogicalResult plan(kernels::FlashForwardPlan &plan);
+  std::optional<kernels::KeyBounds> prepare(Builder &b, const FlashForwardBlock &block);
+  LogicalResult checkInputs();
+  void describe(func::FuncOp kernel);
+
+  func::FuncOp function_;
+  FusedOp fused_;
+  Schedule schedule_;
+  CapturedInputs inputs_;
+  TileExpressions mask_, score_;
+  FlashForwardBlock block_;
+};
+
+// Query, key, value, output and logsumexp: inputs by their number, results r as -1 - r.
+SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused) {
+  SmallVector<int32_t> slots;
+  for (Value input : {fused.getQuery(), fused.getKey(), fused.getValue()})
+    slots.push_back(static_cast<int32_t>(cast<BlockArgument>(input).getArgNumber()));
+  auto resultSlot = [&](Value result) {
+    OpOperand &use = *result.getUses().begin();
+    slots.push_back(-1 - static_cast<int32_t>(use.getOperandNumber()));
+  };
+  resultSlot(fused.getOutput());
+  if (fused.getLogsumexp() && !fused.getLogsumexp().use_empty())
+    resultSlot(fused.getLogsumexp());
+  return slots;
+}
+
+// Query, key and value may stand for captured tensors too, which then take slots of their own.
+LogicalResult KernelMaker::checkInputs() {
+  size_t tensors = inputs_.tensors().size(), scalars = 0;
+  llvm::SmallDenseSet<Value> captured;
+  fused_.walk([&](Operation *op) {
+    for (Value value : op->getOperands())
+      if (op != fused_ && isa<BlockArgument>(value) && value.getParentBlock() == fused_->getBlock() &&
+          captured.insert(value).second)
+        ++(isTensor(value.getType()) ? tensors : scalars);
+  });
+  for (BlockArgument argument : function_.getArguments())
+    if (!isTensor(argument.getType()) && !argument.use_empty() && captured.insert(argument).second)
+      ++scalars;
+  if (tensors > kMaxTensorArguments || scalars > kMaxScalarArguments)
+    return refuse(fused_, "tile", "the graph reads " + Twine(tensors) + " tensors and " + Twine(scalars) +
+                                      " scalars; an argument block holds " + Twine(kMaxTensorArguments) +
+                                      " and " + Twine(kMaxScalarArguments));
+  return success();
+}
+
+LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
+  InputStorage query = storageOf(cast<BlockArgument>(fused_.getQuery()));
+  InputStorage key = storageOf(cast<BlockArgument>(fused_.getKey()));
+  InputStorage value = storageOf(cast<BlockArgument>(fused_.getValue()));
+  auto target = function_->getAttrOfType<StringAttr>(kTargetAttribute);
+  const TargetFigures *figures = target ? findTargetFigures(target) : nullptr;
+  Type tile = Float32Type::get(function_.getContext());
+  if (figures && figures->gpu) {
+    tile = query.type;
+    if (key.type != tile || value.type != tile) {
+      std::string types;
+      llvm::raw_string_ostream(types) << query.type << ", " << key.type << " and " << value.type;
+      return refuse(fused_, "tile", "query, key and value are stored as " + types +
+                                        "; a GPU's product takes one type");
+    }
+  }
+  plan = {schedule_.tileQueries, schedule_.tileKeys, query.width, value.width, schedule_.paddedWidth,
+          schedule_.paddedValueWidth, tile, query.type, key.type, value.type, outputStorage(function_),
+          query.layout, key.layout, value.layout, groupOf(function_), inputs_.tensors().size() == 5};
+  return success();
+}
+
+// What the regions compute before the loops, and the bounds of these.
+std::optional<kernels::KeyBounds> KernelMaker::prepare(Builder &b, const FlashForwardBlock &block) {
+  block_ = block;
+  auto queries = RankedTensorType::get({schedule_.tileQueries}, b.getI32Type());
+  Value query = tile::IndexOp::create(b, queries, tile::Direction::rows, block.first);
+  TileExpressions::Argument score{{}, Extent::kTile}, batch{block.batch, Extent::kScalar},
+      head{block.head, Extent::kScalar}, row{query, Extent::kRows}, key{{}, Extent::kTile};
+  score_.prepare(b, {score, batch, head, row, key}, block, inputs_);
+  mask_.prepare(b, {batch, head, row, key}, block, inputs_);
+  Value visible = fused_.getMask().front().getTerminator()->getOperand(0);
+  if (matchPattern(visible, m_One()))
+    return std::nullopt;
+  if (fused_.getBounds().empty()) {
+    Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+    return kernels::KeyBounds{zero, zero, zero, block.keyLength};
+  }
+  TileExpressions bounds(fused_.getBounds(), schedule_.tileQueries, schedule_.tileKeys);
+  TileExpressions::Argument first{block.first, Extent::kScalar}, last{block.last, Extent::kScalar};
+  bounds.prepare(b, {batch, head, first, last}, block, inputs_);
+  SmallVector<Value> keys = bounds.scalars();
+  return kernels::KeyBounds{keys[0], keys[1], keys[2], keys[3]};
+}
+
+void KernelMaker::describe(func::FuncOp kernel) {
+  OpBuilder b(kernel.getContext());
+  for (StringRef name : {kTargetAttribute, kScheduleAttribute})
+    if (Attribute attribute = function_->getAttr(name))
+      kernel->setAttr(name, attribute);
+  kernel->setAttr(kTensorsAttribute, b.getDenseI32ArrayAttr(inputs_.tensors()));
+  kernel->setAttr(kScalarsAttribute, b.getDenseI32ArrayAttr(inputs_.scalars()));
+  if (fused_.getProbability())
+    kernel->setAttr(kDropoutAttribute, b.getUnitAttr());
+  std::optional<ExactShape> exact = exactShapeOf(function_);
+  if (!exact)
+    return;
+  const int32_t sizes[] = {exact->batch, exact->heads, exact->key_heads, exact->query_length, exact->key_length};
+  kernel.walk([&](tile::SizeOp size) {
+    b.setInsertionPoint(size);
+    Value constant = arith::ConstantOp::create(
+        b, size.getLoc(), b.getI32IntegerAttr(sizes[static_cast<int>(size.getSize())]));
+    size.replaceAllUsesWith(constant);
+    size.erase();
+  });
+}
+
+LogicalResult KernelMaker::make() {
+  kernels::FlashForwardPlan plan;
+  if (failed(checkInputs()) || failed(this->plan(plan)))
+    return failure();
+  scaleScore(fused_, std::numbers::log2e_v<float>);
+  kernels::FlashForwardHoles holes;
+  auto keys = [&](Builder &b, Value firstKey) -> Value {
+    auto type = RankedTensorType::get({schedule_.tileQueries, schedule_.tileKeys}, b.getI32Type());
+    return tile::IndexOp::create(b, type, tile::Direction::columns, firstKey);
+  };
+  holes.bounds = [&](Builder &b, const FlashForwardBlock &block) { return prepare(b, block); };
+  holes.score = [&](Builder &b, Value products, Value firstKey) {
+    return score_.build(b, {{0u, products}, {4u, keys(b, firstKey)}});
+  };
+  Value visible = fused_.getMask().front().getTerminator()->getOperand(0);
+  bool allVisible = matchPattern(visible, m_One());
+  holes.mask = [&, allVisible](Builder &b, Value firstKey) {
+    return allVisible ? Value() : mask_.build(b, {{3u, keys(b, firstKey)}});
+  };
+  holes.dropoutProbability = [&](Builder &b) -> Value {
+    Value probability = fused_.getProbability();
+    return probability ? inputs_.get(b, probability, block_) : Value();
+  };
+  OpBuilder builder(function_);
+  func::FuncOp kernel = kernels::buildFlashForward(builder, fused_.getLoc(), plan, holes);
+  describe(kernel);
+  function_.erase();
+  return success();
+}
+
+struct TileAttention : tenon::impl::TileAttentionBase<TileAttention> {
+  void runOnOperation() override {
+    for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (!function.isDeclaration() && !function->hasAttr("tile.kernel") && failed(tile(function)))
+        return signalPassFailure();
+  }
+
+private:
+  static LogicalResult tile(func::FuncOp function) {
+    auto fused = function.getOps<FusedOp>();
+    if (fused.empty())
+      return refuse(function, "tile", "there is no fused attention; run fuse-attention before tile-attention");
+    std::optional<Schedule> schedule = Schedule::of(function);
+    if (!schedule)
+      return refuse(function, "tile", "there is no schedule; run choose-schedule before tile-attention");
+    return KernelMaker(function, *fused.begin(), *schedule).make();
+  }
+};
+
+} // namespace

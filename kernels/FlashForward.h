@@ -1,0 +1,74 @@
+/// Flash attention, forward: one pass over the keys for a block of queries.
+///
+///     output = softmax(visible ? score(Q Kᵀ) : −∞) V          logsumexp = log Σ exp(score)
+///
+/// T. Dao, "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning", 2023,
+/// algorithm 1, in base 2. For each block of keys, with row maximum m, row sum ℓ and output O so far:
+///
+///     X  = log₂e · score(Q Kᵀ), −∞ where not visible
+///     m' = max(m, rowmax X)            P = 2^(X − m')          α = 2^(m − m')
+///     ℓ' = α ℓ + rowsum P              O' = α O + dropout(P) V
+///
+/// and at the end output = O / ℓ, logsumexp = ln 2 · (m + log₂ ℓ). A row that sees nothing keeps m = −∞ and
+/// ℓ = 0: where m' = −∞ the reference is 0 instead, so that no ∞ − ∞ arises; its output is zero, its
+/// logsumexp −∞. A masked score is replaced by a selection, so that a NaN there does not leak.
+///
+/// The keys [0, key_length) are cut into blocks at multiples of `tileKeys`, whatever the mask. Three loops
+/// run over those that a block of queries can see, in ascending order: the leading ones with mask code, the
+/// *open* ones, all of whose scores are visible to all queries of the block, without it, and the trailing
+/// ones with it, which include the tail of the keys. The algorithm knows no target, only this plan.
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+#include <functional>
+#include <optional>
+
+namespace tenon::kernels {
+
+/// Sizes and types of a kernel.
+struct FlashForwardPlan {
+  int64_t tileQueries, tileKeys;
+  int64_t width, valueWidth;             ///< of query and key; of value and output
+  int64_t paddedWidth, paddedValueWidth; ///< of their tiles
+  mlir::Type tile;                       ///< element of the tiles that go into products
+  mlir::Type query, key, value, output;  ///< elements in memory
+  uint32_t queryLayout, keyLayout, valueLayout;
+  int64_t group;                         ///< heads of the query that share one head of key and value
+  bool logsumexp;                        ///< is stored too, to slot 4
+};
+
+/// What a block of the grid computes: scalars of type i32.
+struct FlashForwardBlock {
+  mlir::Value batch, head;
+  mlir::Value first, last;               ///< queries; `last` is below query_length
+  mlir::Value queryLength, keyLength;
+};
+
+/// Keys of a block, as `bounds` of attention.fused defines them.
+struct KeyBounds {
+  mlir::Value keyBegin, openBegin, openEnd, keyEnd;
+};
+
+/// Holes of the algorithm. Each makes code where the builder stands.
+struct FlashForwardHoles {
+  using Builder = mlir::ImplicitLocOpBuilder;
+  /// Before the loops. Nothing: all keys are visible to all queries.
+  std::function<std::optional<KeyBounds>(Builder &, const FlashForwardBlock &)> bounds;
+  /// Products of a block of keys that begins at `firstKey` -> log₂e · score.
+  std::function<mlir::Value(Builder &, mlir::Value products, mlir::Value firstKey)> score;
+  /// A tile of i1, or null where everything is visible.
+  std::function<mlir::Value(Builder &, mlir::Value firstKey)> mask;
+  /// Before the loops: an f32, or null without dropout.
+  std::function<mlir::Value(Builder &)> dropoutProbability;
+};
+
+/// The slots of the argument block: query, key, value, output, and logsumexp where there is one.
+enum FlashForwardSlot : uint32_t { kQuerySlot, kKeySlot, kValueSlot, kOutputSlot, kLogsumexpSlot };
+
+/// Builds func.func @flash_forward() {tile.kernel} where the builder stands.
+mlir::func::FuncOp buildFlashForward(mlir::OpBuilder &builder, mlir::Location loc,
+                                     const FlashForwardPlan &plan, const FlashForwardHoles &holes);
+
+} // namespace tenon::kernels
