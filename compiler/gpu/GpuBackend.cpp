@@ -7,7 +7,6 @@
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/Passes.h"
-#include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -18,10 +17,12 @@
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/Transforms/InstCombine/InstCombine.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
+
+#include <mutex>
 
 using namespace mlir;
 using namespace tenon;
@@ -58,8 +59,6 @@ void tenon::buildGpuPipeline(OpPassManager &passes, const GpuTarget &) {
   passes.addNestedPass<func::FuncOp>(createStageSharedMemory());
   // What is left in registers has a lane and a register for each element.
   passes.addNestedPass<func::FuncOp>(createAssignLayouts());
-  // Division that rounds down or up has no instruction: spelled out while it is still one a tile.
-  passes.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass());
   // Tiles are gone: the program of one thread.
   passes.addPass(createLowerTileToNVVM());
   // Upstream's way to the llvm dialect.
@@ -72,6 +71,38 @@ void tenon::buildGpuPipeline(OpPassManager &passes, const GpuTarget &) {
 static llvm::Error refuse(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
+
+namespace {
+
+/// 32-bit addresses of shared memory. LLVM offers them only as an option of the process, read where a target
+/// machine is made: set for that long.
+class ShortSharedPointers {
+public:
+  ShortSharedPointers() : lock_(mutex()) {
+    auto &options = llvm::cl::getRegisteredOptions();
+    auto found = options.find("nvptx-short-ptr");
+    if (found == options.end())
+      return;
+    option_ = static_cast<llvm::cl::opt<bool> *>(found->second);
+    before_ = option_->getValue();
+    option_->setValue(true);
+  }
+  ~ShortSharedPointers() {
+    if (option_)
+      option_->setValue(before_);
+  }
+
+private:
+  static std::mutex &mutex() {
+    static std::mutex instance;
+    return instance;
+  }
+  std::lock_guard<std::mutex> lock_;
+  llvm::cl::opt<bool> *option_ = nullptr;
+  bool before_ = false;
+};
+
+} // namespace
 
 static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const GpuTarget &target) {
   static const bool initialized = [] {
@@ -89,7 +120,7 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const Gpu
     return refuse(error);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast; // a·b + c in one rounding
-  options.MCOptions.ABIName = "shortptr";           // 32-bit addresses of shared memory
+  ShortSharedPointers shortPointers;
   return std::unique_ptr<llvm::TargetMachine>(
       found->createTargetMachine(triple, target.name, "+" + target.ptxVersion, options,
                                  llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));

@@ -4,7 +4,9 @@
 #include "compiler/gpu/ThreadProgram.h"
 #include "tenon/KernelImage.h"
 
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_LOWERTILETONVVM
@@ -31,6 +33,8 @@ struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
       return kernel.emitError("has no ") << kThreadsAttribute << ": layouts come first";
     if (!kernel.getBody().hasOneBlock() || kernel.getNumArguments() != 0)
       return kernel.emitError("a kernel is one block without arguments");
+    if (failed(expandDivisions(kernel)))
+      return failure();
     declareSharedMemory(module);
     ImplicitLocOpBuilder builder(kernel.getLoc(), kernel);
     LLVM::LLVMFuncOp function = declare(builder, kernel, threads.getInt());
@@ -44,6 +48,19 @@ struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     function->setAttr(kSharedBytesAttribute, builder.getI32IntegerAttr(program.sharedBytes()));
     kernel.erase();
     return success();
+  }
+
+  /// Division that rounds down or up has no instruction: spelled out while it is still one a tile.
+  static LogicalResult expandDivisions(func::FuncOp kernel) {
+    WalkResult found = kernel.walk([](Operation *op) {
+      return isa<arith::FloorDivSIOp, arith::CeilDivSIOp, arith::CeilDivUIOp>(op) ? WalkResult::interrupt()
+                                                                                  : WalkResult::advance();
+    });
+    if (!found.wasInterrupted())
+      return success();
+    RewritePatternSet patterns(kernel.getContext());
+    arith::populateCeilFloorDivExpandOpsPatterns(patterns);
+    return applyPatternsGreedily(kernel, std::move(patterns));
   }
 
   /// All tiles in registers have the same rows (AssignLayouts).
