@@ -1,15 +1,18 @@
 /// Dropout as a function of (seed, offset, batch, head, query, key), and of nothing else.
 ///
-/// The generator is Philox 4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as
-/// easy as 1, 2, 3", SC 2011. One call gives the 16-bit numbers of eight keys: those that one thread of an
-/// m16n8 matrix fragment holds over 32 keys, so that no tiling needs to draw twice.
+/// The generator is Philox 4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random
+/// numbers: as easy as 1, 2, 3", SC 2011. One call gives the 16-bit numbers of eight keys: those
+/// that one thread of an m16n8 matrix fragment holds over 32 keys, so that no tiling needs to draw
+/// twice.
 ///
 ///     key words      (seed low, seed high)
 ///     counter words  (query, 4 * (key / 32) + (key % 8) / 2, batch * heads + head, offset)
-///     number         2 * ((key % 32) / 8) + key % 2      of the eight, little-endian, in the 128 bits
+///     number         2 * ((key % 32) / 8) + key % 2      of the eight, little-endian, in the 128
+///     bits
 ///
-/// A probability is dropped where its number is below the threshold, p * 65536 rounded; what is kept is
-/// scaled by 1 / (1 - p). With p = 0 all is kept, with p = 1 all is dropped and the result is zero.
+/// A probability is dropped where its number is below the threshold, p * 65536 rounded; what is
+/// kept is scaled by 1 / (1 - p). With p = 0 all is kept, with p = 1 all is dropped and the result
+/// is zero.
 #pragma once
 
 #include "tenon/Api.h"
@@ -24,8 +27,8 @@ namespace tenon {
 inline constexpr int kPhiloxRounds = 10;
 inline constexpr uint32_t kPhiloxMultiplier0 = 0xD2511F53u;
 inline constexpr uint32_t kPhiloxMultiplier1 = 0xCD9E8D57u;
-inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9u;  // golden ratio
-inline constexpr uint32_t kPhiloxWeyl1 = 0xBB67AE85u;  // sqrt(3) - 1
+inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9u; // golden ratio
+inline constexpr uint32_t kPhiloxWeyl1 = 0xBB67AE85u; // sqrt(3) - 1
 
 /// Numbers from 0 to one below this are drawn.
 inline constexpr uint32_t kDropoutNumbers = 65536;
@@ -84,7 +87,8 @@ constexpr uint32_t dropout_threshold(float probability) {
 }
 
 /// true where kept: [batch, heads, queries, keys], on the host.
-/// Errors: a probability outside [0, 1], an offset beyond 32 bits, a size below zero or beyond 32 bits.
+/// Errors: a probability outside [0, 1], an offset beyond 32 bits, a size below zero or beyond 32
+/// bits.
 TENON_API Result<Tensor> dropout_mask(uint64_t seed, uint64_t offset, int64_t batch, int64_t heads,
                                       int64_t queries, int64_t keys, float probability);
 

@@ -1,11 +1,12 @@
 /// An attention graph: a plain list of pure operations, and its canonical text.
 ///
-/// A value is a function of four indices [batch, head, row, column], broadcast as needed. Its type says
-/// only what an element is, never how many there are: lengths, widths and storage come with the call.
-/// The canonical text is valid MLIR in the `attention` dialect, is what the compiler imports, and is what
-/// the kernel cache hashes:
+/// A value is a function of four indices [batch, head, row, column], broadcast as needed. Its type
+/// says only what an element is, never how many there are: lengths, widths and storage come with
+/// the call. The canonical text is valid MLIR in the `attention` dialect, is what the compiler
+/// imports, and is what the kernel cache hashes:
 ///
-///     func.func @attention(%query: tensor<*xf32>, %key: tensor<*xf32>, %scale: f32) -> tensor<*xf32> {
+///     func.func @attention(%query: tensor<*xf32>, %key: tensor<*xf32>, %scale: f32) ->
+///     tensor<*xf32> {
 ///       %0 = attention.transpose %key : tensor<*xf32>
 ///       %1 = attention.matmul %query, %0 : tensor<*xf32>
 ///       %2 = attention.multiply %1, %scale : (tensor<*xf32>, f32) -> tensor<*xf32>
@@ -29,12 +30,13 @@
 
 namespace tenon {
 
-/// What an element is. Arithmetic on reals is float32, on indices 32-bit two's complement that wraps.
+/// What an element is. Arithmetic on reals is float32, on indices 32-bit two's complement that
+/// wraps.
 enum class ElementKind : uint8_t { kReal, kIndex, kMask };
 
 struct ValueType {
   ElementKind kind = ElementKind::kReal;
-  bool scalar = false;  ///< one element for the whole launch: f32, i32, i1
+  bool scalar = false; ///< one element for the whole launch: f32, i32, i1
   bool operator==(const ValueType &) const = default;
 };
 
@@ -57,13 +59,28 @@ enum class Operation : uint8_t {
 
 /// How many operands, of which kinds, and what the result is: see Operations.def.
 enum class OperationForm : uint8_t {
-  kInput, kConstant, kIndex, kLength, kLoad, kConvert, kUnaryReal, kUnaryMask, kBinaryReal,
-  kBinaryNumber, kBinaryIndex, kBinaryMask, kComparison, kWhere, kTensorReal1, kTensorReal2, kDropout,
+  kInput,
+  kConstant,
+  kIndex,
+  kLength,
+  kLoad,
+  kConvert,
+  kUnaryReal,
+  kUnaryMask,
+  kBinaryReal,
+  kBinaryNumber,
+  kBinaryIndex,
+  kBinaryMask,
+  kComparison,
+  kWhere,
+  kTensorReal1,
+  kTensorReal2,
+  kDropout,
 };
 
 struct OperationInfo {
   Operation operation;
-  std::string_view mnemonic;  ///< "matmul"; the op is attention.matmul
+  std::string_view mnemonic; ///< "matmul"; the op is attention.matmul
   OperationForm form;
   int8_t minimum_operands;
   int8_t maximum_operands;
@@ -82,14 +99,15 @@ struct Node {
   Operation operation = Operation::kInput;
   ValueType type;
   std::vector<ValueId> operands = {};
-  uint32_t payload = 0;  ///< kConstant: the bits of the f32 or i32; kInput: position in Graph::inputs()
+  uint32_t payload =
+      0; ///< kConstant: the bits of the f32 or i32; kInput: position in Graph::inputs()
 
   float real() const { return std::bit_cast<float>(payload); }
   int32_t index() const { return static_cast<int32_t>(payload); }
 };
 
 struct GraphInput {
-  std::string name;  ///< a letter or underscore, then letters, digits, '_', '$', '.', '-'; unique
+  std::string name; ///< a letter or underscore, then letters, digits, '_', '$', '.', '-'; unique
   ValueType type;
   ValueId value = -1;
 };
@@ -106,13 +124,14 @@ public:
   Result<ValueId> add_input(std::string name, ValueType type);
   ValueId constant(float value);
   ValueId constant(int32_t value);
-  /// Appends an operation of the table, except a constant. There is no implicit conversion of kinds.
-  /// Errors: which operation, which operand, its type, and the type that it must have.
+  /// Appends an operation of the table, except a constant. There is no implicit conversion of
+  /// kinds. Errors: which operation, which operand, its type, and the type that it must have.
   Result<ValueId> add(Operation operation, std::span<const ValueId> operands);
   Result<ValueId> add(Operation operation, std::initializer_list<ValueId> operands = {}) {
     return add(operation, std::span<const ValueId>(operands.begin(), operands.size()));
   }
-  /// `convert` to a named kind: f32 -> i32, or i32, i1 -> f32. The value itself if it is of that kind.
+  /// `convert` to a named kind: f32 -> i32, or i32, i1 -> f32. The value itself if it is of that
+  /// kind.
   Result<ValueId> convert(ValueId value, ElementKind kind);
   /// One to kMaxResults tensors: usually the output, or the output and the logsumexp.
   Result<void> set_results(std::span<const ValueId> results);
@@ -130,15 +149,16 @@ public:
   bool is_value(ValueId value) const {
     return value >= 0 && static_cast<size_t>(value) < nodes_.size();
   }
-  bool uses(Operation operation) const;  ///< by what the results need; dead nodes do not count
+  bool uses(Operation operation) const; ///< by what the results need; dead nodes do not count
 
   /// What `add` and `set_results` guarantee, checked anew, and that there are results.
   Result<void> verify() const;
 
-  /// The same function in canonical order: all inputs first, used or not, then what the results need and
-  /// nothing else, each expression once, operands before their users, in the order in which a walk from
-  /// the results meets them. So the text depends on the mathematics, and neither on the order in which a
-  /// C++ compiler happens to evaluate arguments nor on what was traced in vain.
+  /// The same function in canonical order: all inputs first, used or not, then what the results
+  /// need and nothing else, each expression once, operands before their users, in the order in
+  /// which a walk from the results meets them. So the text depends on the mathematics, and neither
+  /// on the order in which a C++ compiler happens to evaluate arguments nor on what was traced in
+  /// vain.
   Graph canonical() const;
 
   /// The text of the canonical graph: f32 constants as hex bits, values numbered %0, %1, …
@@ -146,10 +166,10 @@ public:
   /// XXH3-128 of the text, 32 hex digits.
   std::string hash() const;
 
-  /// Reads what `text` prints, and besides: any SSA names, free white space, `//` comments, decimal f32
-  /// literals, a `module { }` around the function, any symbol name. The result of parsing is not yet
-  /// canonical: it has the nodes of the text, in its order.
-  /// Errors: "line:column" and what was expected there. No bytes crash it.
+  /// Reads what `text` prints, and besides: any SSA names, free white space, `//` comments, decimal
+  /// f32 literals, a `module { }` around the function, any symbol name. The result of parsing is
+  /// not yet canonical: it has the nodes of the text, in its order. Errors: "line:column" and what
+  /// was expected there. No bytes crash it.
   static Result<Graph> parse(std::string_view text);
 
 private:
