@@ -5,8 +5,8 @@
 /// the call. The canonical text is valid MLIR in the `attention` dialect, is what the compiler
 /// imports, and is what the kernel cache hashes:
 ///
-///     func.func @attention(%query: tensor<*xf32>, %key: tensor<*xf32>, %scale: f32) ->
-///     tensor<*xf32> {
+///     func.func @attention(%query: tensor<*xf32>, %key: tensor<*xf32>, %scale: f32)
+///         -> tensor<*xf32> {
 ///       %0 = attention.transpose %key : tensor<*xf32>
 ///       %1 = attention.matmul %query, %0 : tensor<*xf32>
 ///       %2 = attention.multiply %1, %scale : (tensor<*xf32>, f32) -> tensor<*xf32>
@@ -99,8 +99,7 @@ struct Node {
   Operation operation = Operation::kInput;
   ValueType type;
   std::vector<ValueId> operands = {};
-  uint32_t payload =
-      0; ///< kConstant: the bits of the f32 or i32; kInput: position in Graph::inputs()
+  uint32_t payload = 0; ///< kConstant: bits of the f32 or i32; kInput: position in Graph::inputs()
 
   float real() const { return std::bit_cast<float>(payload); }
   int32_t index() const { return static_cast<int32_t>(payload); }
