@@ -13,11 +13,14 @@
 using namespace mlir;
 using namespace tenon::tile;
 
-static ParseResult parseShape(AsmParser &parser, SmallVector<int64_t> &shape) {
-  return parser.parseDimensionList(shape, /*allowDynamic=*/false, /*withTrailingX=*/false);
+/// 64x128xf16, as in a builtin tensor
+static ParseResult parseShape(AsmParser &parser, SmallVector<int64_t> &shape, Type &element) {
+  return failure(parser.parseDimensionList(shape, /*allowDynamic=*/false, /*withTrailingX=*/true) ||
+                 parser.parseType(element));
 }
-static void printShape(AsmPrinter &printer, ArrayRef<int64_t> shape) {
+static void printShape(AsmPrinter &printer, ArrayRef<int64_t> shape, Type element) {
   printer.printDimensionList(shape);
+  printer << 'x' << element;
 }
 
 #include "dialects/tile/TileDialect.cpp.inc"

@@ -40,7 +40,7 @@ def Tile_TensorType : TileType<"Tensor", "tensor"> {
 def Tile_SharedType : TileType<"Shared", "shared"> {
   let summary = "a tile in the block's shared memory, rows padded or swizzled against bank conflicts";
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType);
-  let assemblyFormat = "`<` custom<Shape>($shape) `x` $elementType `>`";
+  let assemblyFormat = "`<` custom<Shape>($shape, $elementType) `>`";
 }
 
 def Tile_Real    : RankedTensorOf<[F32, F16, BF16]>;
