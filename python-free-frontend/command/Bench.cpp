@@ -1,0 +1,193 @@
+#include "CallOverhead.h"
+#include "PeakRate.h"
+#include "ShapeOptions.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+namespace tenon::command {
+namespace {
+
+struct BenchCommand {
+  ShapeOptions shape;
+  bool one_shape = false, json = false;
+  int rounds = 7;
+  double milliseconds = 20;
+  Way device = Way::kAuto;
+};
+
+constexpr const char *kFooter = R"(Rounds go over all shapes in turn, so that a busy machine slows all alike. GFLOP/s counts the products of pairs
+that take part; the bound is the rate of float32 FMAs measured in the same run, on all threads.
+
+Examples:
+  tenon bench
+  tenon bench --batch 1 --heads 8 --queries 1024 --keys 1024 --head-dim 64 --dtype bf16 --causal --device host --json)";
+
+ShapeOptions shape(int64_t heads, int64_t queries, int64_t keys, int64_t width, const char *dtype, bool causal) {
+  ShapeOptions shape;
+  shape.heads = heads, shape.queries = queries, shape.keys = keys, shape.head_dim = width;
+  shape.dtype = dtype;
+  shape.causal = causal ? "top-left" : "";
+  return shape;
+}
+
+std::vector<ShapeOptions> default_shapes() {
+  std::vector<ShapeOptions> shapes;
+  for (const char *dtype : {"f32", "bf16"})
+    for (int64_t width : {64, 128})
+      for (bool causal : {false, true})
+        shapes.push_back(shape(8, 1024, 1024, width, dtype, causal));
+  shapes.push_back(shape(12, 256, 256, 32, "f32", false));
+  shapes.push_back(shape(8, 1, 4096, 128, "f32", false));
+  return shapes;
+}
+
+/// One shape: its tensors, its function, and the times of its rounds.
+struct Case {
+  ShapeOptions shape;
+  Function function;
+  std::vector<Tensor> inputs;
+  Tensor output;
+  LaunchOptions launch;
+  Device *device = nullptr;
+  Explanation explanation;
+  double first_milliseconds = 0;
+  std::vector<double> rounds;  // milliseconds a call
+
+  Status call() const {
+    const std::vector<TensorReference> references(inputs.begin(), inputs.end());
+    return function.launch(std::span<const TensorReference>(std::array{TensorReference(output)}), references, launch);
+  }
+  Status wait() const { return device ? device->synchronise(0) : Status(); }
+};
+
+Result<Case> make_case(const ShapeOptions &shape, Way way) {
+  Case made;
+  made.shape = shape;
+  TENON_TRY(made.shape.complete());
+  DeviceLocation location;
+  if (way == Way::kCuda || way == Way::kEmulator) {
+    location.kind = way == Way::kCuda ? DeviceKind::kCuda : DeviceKind::kEmulator;
+    TENON_ASSIGN_OR_RETURN(made.device, Device::open(location.kind));
+  }
+  TENON_ASSIGN_OR_RETURN(made.function, attention_function(made.shape.graph(), {.device = way}));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> sizes, made.shape.tensors(DeviceKind::kHost));
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(Tensor tensor, sizes[i].dtype() == DataType::kBool
+                                              ? Tensor::full(sizes[i].shape(), 1, DataType::kBool)
+                                              : Tensor::random(sizes[i].shape(), sizes[i].dtype(), i + 1));
+    TENON_ASSIGN_OR_RETURN(tensor, tensor.to(location));
+    made.inputs.push_back(std::move(tensor));
+  }
+  TENON_ASSIGN_OR_RETURN(made.output, Tensor::empty({made.shape.batch, made.shape.heads, made.shape.queries, made.shape.value_dim},
+                                                    made.inputs[0].dtype(), location));
+  made.launch.scalars.add({"scale", 1 / std::sqrt(static_cast<double>(made.shape.head_dim))});
+  if (made.shape.dropout)
+    made.launch.scalars.add({"probability", 0.1});
+  const int64_t begin = now_nanoseconds();
+  TENON_TRY(made.call());
+  TENON_TRY(made.wait());
+  made.first_milliseconds = milliseconds_since(begin);
+  made.explanation = made.function.explain();
+  return made;
+}
+
+/// One round: calls for about `milliseconds`, and their mean.
+Status run_round(Case &made, double milliseconds) {
+  const int64_t begin = now_nanoseconds();
+  int calls = 0;
+  do {
+    TENON_TRY(made.call());
+    TENON_TRY(made.wait());
+    ++calls;
+  } while (milliseconds_since(begin) < milliseconds);
+  made.rounds.push_back(milliseconds_since(begin) / calls);
+  return {};
+}
+
+struct Figures {
+  double median = 0, spread = 0, gflops = 0, share = 0;
+};
+
+Figures figures_of(const Case &made, double peak) {
+  std::vector<double> sorted = made.rounds;
+  std::ranges::sort(sorted);
+  Figures figures;
+  figures.median = sorted[sorted.size() / 2];
+  figures.spread = (sorted.back() - sorted.front()) / figures.median;
+  figures.gflops = figures.median > 0 ? made.shape.operations() / figures.median / 1e6 : 0;
+  figures.share = peak > 0 ? figures.gflops / peak : 0;
+  return figures;
+}
+
+Json to_json(const Case &made, double peak, double overhead) {
+  const Figures figures = figures_of(made, peak);
+  const ShapeOptions &shape = made.shape;
+  return {{"batch", shape.batch}, {"heads", shape.heads}, {"kv_heads", shape.key_heads},
+          {"queries", shape.queries}, {"keys", shape.keys}, {"head_dim", shape.head_dim},
+          {"value_dim", shape.value_dim}, {"dtype", shape.dtype}, {"causal", !shape.causal.empty()},
+          {"executed_by", name(made.explanation.executed_by)}, {"kernel", made.explanation.kernel},
+          {"schedule", tenon::command::to_json(made.explanation)["schedule"]},
+          {"milliseconds", figures.median}, {"spread", figures.spread}, {"rounds", made.rounds},
+          {"gflops", figures.gflops}, {"bound", "float32 FMA"}, {"bound_gflops", peak},
+          {"bound_share", figures.share}, {"first_call_milliseconds", made.first_milliseconds},
+          {"compile_milliseconds", made.explanation.compile_milliseconds}, {"call_overhead_ns", overhead}};
+}
+
+std::string table(const std::vector<Case> &cases, double peak, double overhead) {
+  char line[256];
+  std::snprintf(line, sizeof line, "%-58s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms", "spread", "GFLOP/s",
+                "of FMA", "first ms");
+  std::string text = label(line, 0);
+  for (const Case &made : cases) {
+    const Figures figures = figures_of(made, peak);
+    std::snprintf(line, sizeof line, "%-58s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n", made.shape.text().c_str(),
+                  std::string(name(made.explanation.executed_by)).c_str(), figures.median, 100 * figures.spread,
+                  figures.gflops, 100 * figures.share, made.first_milliseconds);
+    text += line;
+  }
+  std::snprintf(line, sizeof line, "float32 FMA peak %.0f GFLOP/s; a later call costs %.0f ns besides its kernel\n", peak, overhead);
+  return text + line;
+}
+
+Result<void> run_bench(BenchCommand command) {
+  std::vector<Case> cases;
+  for (const ShapeOptions &shape : command.one_shape ? std::vector{command.shape} : default_shapes()) {
+    TENON_ASSIGN_OR_RETURN(Case made, make_case(shape, command.device));
+    cases.push_back(std::move(made));
+  }
+  double peak = 0;
+  for (int round = 0; round < command.rounds; ++round) {
+    peak = std::max(peak, measure_fma_peak());
+    for (Case &made : cases)
+      TENON_TRY(run_round(made, command.milliseconds));
+  }
+  TENON_ASSIGN_OR_RETURN(const double overhead, measure_call_overhead());
+  if (!command.json)
+    return print(table(cases, peak, overhead));
+  Json rows = Json::array();
+  for (const Case &made : cases)
+    rows.push_back(to_json(made, peak, overhead));
+  return print_json(rows);
+}
+
+} // namespace
+
+void add_bench(CLI::App &app, Action &action) {
+  auto options = std::make_shared<BenchCommand>();
+  CLI::App *bench = app.add_subcommand("bench", "How fast: a list of shapes, or the one that flags describe");
+  bench->footer(kFooter);
+  options->shape.add_to(*bench);
+  add_device_option(*bench, options->device);
+  bench->add_option("--rounds", options->rounds, "times that the list is gone over")->check(CLI::Range(1, 1000))->capture_default_str();
+  bench->add_option("--milliseconds", options->milliseconds, "of each shape in each round")->check(CLI::PositiveNumber)->capture_default_str();
+  bench->add_flag("--json", options->json, "a JSON array on stdout");
+  bench->callback([options, bench, &action] {
+    for (const CLI::Option *option : bench->get_options())
+      options->one_shape |= option->count() > 0 && (option->get_group() == "Shape" || option->get_name() == "--causal");
+    action = [options] { return run_bench(*options); };
+  });
+}
+
+} // namespace tenon::command

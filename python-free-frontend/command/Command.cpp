@@ -1,0 +1,98 @@
+#include "Command.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <unistd.h>
+
+namespace tenon::command {
+namespace {
+
+Error system_error(const std::string &path, const char *what) {
+  return Error(ErrorCode::kIo, path + ": " + what + ": " + std::strerror(errno));
+}
+
+} // namespace
+
+void add_device_option(CLI::App &app, Way &way) {
+  static const std::map<std::string, Way> kWays = {{"auto", Way::kAuto},
+                                                   {"host", Way::kHost},
+                                                   {"cuda", Way::kCuda},
+                                                   {"emulator", Way::kEmulator},
+                                                   {"eager", Way::kEager}};
+  app.add_option_function<std::string>(
+         "--device", [&way](const std::string &name) { way = kWays.at(name); },
+         "auto, host, cuda, emulator or eager; a named one runs it or the command fails")
+      ->check(CLI::IsMember(kWays))
+      ->default_str("auto")
+      ->type_name("DEVICE");
+}
+
+void add_causal_option(CLI::App &app, std::string &causal) {
+  app.add_flag("--causal{top-left}", causal,
+               "queries see keys up to their own place; --causal=bottom-right counts from the end")
+      ->check(CLI::IsMember({"top-left", "bottom-right"}));
+}
+
+std::string label(std::string_view text, size_t width) {
+  static const bool terminal = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  std::string padded(text);
+  if (padded.size() < width)
+    padded.resize(width, ' ');
+  return terminal ? "\033[1m" + padded + "\033[0m" : padded;
+}
+
+Result<void> print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    return system_error("stdout", "cannot be written");
+  return {};
+}
+
+Result<void> print_json(const Json &object) {
+  return print(object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Result<void> write_file(const std::string &path, std::string_view bytes) {
+  const std::string temporary = path + ".tmp" + std::to_string(getpid());
+  std::FILE *file = std::fopen(temporary.c_str(), "wbx");
+  if (!file)
+    return system_error(path, "cannot be written");
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  const bool closed = std::fclose(file) == 0;
+  if (written && closed && std::rename(temporary.c_str(), path.c_str()) == 0)
+    return {};
+  const Error error = system_error(path, "cannot be written");
+  std::remove(temporary.c_str());
+  return error;
+}
+
+Result<std::string> read_file(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf()))
+    return Error(ErrorCode::kNotFound, path + ": cannot be read: " + std::strerror(errno ? errno : ENODATA));
+  return text.str();
+}
+
+Result<void> check_output(const std::string &path) {
+  const size_t slash = path.find_last_of('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  if (access(directory.c_str(), W_OK | X_OK) != 0)
+    return system_error(path, "cannot be written");
+  return {};
+}
+
+Json to_json(const Explanation &explanation) { return Json::parse(explanation.json()); }
+
+int64_t now_nanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+double milliseconds_since(int64_t nanoseconds) { return static_cast<double>(now_nanoseconds() - nanoseconds) / 1e6; }
+
+} // namespace tenon::command

@@ -1,0 +1,54 @@
+/// What the subcommands of `tenon` share: how they are declared, how they report, how they end.
+#pragma once
+
+#include "tenon/Error.h"
+#include "tenon/Function.h"
+#include "tenon/Result.h"
+#include "tenon/Tensor.h"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::command {
+
+using Json = nlohmann::ordered_json;
+
+/// Documented in `tenon --help`.
+enum ExitCode : int { kSuccess = 0, kFailure = 1, kUsage = 2 };
+
+/// A subcommand that was chosen leaves its work here; it runs after parsing has succeeded.
+using Action = std::function<Result<void>()>;
+
+void add_sdpa(CLI::App &app, Action &action);
+void add_run(CLI::App &app, Action &action);
+void add_compile(CLI::App &app, Action &action);
+void add_devices(CLI::App &app, Action &action);
+void add_explain(CLI::App &app, Action &action);
+void add_bench(CLI::App &app, Action &action);
+
+/// Adds --device, whose values are the ways.
+void add_device_option(CLI::App &app, Way &way);
+/// Adds --causal and --causal=bottom-right.
+void add_causal_option(CLI::App &app, std::string &causal);
+
+/// Pads a label, in bold where stdout is a terminal.
+std::string label(std::string_view text, size_t width);
+/// Writes all of it to stdout. Errors: kIo.
+Result<void> print(std::string_view text);
+Result<void> print_json(const Json &object);
+/// To a temporary file beside `path`, then renamed. Errors: kIo naming the file.
+Result<void> write_file(const std::string &path, std::string_view bytes);
+Result<std::string> read_file(const std::string &path);
+/// Whether a file can be written there: asked before the work is done.
+Result<void> check_output(const std::string &path);
+
+/// Takes the explanation apart as JSON.
+Json to_json(const Explanation &explanation);
+double milliseconds_since(int64_t nanoseconds);
+int64_t now_nanoseconds();
+
+} // namespace tenon::command

@@ -1,0 +1,154 @@
+#include "Ptxas.h"
+#include "ShapeOptions.h"
+
+#include "tenon/Compiler.h"
+#include "tenon/KernelImage.h"
+#include "tenon/Target.h"
+
+#include <memory>
+#include <unistd.h>
+
+namespace tenon::command {
+namespace {
+
+struct CompileCommand {
+  std::string graph, target = "host", emit = "image", output, schedule = "{}";
+  ShapeOptions shape;
+  bool json = false;
+};
+
+constexpr const char *kFooter = R"(Stages: graph (what is compiled), attention (after fusion), tile (after scheduling), nvvm or llvm (before
+emission), ptx, cubin (by ptxas), asm (of the host), image (what a cache keeps).
+
+Examples:
+  tenon compile --batch 4 --heads 16 --queries 1024 --keys 1024 --head-dim 64 --dtype f16 --causal --target sm_80 --emit ptx
+  tenon compile --head-dim 128 --dtype bf16 --target host --emit asm -o kernel.s
+  tenon compile graph.mlir --head-dim 64 --target sm_90a --emit cubin -o kernel.cubin --json)";
+
+Result<Function> function_of(const CompileCommand &command) {
+  if (command.graph.empty())
+    return attention_function(command.shape.graph(), {.schedule = command.schedule});
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(command.graph));
+  const Result<Graph> graph = Graph::parse(text);
+  if (!graph)
+    return Error(graph.error().code(), command.graph + ":" + graph.error().message());
+  return Function::from_graph(*graph, {.schedule = command.schedule});
+}
+
+std::string text_of(const std::vector<std::byte> &bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+Result<std::string> emit(CompileRequest request, std::string stage) {
+  request.emit = std::move(stage);
+  TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
+  return text_of(outcome.bytes);
+}
+
+struct Product {
+  std::string bytes;
+  std::optional<Assembled> assembled;
+};
+
+Result<Product> produce(const CompileCommand &command, const CompileRequest &request, bool is_gpu) {
+  Product product;
+  if (command.emit == "graph") {
+    product.bytes = request.graph;
+    return product;
+  }
+  const bool needs_ptxas = command.emit == "cubin" || (is_gpu && command.json && find_ptxas());
+  std::string ptx;
+  if (needs_ptxas || command.emit == "ptx") {
+    TENON_ASSIGN_OR_RETURN(ptx, emit(request, "ptx"));
+  }
+  if (needs_ptxas) {
+    TENON_ASSIGN_OR_RETURN(product.assembled, assemble(ptx, request.target));
+  }
+  if (command.emit == "cubin")
+    product.bytes = product.assembled->cubin;
+  else if (command.emit == "ptx")
+    product.bytes = std::move(ptx);
+  else {
+    TENON_ASSIGN_OR_RETURN(product.bytes, emit(request, command.emit));
+  }
+  return product;
+}
+
+/// kernel, target, what the schedule says (tile_queries, …), and what ptxas says.
+Result<Json> describe(const CompileCommand &command, const CompileRequest &request, const Product &product) {
+  Json object = {{"target", request.target}, {"emit", command.emit}, {"bytes", product.bytes.size()}};
+  if (!command.output.empty())
+    object["output"] = command.output;
+  TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
+  TENON_ASSIGN_OR_RETURN(const KernelImage image, KernelImage::parse(outcome.bytes));
+  object["kernel"] = image.kernel;
+  const Json schedule = Json::parse(image.schedule, nullptr, false);
+  if (schedule.is_object())
+    object.update(schedule);
+  const LaunchPhase &phase = image.launch.phases.front();
+  if (!object.contains("threads"))
+    object["threads"] = phase.threads;
+  if (!object.contains("shared_bytes"))
+    object["shared_bytes"] = phase.shared_bytes;
+  object["phases"] = image.launch.phases.size();
+  object["compile_milliseconds"] = outcome.milliseconds;
+  if (product.assembled) {
+    object["registers"] = product.assembled->registers;
+    object["spill_store_bytes"] = product.assembled->spill_store_bytes;
+    object["spill_load_bytes"] = product.assembled->spill_load_bytes;
+  }
+  if (command.output.empty() && command.emit != "image" && command.emit != "cubin")
+    object["text"] = product.bytes;
+  return object;
+}
+
+Result<void> run_compile(CompileCommand command) {
+  TENON_TRY(command.shape.complete());
+  TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(command.target));
+  const bool is_gpu = target.kind == TargetKind::kCuda;
+  if (!is_gpu && (command.emit == "ptx" || command.emit == "cubin" || command.emit == "nvvm"))
+    return Error::invalid_argument("--emit", command.emit + " for " + command.target, "a stage of the host, or --target sm_80");
+  if (is_gpu && (command.emit == "asm" || command.emit == "llvm"))
+    return Error::invalid_argument("--emit", command.emit + " for " + command.target, "a stage of a GPU, or --target host");
+  if (!command.output.empty())
+    TENON_TRY(check_output(command.output));
+  const bool binary = command.emit == "image" || command.emit == "cubin";
+  if (binary && command.output.empty() && !command.json && isatty(STDOUT_FILENO))
+    return Error::invalid_argument("--output", "none, and stdout is a terminal", "a file for " + command.emit);
+
+  TENON_ASSIGN_OR_RETURN(const Function function, function_of(command));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors, stand_ins(function.graph(), command.shape));
+  const std::vector<TensorReference> inputs(tensors.begin(), tensors.end());
+  TENON_ASSIGN_OR_RETURN(const CompileRequest request, function.request(inputs, command.target));
+  TENON_ASSIGN_OR_RETURN(const Product product, produce(command, request, is_gpu));
+  Json description;
+  if (command.json) {
+    TENON_ASSIGN_OR_RETURN(description, describe(command, request, product));
+  }
+  if (!command.output.empty())
+    TENON_TRY(write_file(command.output, product.bytes));
+  if (command.json)
+    return print_json(description);
+  return command.output.empty() ? print(product.bytes) : Result<void>();
+}
+
+} // namespace
+
+void add_compile(CLI::App &app, Action &action) {
+  auto options = std::make_shared<CompileCommand>();
+  CLI::App *compile = app.add_subcommand("compile", "Compiles a kernel for any target, and shows any stage of it");
+  compile->footer(kFooter);
+  compile->add_option("graph", options->graph, "file with a graph; without it, attention of the flags")->type_name("FILE");
+  options->shape.add_to(*compile);
+  compile->add_flag("--logsumexp", options->shape.logsumexp, "with the logsumexp as second result");
+  compile->add_option("--target", options->target, "host, host:x86-64-v3 …, sm_80 … (see --help)")->capture_default_str();
+  compile->add_option("--emit", options->emit, "the stage")
+      ->check(CLI::IsMember({"graph", "attention", "tile", "nvvm", "llvm", "ptx", "cubin", "asm", "image"}))
+      ->capture_default_str();
+  compile->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
+  compile->add_option("--schedule", options->schedule, "JSON object that overrides the choice: {\"tile_queries\": 64}");
+  compile->add_flag("--json", options->json, "kernel, schedule, times, registers and spills on stdout");
+  compile->callback([options, &action] { action = [options] { return run_compile(*options); }; });
+}
+
+} // namespace tenon::command

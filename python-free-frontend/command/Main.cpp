@@ -1,0 +1,65 @@
+/// The `tenon` command: attention on tensors in files, kernels as text, and what this machine can do.
+#include "Command.h"
+
+#include "tenon/Version.h"
+
+#include <cstdio>
+#include <iostream>
+
+namespace tenon::command {
+namespace {
+
+constexpr const char *kFooter = R"(Examples:
+  tenon sdpa --query q.npy --key k.npy --value v.npy --causal --output o.npy
+  tenon compile --head-dim 64 --dtype f16 --causal --target sm_80 --emit ptx -o kernel.ptx
+  tenon explain --head-dim 64 --queries 1 --keys 4096 --device host
+  tenon bench --device host
+  tenon devices --json
+
+`tenon COMMAND --help` says more. Environment: TENON_LOG=cache,launch,pass (or all) prints what is done to
+stderr. Exit codes: 0 done; 1 it failed, stderr says why; 2 the command line is wrong.)";
+
+int report(const Error &error) {
+  std::cerr << "tenon: error: " << error.message() << '\n';
+  for (const Reason &reason : error.reasons())
+    if (error.message().find(reason.why) == std::string::npos)
+      std::cerr << "  " << reason.what << ": " << reason.why << '\n';
+  return kFailure;
+}
+
+// What CLI11 says of a wrong command line, in our words' form.
+int report(CLI::App &app, const CLI::ParseError &error) {
+  if (error.get_exit_code() == 0)
+    return app.exit(error);
+  std::cerr << "tenon: error: " << error.what() << "\nRun `tenon --help`, or `tenon COMMAND --help`, for usage.\n";
+  return kUsage;
+}
+
+int run(int count, char **arguments) {
+  CLI::App app("Attention, compiled when it is needed. No Python.", "tenon");
+  app.set_version_flag("--version", "tenon " + std::string(version()));
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  Action action;
+  for (auto add : {add_sdpa, add_run, add_compile, add_devices, add_explain, add_bench})
+    add(app, action);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::ParseError &error) {
+    return report(app, error);
+  }
+  Result<void> done = action();
+  return done ? kSuccess : report(done.error());
+}
+
+} // namespace
+} // namespace tenon::command
+
+int main(int count, char **arguments) {
+  try {
+    return tenon::command::run(count, arguments);
+  } catch (const std::exception &exception) {
+    std::fprintf(stderr, "tenon: error: %s\n", exception.what());
+    return tenon::command::kFailure;
+  }
+}

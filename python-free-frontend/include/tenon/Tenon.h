@@ -1,0 +1,20 @@
+/// All of Tenon: attention compiled from C++ expressions.
+#pragma once
+
+#include "tenon/Attention.h"
+#include "tenon/DataType.h"
+#include "tenon/Device.h"
+#include "tenon/Dropout.h"
+#include "tenon/Error.h"
+#include "tenon/Explanation.h"
+#include "tenon/Function.h"
+#include "tenon/Graph.h"
+#include "tenon/Interpreter.h"
+#include "tenon/KernelCache.h"
+#include "tenon/Log.h"
+#include "tenon/Parallel.h"
+#include "tenon/Result.h"
+#include "tenon/Target.h"
+#include "tenon/Tensor.h"
+#include "tenon/TensorFile.h"
+#include "tenon/Value.h"

@@ -1,0 +1,225 @@
+#include "FunctionState.h"
+
+#include "tenon/Dropout.h"
+#include "tenon/Interpreter.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace tenon {
+namespace {
+
+std::string number(double value) {
+  std::string text = std::to_string(value);
+  return text;
+}
+
+Error missing_scalar(const ScalarFacts &scalar) {
+  return Error::invalid_argument("scalars", "no \"" + scalar.name + "\"", "a number for \"" + scalar.name +
+                                                                              "\", which has no default");
+}
+
+Status check_value(const ScalarFacts &scalar, double value) {
+  if (scalar.kind == ElementKind::kIndex &&
+      !(value == std::floor(value) && value >= -2147483648.0 && value <= 2147483647.0))
+    return Error::invalid_argument(scalar.name, number(value), "an integer of 32 bits");
+  if (scalar.probability && !(value >= 0 && value <= 1))
+    return Error::invalid_argument(scalar.name, number(value), "a probability in [0, 1]");
+  return {};
+}
+
+Result<Tensor> scalar_tensor(ElementKind kind, double value) {
+  if (kind == ElementKind::kIndex)
+    return Tensor::from_values<int32_t>({}, {static_cast<int32_t>(value)});
+  return Tensor::from_values<float>({}, {static_cast<float>(value)});
+}
+
+/// On the host for the interpreter; memory that another device holds is copied.
+Result<Tensor> on_host(const Tensor &tensor) {
+  return tensor.on_host() ? Result<Tensor>(tensor) : tensor.to(DeviceLocation{});
+}
+
+Status store(const Tensor &result, const Tensor &output) {
+  TENON_ASSIGN_OR_RETURN(Tensor shaped, result.reshape(output.shape()));
+  Tensor target = output;
+  if (output.on_host())
+    return target.copy_from(shaped);
+  if (!output.is_contiguous())
+    return Error::invalid_argument("output", "strided, on a device",
+                                   "contiguous, where the interpreter has to copy to it");
+  TENON_ASSIGN_OR_RETURN(Tensor converted, shaped.to(output.dtype()));
+  TENON_ASSIGN_OR_RETURN(Device *device, Device::open(output.device().kind, output.device().ordinal));
+  TENON_ASSIGN_OR_RETURN(Tensor dense, converted.contiguous());
+  const size_t bytes = static_cast<size_t>(dense.element_count()) * size_in_bytes(dense.dtype());
+  return device->copy(output.data(), dense.data(), bytes, CopyDirection::kHostToDevice, 0);
+}
+
+} // namespace
+
+Result<double> Function::State::scalar_value(size_t scalar, const LaunchOptions &launch) const {
+  const ScalarFacts &facts_of = facts.scalars[scalar];
+  for (int i = launch.scalars.size() - 1; i >= 0; --i)
+    if (launch.scalars[i].name == facts_of.name)
+      return launch.scalars[i].value;
+  if (!facts_of.initial)
+    return missing_scalar(facts_of);
+  return *facts_of.initial;
+}
+
+Status Function::State::check_scalars(const LaunchOptions &launch) const {
+  if (launch.scalars.overflowed())
+    return Error::invalid_argument("scalars", "too many", "at most " + std::to_string(kMaxScalarArguments));
+  for (int i = 0; i < launch.scalars.size(); ++i) {
+    const ScalarArgument &given = launch.scalars[i];
+    auto known = std::ranges::find(facts.scalars, given.name, &ScalarFacts::name);
+    if (known == facts.scalars.end()) {
+      std::string names;
+      for (const ScalarFacts &scalar : facts.scalars)
+        names += (names.empty() ? "" : ", ") + scalar.name;
+      return Error::invalid_argument("scalars", "\"" + std::string(given.name) + "\"",
+                                     names.empty() ? "none: this function has no scalars" : "one of " + names);
+    }
+    TENON_TRY(check_value(*known, given.value));
+  }
+  return {};
+}
+
+Status Function::State::set_scalars(const Plan &plan, const LaunchOptions &launch,
+                                    KernelArguments &arguments) const {
+  for (const Plan::ScalarSlot &slot : plan.scalars) {
+    const auto scalar = static_cast<size_t>(slot.scalar);
+    TENON_ASSIGN_OR_RETURN(const double value, scalar_value(scalar, launch));
+    if (facts.scalars[scalar].kind == ElementKind::kIndex)
+      arguments.scalars[slot.slot].index = static_cast<int32_t>(value);
+    else
+      arguments.scalars[slot.slot].real = static_cast<float>(value);
+  }
+  return {};
+}
+
+// The way that is repeated: no allocation, no lock.
+Status Function::State::launch_kernel(const Plan &plan, References outputs, References inputs,
+                                      const LaunchOptions &launch) const {
+  KernelArguments arguments; // NOLINT: a kernel reads what is filled here
+  std::memcpy(static_cast<void *>(&arguments), &plan.arguments, plan.argument_bytes);
+  for (size_t slot = 0; slot < plan.data.size(); ++slot) {
+    const Plan::DataSlot &source = plan.data[slot];
+    if (!plan.filled[slot])
+      arguments.tensors[slot].data =
+          (source.role == TensorRole::kInput ? inputs : outputs)[source.position]->data();
+  }
+  if (!facts.scalars.empty())
+    TENON_TRY(set_scalars(plan, launch, arguments));
+  if (facts.uses_dropout) {
+    arguments.seed = launch.seed;
+    arguments.offset = launch.offset;
+    arguments.seed_pointer = launch.seed_pointer;
+    arguments.offset_pointer = launch.offset_pointer;
+  }
+  return plan.device->launch(*plan.kernel, arguments, launch.stream.handle);
+}
+
+Status Function::State::interpret_into(const Plan &plan, References outputs, References inputs,
+                                       const LaunchOptions &launch) const {
+  std::vector<Tensor> arguments;
+  InterpreterOptions options;
+  for (const InputFacts &input : facts.inputs) {
+    const auto position = static_cast<size_t>(input.position);
+    Result<Tensor> tensor = [&]() -> Result<Tensor> {
+      if (input.source == InputFacts::Source::kCaller)
+        return on_host(*inputs[position]);
+      if (input.source == InputFacts::Source::kCaptured)
+        return on_host(facts.captured[position].tensor);
+      TENON_ASSIGN_OR_RETURN(const double value, scalar_value(position, launch));
+      return scalar_tensor(input.type.kind, value);
+    }();
+    if (!tensor)
+      return tensor.error();
+    if (tensor->dtype() == DataType::kFloat64)
+      options.precision = Precision::kFloat64;
+    arguments.push_back(std::move(*tensor));
+  }
+  options.seed = launch.seed_pointer ? *launch.seed_pointer : launch.seed;
+  options.offset = launch.offset_pointer ? *launch.offset_pointer : launch.offset;
+  TENON_ASSIGN_OR_RETURN(std::vector<Tensor> results, interpret(facts.graph, arguments, options));
+  for (size_t i = 0; i < outputs.size(); ++i)
+    TENON_TRY(store(results[i], *outputs[i]));
+  return {};
+}
+
+Status Function::State::run(const Plan &plan, References outputs, References inputs,
+                            const LaunchOptions &launch) const {
+  if (launch.scalars.size() != 0)
+    TENON_TRY(check_scalars(launch));
+  if (facts.uses_dropout && launch.offset > kMaxDropoutOffset && !launch.offset_pointer) [[unlikely]]
+    return Error::invalid_argument("offset", std::to_string(launch.offset), "a number of at most 32 bits");
+  switch (plan.kind) {
+  case Plan::Kind::kKernel:
+    return launch_kernel(plan, outputs, inputs, launch);
+  case Plan::Kind::kEager:
+    return interpret_into(plan, outputs, inputs, launch);
+  case Plan::Kind::kNothing:
+    break;
+  }
+  return {};
+}
+
+Result<const Plan *> Function::State::plan_for(References outputs, References inputs,
+                                               std::unique_ptr<Plan> &temporary) {
+  CallKey key;
+  bool fits = true;
+  for (const TensorReference &output : outputs)
+    fits &= key.add(*output);
+  for (const TensorReference &input : inputs)
+    fits &= key.add(*input);
+  const uint64_t hash = fits ? key.hash() : 0;
+  if (fits)
+    if (const Plan *known = plans.find(key, hash)) [[likely]]
+      return known;
+  TENON_ASSIGN_OR_RETURN(temporary, Planner(facts, options).plan(outputs, inputs));
+  temporary->words.assign(key.words().begin(), key.words().end());
+  temporary->hash = hash;
+  {
+    std::lock_guard lock(latest_mutex_);
+    latest_ = temporary->explanation;
+    decided_ = true;
+  }
+  const Plan *made = temporary.get();
+  const Plan *kept = fits ? plans.insert(temporary) : nullptr;
+  return kept ? kept : made;
+}
+
+Result<std::vector<Tensor>> Function::State::placed(References inputs) const {
+  constexpr DeviceKind kKinds[] = {DeviceKind::kHost, DeviceKind::kHost, DeviceKind::kCuda,
+                                   DeviceKind::kEmulator, DeviceKind::kHost};
+  std::vector<Tensor> tensors;
+  const DeviceKind kind = kKinds[static_cast<size_t>(options.device)];
+  // A device that is not there is the first thing to say, before memory on it is.
+  if (options.device == Way::kCuda || options.device == Way::kEmulator)
+    if (Result<Device *> device = Device::open(kind, options.ordinal); !device)
+      return device.error();
+  for (const TensorReference &input : inputs) {
+    const bool stays = !input->defined() || options.device == Way::kAuto || input->device().kind == kind;
+    if (stays) {
+      tensors.push_back(*input);
+      continue;
+    }
+    TENON_ASSIGN_OR_RETURN(Tensor host, on_host(*input));
+    TENON_ASSIGN_OR_RETURN(host, host.contiguous());
+    TENON_ASSIGN_OR_RETURN(Tensor copy, host.to(DeviceLocation{kind, kind == DeviceKind::kHost ? 0 : options.ordinal}));
+    tensors.push_back(std::move(copy));
+  }
+  return tensors;
+}
+
+Explanation Function::State::latest() const {
+  std::lock_guard lock(latest_mutex_);
+  if (decided_)
+    return latest_;
+  Explanation explanation;
+  explanation.asked = options.device;
+  explanation.graph = facts.text;
+  return explanation;
+}
+
+} // namespace tenon
