@@ -77,7 +77,7 @@ FailureOr<ValueId> FunctionRun::exportValue(Value value, Graph &graph, DenseMap<
     inputs.push_back(tensor->second);
     return done(*graph.add_input("input" + std::to_string(inputs.size()), valueTypeOf(value.getType())));
   }
-  Operation *op = value.getDefiningOp();
+  mlir::Operation *op = value.getDefiningOp();
   // Beside a fused operation there is no score space left to speak of.
   if (fused_ && isa<QueryLengthOp, KeyLengthOp>(op)) {
     Value rows = isa<QueryLengthOp>(op) ? fused_.getQuery() : fused_.getKey();
@@ -86,7 +86,7 @@ FailureOr<ValueId> FunctionRun::exportValue(Value value, Graph &graph, DenseMap<
       return failure();
     return done(graph.constant(static_cast<int32_t>(tensor->size(-2))));
   }
-  if (auto constant = dyn_cast<ConstantOp>(op)) {
+  if (auto constant = dyn_cast<attention::ConstantOp>(op)) {
     if (auto real = dyn_cast<FloatAttr>(constant.getValue()))
       return done(graph.constant(static_cast<float>(real.getValueAsDouble())));
     return done(graph.constant(static_cast<int32_t>(cast<IntegerAttr>(constant.getValue()).getInt())));
@@ -188,7 +188,7 @@ FailureOr<SmallVector<Elements>> FunctionRun::runRegion(Region &region, ArrayRef
   for (auto [argument, elements] : llvm::zip(region.getArguments(), arguments))
     known[argument] = elements;
   SmallVector<Elements> yielded;
-  for (Operation &op : region.front()) {
+  for (mlir::Operation &op : region.front()) {
     if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       known[constant] = evaluateConstant(constant);
       continue;
@@ -371,7 +371,7 @@ LogicalResult FunctionRun::runFused(FusedOp op) {
 }
 
 FailureOr<std::vector<Tensor>> FunctionRun::run() {
-  for (Operation &op : function_.getBody().front()) {
+  for (mlir::Operation &op : function_.getBody().front()) {
     if (auto fused = dyn_cast<FusedOp>(op))
       if (failed(runFused(fused)))
         return failure();

@@ -1,0 +1,23 @@
+/// Random inputs that fit a function, by how it uses them.
+#pragma once
+
+#include "tenon/Tensor.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace tenon::check {
+
+/// Small, prime-like sizes: more than one tile, and none whole.
+struct CheckSizes {
+  int64_t batch = 2, keyHeads = 2, group = 1, queries = 33, keys = 70;
+  int64_t heads() const { return keyHeads * group; }
+};
+
+/// Sizes for a function of attention operations or a tile kernel: its group, if it has one.
+CheckSizes sizesFor(mlir::func::FuncOp function);
+
+/// One tensor an argument of a function of attention operations, in its storage type: query, key and value by
+/// the products they enter, tables by their indices, all else as masks; scalars of rank 0.
+std::vector<Tensor> inputsFor(mlir::func::FuncOp function, const CheckSizes &sizes, uint64_t seed);
+
+} // namespace tenon::check
