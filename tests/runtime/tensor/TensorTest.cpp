@@ -176,9 +176,9 @@ TEST(Tensor, Names) {
 } // namespace tenon
 
 // Allocations that are refused return null, as they do without a sanitizer.
-extern "C" const char *__asan_default_options() {
+extern "C" TENON_API const char *__asan_default_options() {
   return "allocator_may_return_null=1";
 }
-extern "C" const char *__tsan_default_options() {
+extern "C" TENON_API const char *__tsan_default_options() {
   return "allocator_may_return_null=1";
 }
