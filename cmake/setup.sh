@@ -27,5 +27,7 @@ if command -v dpkg-query >/dev/null && [ -z "${TENON_SKIP_INSTALL:-}" ]; then
 fi
 # Precompiled headers are shared through ccache only if their time stamps do not count.
 export CCACHE_SLOPPINESS=pch_defines,time_macros
+# Another checkout of the same sources finds what this one compiled.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 [ -f build/build.ninja ] || cmake --preset release
 cmake --build --preset release "$@"
