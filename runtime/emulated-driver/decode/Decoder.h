@@ -1,0 +1,91 @@
+// Turns instructions into operations. Operands are numbered slots until LayOutRegisters gives them their offsets.
+#pragma once
+#include "decode/Program.h"
+#include <map>
+#include <span>
+
+namespace tenon::emulator {
+
+/// What an operand of an operation stands for, before registers are laid out.
+struct Slot {
+  enum class Kind : uint8_t { kRegister, kConstant, kSpecial, kCarry };
+  Kind kind = Kind::kRegister;
+  uint8_t width = 0; // bytes; 0 for a predicate
+  SpecialRegister special = SpecialRegister::kZero;
+  uint64_t bits = 0;
+  std::string name;
+};
+
+/// One read or write of a slot.
+struct SlotUse {
+  uint32_t op;
+  uint32_t slot;
+  bool writes;
+};
+
+class Decoder {
+public:
+  Decoder(const Kernel &kernel, const DecodeContext &context);
+  Program run();
+
+private:
+  friend struct OperandForms;
+  struct Symbol {
+    Space space;
+    uint64_t address;
+    uint64_t size;
+  };
+
+  [[noreturn]] void fail(Location location, std::string message) const;
+  void place_variables();
+  void place(const Variable &variable, uint64_t &end);
+  void decode_instruction(uint32_t number);
+  void decode_simple(std::string_view form);
+  void expect_operands(size_t least, size_t most) const;
+  void finish_branches();
+  uint32_t find_label(const std::string &name, uint32_t scope, Location location) const;
+
+  /// A source operand of that width; any width where it is 255, which is then set.
+  uint32_t source(const Operand &operand, uint8_t width);
+  uint32_t source_any(const Operand &operand, uint8_t &width, uint8_t default_width);
+  uint32_t destination(const Operand &operand, uint8_t width);
+  uint32_t destination_any(const Operand &operand, uint8_t &width);
+  uint32_t source_predicate(const Operand &operand, bool &negated);
+  /// Base register and immediate of [a + b]; symbols become immediates.
+  uint32_t address(const Operand &operand, uint8_t &width, int64_t &immediate, bool &constant);
+  uint64_t integer(const Operand &operand);
+
+  uint32_t constant(uint64_t bits, uint8_t width);
+  uint32_t special(const Operand &operand, uint8_t width);
+  uint32_t carry();
+  uint32_t read(uint32_t slot);
+  uint32_t written(uint32_t slot);
+  Symbol symbol(const std::string &name, Location location) const;
+
+  const Kernel &kernel_;
+  const DecodeContext &context_;
+  Program program_;
+  std::vector<Slot> slots_;
+  std::vector<SlotUse> uses_;
+  std::map<std::pair<uint64_t, uint8_t>, uint32_t> constants_;
+  std::map<std::pair<int, uint8_t>, uint32_t> specials_;
+  std::unordered_map<std::string, Symbol> symbols_;
+  std::vector<uint32_t> first_op_; // of each instruction
+  std::vector<uint32_t> more_at_;  // where each operation's operands start in program_.more, or kNoSlot
+  std::vector<bool> more_are_targets_;
+  std::unordered_map<std::string, std::vector<uint32_t>> labels_;
+  uint32_t carry_ = kNoSlot;
+  // The instruction at hand.
+  const Instruction *instruction_ = nullptr;
+  Op op_;
+  int row_ = -1;
+  std::vector<uint32_t> op_more_;
+};
+
+/// Gives every slot its place in a warp's registers: by liveness, so that values that never live together share one.
+/// Adds checks where a path may read a register that was never written.
+void lay_out_registers(Program &program, std::span<const Slot> slots, std::span<const SlotUse> uses,
+                       std::vector<uint32_t> &more_at, const std::vector<bool> &more_are_targets,
+                       const Executor &executor);
+
+} // namespace tenon::emulator

@@ -1,0 +1,73 @@
+#include "driver/DeviceModel.h"
+#include "driver/CudaAbi.h"
+#include <cstdlib>
+
+namespace tenon::emulator {
+namespace {
+// CUDA C++ programming guide, compute capabilities; data sheets of the cards.
+constexpr DeviceModel kModels[] = {
+    {"a100", "NVIDIA A100-SXM4-80GB (emulated)", 80, 108, 85'094'825'984, 164 * 1024, 163 * 1024, 2048, 32, 40 << 20,
+     1'410'000, 1'593'000, 5120, false},
+    {"h100", "NVIDIA H100 80GB HBM3 (emulated)", 90, 132, 85'052'358'656, 228 * 1024, 227 * 1024, 2048, 32, 50 << 20,
+     1'980'000, 2'619'000, 5120, true},
+    {"rtx4090", "NVIDIA GeForce RTX 4090 (emulated)", 89, 128, 25'386'352'640, 100 * 1024, 99 * 1024, 1536, 24, 72 << 20,
+     2'520'000, 10'501'000, 384, false},
+};
+} // namespace
+
+const DeviceModel *device_model() {
+  const char *asked = std::getenv("TENON_EMULATED_DEVICE");
+  if (!asked || !*asked)
+    return &kModels[0];
+  for (const DeviceModel &model : kModels)
+    if (model.key == asked)
+      return &model;
+  return nullptr;
+}
+
+int device_attribute(const DeviceModel &model, int attribute) {
+  struct Value {
+    int attribute, value;
+  };
+  const Value values[] = {
+      {kMaxThreadsPerBlock, 1024},
+      {kMaxBlockX, 1024},
+      {kMaxBlockY, 1024},
+      {kMaxBlockZ, 64},
+      {kMaxGridX, 2147483647},
+      {kMaxGridY, 65535},
+      {kMaxGridZ, 65535},
+      {kMaxSharedPerBlock, kSharedPerBlock},
+      {kTotalConstantMemory, 65536},
+      {kWarpSize, 32},
+      {kMaxPitch, 2147483647},
+      {kMaxRegistersPerBlock, 65536},
+      {kClockRate, model.clock_khz},
+      {kTextureAlignment, 512},
+      {kGpuOverlap, 1},
+      {kMultiprocessorCount, model.multiprocessors},
+      {kCanMapHostMemory, 0},
+      {kConcurrentKernels, 1},
+      {kMemoryClockRate, model.memory_clock_khz},
+      {kMemoryBusWidth, model.memory_bus_bits},
+      {kL2CacheSize, model.l2_bytes},
+      {kMaxThreadsPerMultiprocessor, model.threads_per_multiprocessor},
+      {kAsyncEngineCount, 1},
+      {kUnifiedAddressing, 1},
+      {kComputeCapabilityMajor, model.capability / 10},
+      {kComputeCapabilityMinor, model.capability % 10},
+      {kStreamPrioritiesSupported, 1},
+      {kMaxSharedPerMultiprocessor, model.shared_per_multiprocessor},
+      {kMaxRegistersPerMultiprocessor, 65536},
+      {kMaxSharedPerBlockOptin, model.shared_per_block_optin},
+      {kMaxBlocksPerMultiprocessor, model.blocks_per_multiprocessor},
+      {kReservedSharedPerBlock, kReservedShared},
+      {kMemoryPoolsSupported, 1},
+  };
+  for (const Value &row : values)
+    if (row.attribute == attribute)
+      return row.value;
+  return attribute > 0 && attribute < kLastAttribute ? 0 : -1;
+}
+
+} // namespace tenon::emulator

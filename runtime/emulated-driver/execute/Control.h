@@ -1,0 +1,320 @@
+// Branches, barriers, votes, shuffles, and the loop that runs a warp. PTX ISA 9.7.8.6, 9.7.12, 9.7.13.
+#pragma once
+#include "execute/Access.h"
+#include "execute/Integer.h"
+#include "execute/Float.h"
+
+namespace tenon::emulator::TENON_ISA {
+
+inline void push_group(Warp &warp, const Op *next, u32 mask, Group::Blocked blocked = Group::kRunning) {
+  if (mask)
+    warp.groups[warp.group_count++] = {next, mask, blocked};
+}
+inline const Op *regroup(Warp &warp, const Op *op) {
+  warp.stop = Stop::kRegroup;
+  warp.limit = nullptr;
+  return op;
+}
+
+/// True if all live lanes of `wanted` are here. Otherwise the lanes that are here wait for the others, and the caller
+/// returns at once.
+inline bool converged(Warp &warp, const Op *op, u32 mask, u32 wanted, Group::Blocked why = Group::kConverging) {
+  if (__builtin_expect(!(wanted & warp.live & ~mask) || warp.force, 1))
+    return true;
+  push_group(warp, op, mask, why);
+  push_group(warp, op + 1, warp.mask & ~mask);
+  regroup(warp, op);
+  return false;
+}
+
+inline const Op *branch(Warp &warp, const Op *op, u32 mask) {
+  const Op *target = warp.program + op->target;
+  if (target <= op && --warp.budget == 0) {
+    push_group(warp, target, mask);
+    push_group(warp, op + 1, warp.mask & ~mask);
+    warp.stop = Stop::kYield;
+    return stop_here(warp, op);
+  }
+  if (mask == warp.mask)
+    return target;
+  push_group(warp, target, mask);
+  push_group(warp, op + 1, warp.mask & ~mask);
+  return regroup(warp, op);
+}
+/// brx.idx: operand 0 is the index into the targets in `more`.
+inline const Op *branch_indexed(Warp &warp, const Op *op, u32 mask) {
+  const u32 *index = lanes<u32>(warp, op->operand[0]);
+  u32 count = op->count;
+  push_group(warp, op + 1, warp.mask & ~mask);
+  for (u32 rest = mask; rest;) {
+    u32 chosen = index[__builtin_ctz(rest)];
+    if (chosen >= count) {
+      report_operation(warp, op, FindingKind::kTrap, rest, "brx.idx: the index is not below the number of targets");
+      return stop_here(warp, op);
+    }
+    u32 same = rest & collect([&](int lane) { return index[lane] == chosen; });
+    push_group(warp, warp.program + op->more[chosen], same);
+    rest &= ~same;
+  }
+  return regroup(warp, op);
+}
+inline const Op *leave(Warp &warp, const Op *op, u32 mask) {
+  warp.live &= ~mask;
+  warp.mask &= ~mask;
+  return warp.mask ? op + 1 : regroup(warp, op);
+}
+inline const Op *trap(Warp &warp, const Op *op, u32 mask) {
+  report_operation(warp, op, FindingKind::kTrap, mask, "trap was executed");
+  return stop_here(warp, op);
+}
+inline const Op *nothing(Warp &, const Op *op, u32) { return op + 1; }
+
+/// bar.sync and barrier.sync: operand 0 the barrier, operand 1 the number of threads (none: all). Flag 1: arrive only.
+inline const Op *barrier(Warp &warp, const Op *op, u32 mask) {
+  if (!converged(warp, op, mask, kAllLanes, Group::kAtBarrier))
+    return op;
+  int first = __builtin_ctz(mask);
+  warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
+  warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
+  push_group(warp, op + 1, warp.mask);
+  warp.stop = Stop::kBarrier;
+  return stop_here(warp, op);
+}
+inline const Op *warp_barrier(Warp &warp, const Op *op, u32 mask) {
+  u32 wanted = lanes<u32>(warp, op->operand[0])[__builtin_ctz(mask)];
+  converged(warp, op, mask, wanted);
+  return warp.stop == Stop::kNone ? op + 1 : op;
+}
+
+/// shfl.sync: operands d, a, b, c, membermask; operand 5 the predicate "the source was in range".
+enum ShuffleMode : int { kShuffleUp, kShuffleDown, kShuffleButterfly, kShuffleIndex };
+template <int Mode> const Op *shuffle(Warp &warp, const Op *op, u32 mask) {
+  u32 members = lanes<u32>(warp, op->operand[4])[__builtin_ctz(mask)];
+  if (!converged(warp, op, mask, members))
+    return op;
+  const u32 *a = lanes<u32>(warp, op->operand[1]);
+  const u32 *b = lanes<u32>(warp, op->operand[2]);
+  const u32 *c = lanes<u32>(warp, op->operand[3]);
+  alignas(64) u32 result[32];
+  u32 in_range = 0, absent = 0;
+  for (int lane = 0; lane < 32; lane++) {
+    u32 segment = (c[lane] >> 8) & 0x1f, clamp = c[lane] & 0x1f, offset = b[lane] & 0x1f;
+    s32 most = static_cast<s32>((u32(lane) & segment) | (clamp & ~segment));
+    s32 least = static_cast<s32>(u32(lane) & segment);
+    s32 source;
+    bool valid;
+    if constexpr (Mode == kShuffleUp) {
+      source = lane - static_cast<s32>(offset);
+      valid = source >= most;
+    } else if constexpr (Mode == kShuffleDown) {
+      source = lane + static_cast<s32>(offset);
+      valid = source <= most;
+    } else if constexpr (Mode == kShuffleButterfly) {
+      source = lane ^ static_cast<s32>(offset);
+      valid = source <= most;
+    } else {
+      source = least | static_cast<s32>(offset & ~segment);
+      valid = source <= most;
+    }
+    if (!valid)
+      source = lane;
+    source &= 31;
+    absent |= static_cast<u32>(!is_on(mask, source)) << lane;
+    result[lane] = a[source];
+    in_range |= static_cast<u32>(valid) << lane;
+  }
+  if (absent & mask)
+    report_operation(warp, op, FindingKind::kDivergentWarp, absent & mask, "shuffle from a lane that does not execute it");
+  write_lanes<u32>(warp, op->operand[0], result, mask);
+  write_predicate(warp, op->operand[5], in_range, mask);
+  return op + 1;
+}
+
+/// vote.sync: operands d, p, membermask. Flag 1: the predicate is negated.
+enum VoteMode : int { kVoteAll, kVoteAny, kVoteUniform, kVoteBallot };
+template <int Mode> const Op *vote(Warp &warp, const Op *op, u32 mask) {
+  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
+  if (!converged(warp, op, mask, members))
+    return op;
+  u32 bits = predicate(warp, op->operand[1]);
+  if (op->flags & 1)
+    bits = ~bits;
+  bits &= mask;
+  if constexpr (Mode == kVoteBallot) {
+    alignas(64) u32 result[32];
+    TENON_LANES result[lane] = bits;
+    write_lanes<u32>(warp, op->operand[0], result, mask);
+  } else {
+    bool holds = Mode == kVoteAll ? bits == mask : Mode == kVoteAny ? bits != 0 : bits == 0 || bits == mask;
+    write_predicate(warp, op->operand[0], holds ? kAllLanes : 0, mask);
+  }
+  return op + 1;
+}
+/// match.any.sync and match.all.sync: operands d, a, membermask; operand 3 the predicate.
+template <class T, bool All> const Op *match(Warp &warp, const Op *op, u32 mask) {
+  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
+  if (!converged(warp, op, mask, members))
+    return op;
+  const T *a = lanes<T>(warp, op->operand[1]);
+  alignas(64) u32 result[32] = {};
+  u32 agree = 0;
+  for (u32 rest = mask; rest; rest &= rest - 1) {
+    int lane = __builtin_ctz(rest);
+    u32 same = mask & collect([&](int other) { return a[other] == a[lane]; });
+    result[lane] = All ? (same == mask ? mask : 0) : same;
+    agree |= static_cast<u32>(same == mask) << lane;
+  }
+  write_lanes<u32>(warp, op->operand[0], result, mask);
+  write_predicate(warp, op->operand[3], agree, mask);
+  return op + 1;
+}
+/// redux.sync: operands d, a, membermask.
+template <class T, class F> const Op *reduce(Warp &warp, const Op *op, u32 mask) {
+  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
+  if (!converged(warp, op, mask, members))
+    return op;
+  const T *a = lanes<T>(warp, op->operand[1]);
+  T total = a[__builtin_ctz(mask)];
+  for (u32 rest = mask & (mask - 1); rest; rest &= rest - 1)
+    total = F::apply(total, a[__builtin_ctz(rest)]);
+  alignas(64) T result[32];
+  TENON_LANES result[lane] = total;
+  write_lanes<T>(warp, op->operand[0], result, mask);
+  return op + 1;
+}
+inline const Op *active_mask(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) u32 result[32];
+  TENON_LANES result[lane] = mask;
+  write_lanes<u32>(warp, op->operand[0], result, mask);
+  return op + 1;
+}
+/// elect.sync d|p, membermask: operand 0 the leader's lane, 1 the predicate, 2 the members.
+inline const Op *elect(Warp &warp, const Op *op, u32 mask) {
+  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
+  if (!converged(warp, op, mask, members))
+    return op;
+  alignas(64) u32 result[32];
+  u32 leader = static_cast<u32>(__builtin_ctz(mask));
+  TENON_LANES result[lane] = leader;
+  write_lanes<u32>(warp, op->operand[0], result, mask);
+  write_predicate(warp, op->operand[1], 1u << leader, mask);
+  return op + 1;
+}
+template <class T, bool Nanoseconds> const Op *clock(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) T result[32];
+  T now = static_cast<T>(read_clock(Nanoseconds));
+  TENON_LANES result[lane] = now;
+  write_lanes<T>(warp, op->operand[0], result, mask);
+  return op + 1;
+}
+
+/// Reading registers that may never have been written: operand 0 is the mask of lanes written so far.
+inline const Op *mark_written(Warp &warp, const Op *op, u32 mask) {
+  predicate(warp, op->operand[0]) |= mask;
+  return op + 1;
+}
+inline const Op *check_written(Warp &warp, const Op *op, u32 mask) {
+  u32 missing = mask & ~predicate(warp, op->operand[0]);
+  if (__builtin_expect(missing != 0, 0)) {
+    report_operation(warp, op, FindingKind::kUninitialisedRegister, missing, nullptr);
+    predicate(warp, op->operand[0]) |= missing;
+  }
+  return op + 1;
+}
+
+/// Groups at the same operation become one. Returns the group to run: the lowest that is not blocked, or -1.
+inline int next_group(Warp &warp) {
+  for (int i = 0; i < warp.group_count; i++)
+    for (int j = i + 1; j < warp.group_count;)
+      if (warp.groups[i].next == warp.groups[j].next) {
+        warp.groups[i].mask |= warp.groups[j].mask;
+        warp.groups[i].blocked = Group::kRunning;
+        warp.groups[j] = warp.groups[--warp.group_count];
+      } else {
+        j++;
+      }
+  int lowest = -1;
+  for (int i = 0; i < warp.group_count; i++)
+    if (warp.groups[i].blocked == Group::kRunning && (lowest < 0 || warp.groups[i].next < warp.groups[lowest].next))
+      lowest = i;
+  return lowest;
+}
+
+/// All groups are blocked: one goes on by force, with a finding; or all are at barriers, and the warp arrives divided.
+inline int release_group(Warp &warp) {
+  int lowest = -1;
+  for (int i = 0; i < warp.group_count; i++)
+    if (warp.groups[i].blocked == Group::kConverging && (lowest < 0 || warp.groups[i].next < warp.groups[lowest].next))
+      lowest = i;
+  if (lowest >= 0) {
+    report_operation(warp, warp.groups[lowest].next, FindingKind::kDivergentWarp, warp.groups[lowest].mask,
+                     "lanes that must execute this together are elsewhere");
+    return lowest;
+  }
+  report_operation(warp, warp.groups[0].next, FindingKind::kDivergentBarrier, warp.groups[0].mask,
+                   "the lanes of one warp wait at different barriers, or some never come");
+  return -1;
+}
+
+/// Runs a warp until it exits, waits at a barrier, has used its turn, or the launch ends.
+inline Stop run_warp(Warp &warp) {
+  for (;;) {
+    if (warp.group_count == 0)
+      return Stop::kExit;
+    // Lanes that have exited are no longer waited for.
+    int chosen = next_group(warp);
+    warp.force = false;
+    if (chosen < 0) {
+      bool satisfied = false;
+      for (int i = 0; i < warp.group_count && !satisfied; i++)
+        satisfied = warp.groups[i].mask == warp.live;
+      if (satisfied) {
+        chosen = 0;
+      } else {
+        chosen = release_group(warp);
+        if (chosen < 0) {
+          int first = __builtin_ctz(warp.groups[0].mask);
+          const Op *op = warp.groups[0].next;
+          warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
+          warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
+          for (int i = 0; i < warp.group_count; i++) {
+            warp.groups[i].next++;
+            warp.groups[i].blocked = Group::kRunning;
+          }
+          return Stop::kBarrier;
+        }
+        warp.force = true;
+      }
+    }
+    Group group = warp.groups[chosen];
+    warp.groups[chosen] = warp.groups[--warp.group_count];
+    warp.mask = group.mask;
+    warp.stop = Stop::kNone;
+    const Op *limit = reinterpret_cast<const Op *>(~uintptr_t{0});
+    for (int i = 0; i < warp.group_count; i++)
+      if (warp.groups[i].next > group.next && warp.groups[i].next < limit)
+        limit = warp.groups[i].next;
+    warp.limit = warp.force ? group.next + 1 : limit;
+    const Op *op = group.next;
+    const Op *program = warp.program;
+    u64 *counts = warp.counts;
+    while (op < warp.limit) {
+      counts[op - program]++;
+      u32 mask = warp.mask;
+      if (op->guard != kNoSlot) {
+        mask &= predicate(warp, op->guard) ^ op->guard_flip;
+        if (!mask) {
+          op++;
+          continue;
+        }
+      }
+      op = op->handler(warp, op, mask);
+    }
+    if (warp.stop == Stop::kNone)
+      push_group(warp, op, warp.mask);
+    else if (warp.stop != Stop::kRegroup)
+      return warp.stop;
+  }
+}
+
+} // namespace tenon::emulator::TENON_ISA

@@ -1,0 +1,156 @@
+// The slow paths of the executor.
+#include "execute/Services.h"
+#include "launch/Launch.h"
+#include <bit>
+#include <chrono>
+#include <cstring>
+
+namespace tenon::emulator {
+namespace {
+Launch &launch_of(const Block &block) { return *static_cast<Launch *>(block.launch); }
+
+std::string hexadecimal(uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+std::string triple(const uint32_t (&values)[3]) {
+  return "(" + std::to_string(values[0]) + ", " + std::to_string(values[1]) + ", " + std::to_string(values[2]) + ")";
+}
+constexpr std::string_view kSpaceNames[] = {"generic", "global", "shared", "local", "const", "parameter"};
+constexpr std::string_view kAccessNames[] = {"read", "write", "atomic", "source of an asynchronous copy",
+                                             "destination of an asynchronous copy"};
+
+std::string describe_access(const Warp &warp, const AccessRecord &access) {
+  const Block &block = *warp.block;
+  switch (access.space) {
+  case Space::kShared:
+    return "shared memory of " + std::to_string(block.shared_bytes) + " bytes";
+  case Space::kLocal:
+    return "local memory of " + std::to_string(block.local_bytes) + " bytes a thread";
+  case Space::kParam:
+    return "parameters of " + std::to_string(block.parameter_bytes) + " bytes";
+  default:
+    return launch_of(block).request().memory->describe(access.address);
+  }
+}
+} // namespace
+
+bool find_allocation(Block &block, uint64_t address, uint32_t bytes) {
+  const Allocation *allocation = launch_of(block).request().memory->find(address, bytes);
+  if (!allocation)
+    return false;
+  block.allocation_begin = allocation->begin;
+  block.allocation_end = allocation->begin + allocation->size;
+  return true;
+}
+
+void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const std::string &what) {
+  const Kernel &kernel = *request_.kernel;
+  Finding finding;
+  finding.kind = kind;
+  finding.kernel = kernel.name;
+  if (!kernel.instructions.empty()) {
+    const Instruction &instruction = kernel.instructions[op->instruction];
+    finding.location = instruction.location;
+    finding.opcode = instruction.opcode;
+  }
+  uint32_t linear = warp.index * kLanes + lane;
+  const uint32_t thread[3] = {linear % request_.block[0], linear / request_.block[0] % request_.block[1],
+                              linear / request_.block[0] / request_.block[1]};
+  finding.text = std::string(finding_name(kind)) + ": kernel '" + kernel.name + "', ptx line " +
+                 std::to_string(finding.location.line) + " (" + finding.opcode + "), block " +
+                 triple(warp.block->index) + ", thread " + triple(thread) + ": " + what;
+  Report::instance().add(std::move(finding));
+}
+
+void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const AccessRecord &access) {
+  Launch &launch = launch_of(*warp.block);
+  uint64_t address = access.address;
+  if (access.space == Space::kLocal && kind == FindingKind::kUninitialisedMemory)
+    address %= std::max<uint64_t>(warp.block->local_bytes, 1);
+  if (kind == FindingKind::kOutOfBounds && access.space == Space::kGlobal && launch.request().memory->was_freed(address))
+    kind = FindingKind::kUseAfterFree;
+  launch.report(warp, op, kind, lane,
+                std::string(kSpaceNames[static_cast<size_t>(access.space)]) + " " +
+                    std::string(kAccessNames[static_cast<size_t>(access.access)]) + " of " +
+                    std::to_string(access.bytes) + " bytes at " + hexadecimal(address) + ", " +
+                    describe_access(warp, access));
+  if (kind == FindingKind::kUninitialisedMemory || kind == FindingKind::kPendingCopy)
+    return;
+  launch.fail(kind == FindingKind::kMisaligned ? LaunchFailure::kMisalignedAddress : LaunchFailure::kIllegalAddress);
+  warp.stop = Stop::kFault;
+}
+
+void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes, const char *detail) {
+  Launch &launch = launch_of(*warp.block);
+  std::string what = detail ? detail : "";
+  if (kind == FindingKind::kUninitialisedRegister)
+    what = "reads " + launch.request().program->suspect_registers[static_cast<size_t>(op->immediate)] +
+           ", which this thread has not written";
+  what += "; lanes " + hexadecimal(lanes) + " of warp " + std::to_string(warp.index);
+  launch.report(warp, op, kind, lanes ? static_cast<uint32_t>(std::countr_zero(lanes)) : 0, what);
+  if (kind == FindingKind::kTrap) {
+    launch.fail(LaunchFailure::kTrap);
+    warp.stop = Stop::kFault;
+  }
+}
+
+void issue_copies(Warp &warp, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes) {
+  AsyncCopies &copies = *warp.copies;
+  constexpr int kPoison = 0xff; // not a number in every format
+  for (uint32_t rest = mask; rest;) {
+    uint32_t group = copies.group[std::countr_zero(rest)], same = 0;
+    for (uint32_t lanes = rest; lanes; lanes &= lanes - 1) {
+      int lane = std::countr_zero(lanes);
+      same |= static_cast<uint32_t>(copies.group[lane] == group) << lane;
+    }
+    AsyncCopies::Record &record = copies.pending.emplace_back();
+    record.mask = same;
+    record.bytes = bytes;
+    record.group = group;
+    std::memcpy(record.destination, destination, sizeof(record.destination));
+    std::memcpy(record.data, data, size_t{kLanes} * bytes);
+    for (uint32_t lanes = same; lanes; lanes &= lanes - 1) {
+      uint32_t at = destination[std::countr_zero(lanes)];
+      std::memset(warp.block->shared + at, kPoison, bytes);
+      std::memset(warp.block->shared_shadow + at, kPending, bytes);
+    }
+    rest &= ~same;
+  }
+}
+
+void commit_copies(Warp &warp, uint32_t mask) {
+  for (; mask; mask &= mask - 1)
+    warp.copies->group[std::countr_zero(mask)]++;
+}
+
+void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everything) {
+  AsyncCopies &copies = *warp.copies;
+  size_t kept = 0;
+  for (size_t i = 0; i < copies.pending.size(); i++) {
+    AsyncCopies::Record &record = copies.pending[i];
+    for (uint32_t lanes = record.mask & mask; lanes; lanes &= lanes - 1) {
+      int lane = std::countr_zero(lanes);
+      if (!everything && uint64_t{record.group} + newest_pending >= copies.group[lane])
+        continue;
+      std::memcpy(warp.block->shared + record.destination[lane], record.data + size_t(lane) * record.bytes, record.bytes);
+      std::memset(warp.block->shared_shadow + record.destination[lane], kWritten, record.bytes);
+      record.mask &= ~(1u << lane);
+    }
+    if (record.mask) {
+      if (kept != i)
+        copies.pending[kept] = record;
+      kept++;
+    }
+  }
+  copies.pending.resize(kept);
+}
+
+uint64_t read_clock(bool nanoseconds) {
+  auto now = std::chrono::steady_clock::now().time_since_epoch();
+  uint64_t ticks = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  return nanoseconds ? ticks : ticks + ticks / 2; // a clock of 1.5 GHz
+}
+
+} // namespace tenon::emulator

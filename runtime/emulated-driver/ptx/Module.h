@@ -1,0 +1,99 @@
+// What the parser makes of PTX text: variables, kernels, instructions. Names are resolved as far as registers go;
+// symbols and labels are resolved when a kernel is decoded. PTX ISA 8.8, sections 4 to 7 and 11.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::emulator {
+
+struct Location {
+  uint32_t line = 0;
+  uint32_t column = 0;
+};
+
+/// A refusal of PTX text: where, and why. The text becomes the log of the just-in-time assembler.
+struct Diagnostic {
+  Location location;
+  std::string message;
+  /// "ptx line 3, column 7: error: …"
+  std::string text() const;
+};
+
+enum class Space : uint8_t { kGeneric, kGlobal, kShared, kLocal, kConst, kParam };
+
+/// A variable of .global, .const, .shared, .local or .param space. Extern .shared has size 0: its size is the launch's.
+struct Variable {
+  std::string name;
+  Space space = Space::kGlobal;
+  uint32_t alignment = 1;
+  uint64_t size = 0;
+  uint64_t offset = 0;                // in its space, for .shared, .local and .param
+  bool external = false;
+  std::vector<std::byte> initialiser; // shorter than size: the rest is zero
+  Location location;
+};
+
+/// A register: its width in bytes, 0 for a predicate.
+struct Register {
+  std::string name;
+  uint8_t width = 0;
+};
+
+struct Operand {
+  enum class Kind : uint8_t {
+    kRegister, kInteger, kFloat, kSymbol, kSpecial, kVector, kAddress, kPair, kSink
+  };
+  Kind kind = Kind::kSink;
+  bool negated = false;       // !p
+  bool single = false;        // kFloat: written as 0f…, a float32
+  Location location;
+  uint32_t index = 0;         // kRegister: its number
+  uint64_t bits = 0;          // kInteger: the value; kFloat: bits of the double, or of the float32
+  int64_t offset = 0;         // kAddress and kSymbol: what is added
+  std::string name;           // kSymbol, kSpecial ("%tid.x")
+  std::vector<Operand> parts; // kVector: elements; kAddress: the base; kPair: the two destinations of a|b
+};
+
+struct Instruction {
+  Location location;
+  std::string opcode; // "ld.global.v4.b32"
+  int32_t guard = -1; // number of the predicate register, or -1
+  bool guard_negated = false;
+  uint32_t scope = 0;
+  std::vector<Operand> operands;
+};
+
+struct Label {
+  std::string name;
+  uint32_t scope = 0;
+  uint32_t instruction = 0;         // the one that follows
+  std::vector<std::string> targets; // of .branchtargets
+};
+
+struct Kernel {
+  std::string name;
+  Location location;
+  std::vector<Variable> parameters;
+  uint32_t parameter_bytes = 0;
+  std::vector<Variable> variables; // .shared and .local of this kernel
+  std::vector<Register> registers;
+  std::vector<Instruction> instructions;
+  std::vector<Label> labels;
+  std::vector<uint32_t> scope_parents; // scope 0 is the function's body
+  uint32_t max_threads[3] = {0, 0, 0};      // .maxntid, zeros where not given
+  uint32_t required_threads[3] = {0, 0, 0}; // .reqntid
+  uint32_t last_line = 0;
+};
+
+struct Module {
+  uint32_t version = 0; // 8.7 is 87
+  std::string target;   // "sm_80"
+  uint32_t address_bits = 64;
+  std::vector<Variable> variables; // .global, .const, and .shared of the module
+  std::vector<Kernel> kernels;
+};
+
+} // namespace tenon::emulator

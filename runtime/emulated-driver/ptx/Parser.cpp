@@ -1,0 +1,118 @@
+#include "ptx/Parser.h"
+#include "ptx/FunctionParser.h"
+
+namespace tenon::emulator {
+namespace {
+
+class ModuleParser : public TokenReader {
+public:
+  explicit ModuleParser(std::string_view text) : TokenReader(text) {}
+
+  Module run() {
+    read_version();
+    while (token_.kind != Token::Kind::kEnd)
+      read_statement();
+    return std::move(module_);
+  }
+
+private:
+  void read_version() {
+    if (!accept(".version"))
+      fail("a PTX module starts with .version");
+    Token version = token_;
+    uint32_t major = 0, minor = 0;
+    if (version.kind != Token::Kind::kFloat ||
+        std::sscanf(std::string(version.text).c_str(), "%u.%u", &major, &minor) != 2)
+      fail("expected a version such as 8.7");
+    module_.version = major * 10 + minor;
+    advance();
+    if (!accept(".target"))
+      fail("expected .target after .version");
+    module_.target = std::string(expect_word("an architecture such as sm_80"));
+    while (accept(","))
+      expect_word("a platform option");
+  }
+
+  void read_statement() {
+    if (accept(".address_size")) {
+      module_.address_bits = static_cast<uint32_t>(expect_integer());
+      if (module_.address_bits != 64)
+        fail("only .address_size 64 is supported");
+      return;
+    }
+    if (accept(".file")) {
+      expect_integer();
+      advance();
+      while (accept(","))
+        expect_integer();
+      return;
+    }
+    if (accept(".pragma")) {
+      while (!accept(";"))
+        advance_or_fail();
+      return;
+    }
+    if (accept(".section")) {
+      advance_or_fail();
+      skip_braces();
+      return;
+    }
+    bool external = false;
+    for (;;) {
+      if (accept(".extern"))
+        external = true;
+      else if (!accept(".visible") && !accept(".weak") && !accept(".common"))
+        break;
+    }
+    if (accept(".entry")) {
+      module_.kernels.push_back(FunctionParser(*this, module_).entry(external));
+      return;
+    }
+    if (accept(".func")) {
+      skip_function();
+      return;
+    }
+    if (accept(".alias")) {
+      while (!accept(";"))
+        advance_or_fail();
+      return;
+    }
+    static constexpr std::pair<std::string_view, Space> kSpaces[] = {
+        {".global", Space::kGlobal}, {".const", Space::kConst}, {".shared", Space::kShared}};
+    for (auto [name, space] : kSpaces)
+      if (accept(name)) {
+        read_variables(space, external, module_.variables);
+        return;
+      }
+    fail("expected a declaration, found '" + std::string(token_.text) + "'");
+  }
+
+  void skip_braces() {
+    expect("{");
+    for (int depth = 1; depth > 0;) {
+      depth += is("{") ? 1 : is("}") ? -1 : 0;
+      advance_or_fail(depth == 0);
+    }
+  }
+
+  void skip_function() {
+    while (!is("{") && !is(";"))
+      advance_or_fail();
+    if (!accept(";"))
+      skip_braces();
+  }
+
+  Module module_;
+};
+
+} // namespace
+
+std::variant<Module, Diagnostic> parse_ptx(std::string_view text) {
+  try {
+    return ModuleParser(text).run();
+  } catch (Diagnostic &diagnostic) {
+    return std::move(diagnostic);
+  }
+}
+
+} // namespace tenon::emulator
