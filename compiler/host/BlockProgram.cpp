@@ -1,0 +1,109 @@
+#include "compiler/host/BlockProgram.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::tile;
+
+/// What a register tile may write beyond the last column of a buffer.
+static constexpr int64_t kSlackColumns = 11;
+
+BlockProgram::BlockProgram(ImplicitLocOpBuilder &builder, ValueRange entry,
+                           VectorRegisters registers)
+    : builder_(builder), arguments_(entry[0]), workspacePointer_(entry[1]),
+      programIds_{entry[2], entry[3], entry[4]}, registers_(registers) {}
+
+LogicalResult BlockProgram::lowerBlock(Block &block) {
+  Block *outer = std::exchange(block_, &block);
+  for (Operation &op : block.without_terminator()) {
+    builder_.setLoc(op.getLoc());
+    if (failed(lower(&op)))
+      return failure();
+    releaseBuffers();
+  }
+  block_ = outer;
+  return success();
+}
+
+LogicalResult BlockProgram::lower(Operation *op) {
+  // Computed where they are needed.
+  bool computesMatrix = op->getNumResults() == 1 && isMatrix(op->getResult(0).getType());
+  if (computesMatrix && !isa<DotOp, RandomOp, scf::ForOp, scf::IfOp>(op))
+    return success();
+
+  LogicalResult result =
+      llvm::TypeSwitch<Operation *, LogicalResult>(op)
+          .Case([&](scf::ForOp op) { return lowerFor(op); })
+          .Case([&](scf::IfOp op) { return lowerIf(op); })
+          .Case([&](TensorOp op) { return lowerTensor(op); })
+          .Case([&](SizeOp op) { return lowerSize(op); })
+          .Case([&](ScalarOp op) { return lowerScalar(op); })
+          .Case([&](SeedOp op) { return lowerSeed(op); })
+          .Case([&](OffsetOp op) { return lowerOffset(op); })
+          .Case([&](ProgramIdOp op) { return lowerProgramId(op); })
+          .Case([&](StoreOp op) { return lowerStore(op); })
+          .Case([&](DotOp op) { return lowerDot(op); })
+          .Case([&](ReduceOp op) { return lowerReduce(op); })
+          .Case([&](RandomOp op) { return lowerRandom(op); })
+          .Default([&](Operation *op) { return lowerVector(op); });
+  done_.insert(op);
+  return result;
+}
+
+//===-- Buffers --------------------------------------------------------------------------------===//
+
+int64_t BlockProgram::allocateBuffer(RankedTensorType type) {
+  int64_t offset =
+      workspace_.allocate((type.getDimSize(1) + kSlackColumns) * type.getDimSize(0) * sizeof(float));
+  owners_[offset] = block_;
+  return offset;
+}
+
+void BlockProgram::bind(Value tile, int64_t offset) { buffers_[tile] = offset; }
+
+// An operation that is computed on demand is done when it has been stored, or when nobody asks any more.
+bool BlockProgram::isDone(Operation *op) {
+  if (done_.contains(op))
+    return true;
+  if (op->getNumResults() != 1 || !isMatrix(op->getResult(0).getType()) || op->getNumRegions() != 0 ||
+      isa<DotOp, RandomOp>(op) || isNeeded(op->getResult(0)))
+    return false;
+  done_.insert(op);
+  return true;
+}
+
+bool BlockProgram::isNeeded(Value tile, const Cone *cone) {
+  return llvm::any_of(tile.getUsers(), [&](Operation *user) {
+    return !(cone && llvm::is_contained(cone->ops, user)) && !isDone(user);
+  });
+}
+
+// A buffer that a loop carries may be written in the loop's own block, once the old value is not needed.
+bool BlockProgram::mayOverwrite(Value tile, const Cone *cone) {
+  auto it = buffers_.find(tile);
+  if (it == buffers_.end() || isNeeded(tile, cone))
+    return false;
+  Block *owner = owners_.lookup(it->second);
+  return owner ? owner == block_ : tile.getParentBlock() == block_;
+}
+
+void BlockProgram::releaseBuffers(Block *ending) {
+  for (auto *buffers : {&buffers_, &rowBuffers_}) {
+    SmallVector<Value> dead;
+    for (auto [tile, offset] : *buffers)
+      if (Block *owner = owners_.lookup(offset); owner == (ending ? ending : block_) && owner)
+        if (ending || !isNeeded(tile))
+          dead.push_back(tile);
+    for (Value tile : dead) {
+      int64_t offset = (*buffers)[tile];
+      buffers->erase(tile);
+      rows_.erase(tile);
+      // Another tile may have been computed in the same place.
+      if (llvm::none_of(*buffers, [&](auto &entry) { return entry.second == offset; })) {
+        workspace_.release(offset);
+        owners_.erase(offset);
+      }
+    }
+  }
+}

@@ -1,0 +1,203 @@
+/// The program of one block of the grid, while it is made of a tile kernel (LowerTileToVector.cpp).
+///
+/// A scalar has one value. A tile of one dimension has rows / lanes vectors. A tile of rows and columns has a
+/// buffer in the workspace, column after column, elements of four bytes (a mask's are 0 and -1); or it has
+/// none yet, and is computed by the loop over columns that needs it: see LowerTileToVector.td.
+#pragma once
+
+#include "compiler/host/Workspace.h"
+#include "dialects/tile/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace tenon::tile {
+
+using mlir::ArrayRef;
+using mlir::FailureOr;
+using mlir::LogicalResult;
+using mlir::Operation;
+using mlir::RankedTensorType;
+using mlir::SmallVector;
+using mlir::Type;
+using mlir::Value;
+using mlir::ValueRange;
+
+using Values = SmallVector<Value>;
+
+/// Vector registers of the target: float32 elements of one, and their number.
+struct VectorRegisters {
+  int64_t lanes, count;
+};
+
+/// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in bytes.
+struct Rows {
+  Value pointer, rowStride, columnStride;
+  Value count;       ///< rows that exist, i64; those from there on are zeros
+  int64_t rows;      ///< of the tile
+  int64_t width;     ///< columns that exist
+};
+
+class BlockProgram {
+public:
+  /// `entry`: arguments, workspace, x, y, z.
+  BlockProgram(mlir::ImplicitLocOpBuilder &builder, ValueRange entry, VectorRegisters registers);
+
+  /// Lowers the operations of a block, its terminator aside.
+  LogicalResult lowerBlock(mlir::Block &block);
+  int64_t workspaceBytes() const { return workspace_.bytes(); }
+
+private:
+  LogicalResult lower(Operation *op);
+
+  // Control flow: ControlFlow.cpp.
+  LogicalResult lowerFor(mlir::scf::ForOp op);
+  LogicalResult lowerIf(mlir::scf::IfOp op);
+  LogicalResult prepareOperandsFromOutside(Operation *op);
+
+  // What the launch gives: Launch.cpp.
+  LogicalResult lowerTensor(TensorOp op);
+  LogicalResult lowerSize(SizeOp op);
+  LogicalResult lowerScalar(ScalarOp op);
+  LogicalResult lowerSeed(SeedOp op);
+  LogicalResult lowerOffset(OffsetOp op);
+  LogicalResult lowerProgramId(ProgramIdOp op);
+
+  // Global memory: Memory.cpp. Tables: Gather.cpp. Dropout: Random.cpp.
+  struct TensorView;
+  LogicalResult pack(LoadOp op);
+  void widenRows(LoadOp op, const TensorView &tensor, Rows &rows);
+  FailureOr<Rows> rowsOf(Value operand);
+  LogicalResult lowerStore(StoreOp op);
+  FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
+  Value gatherElement(const TensorView &tensor, Value offset, Value guard);
+  Value gatherVector(const TensorView &tensor, Value offsets, Value guard);
+  Value bitsToElement(Value word, Type stored);
+  LogicalResult lowerRandom(RandomOp op);
+
+  // Products: Products.cpp.
+  LogicalResult lowerDot(DotOp op);
+  struct Product {
+    Value left, result;   ///< buffers: columns of `rows` elements
+    int64_t rows;         ///< of left and result
+    int64_t columns;      ///< of the result's tile
+    bool accumulate;      ///< result += product, else result = product
+    Value base;           ///< of the right operand
+    Value columnStride;   ///< of the right operand, in bytes: from one column of the result to the next
+    Value innerStride;    ///< from one term of the sum to the next
+    Value columnCount;    ///< columns of the result that the right operand has, i64
+    Value innerCount;     ///< terms of the sum, i64
+  };
+  void emitProduct(const Product &product);
+  void emitRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
+                        Value vectorOffset);
+  LogicalResult prepareAccumulator(DotOp op, bool &accumulate, int64_t &offset);
+  void rescale(int64_t offset, const Values &factors, int64_t columns);
+
+  // Tiles of rows and columns, computed on demand: Elementwise.cpp.
+  LogicalResult lowerReduce(ReduceOp op);
+  LogicalResult lowerVector(Operation *op);
+  /// The buffer of a tile, made if there is none.
+  FailureOr<int64_t> materialize(Value tile);
+  /// Computes `tile` into the buffer at `offset`.
+  LogicalResult materializeInto(Value tile, int64_t offset);
+  LogicalResult copy(Value tile, int64_t offset);
+  struct Cone {
+    SmallVector<Operation *> ops; ///< to be computed, operands first
+    SmallVector<std::pair<Value, int64_t>> leaves; ///< that have buffers, and their places
+  };
+  LogicalResult collect(Value tile, Cone &cone);
+  bool isFree(Value tile); ///< as cheap to compute again as to load
+  using ColumnHook = llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
+  struct Stored {
+    Value tile;
+    int64_t offset;
+  };
+  /// One loop over the columns of `tile`: computes its cone, stores `stored`, and folds the tile's elements
+  /// into `carried` by the hook, if there is one.
+  LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored, Values &carried,
+                              ColumnHook hook);
+  /// What later loops need of a cone, each with its place; marks what has become needless.
+  SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
+  LogicalResult computeColumn(Operation *op, Value column, llvm::DenseMap<Value, Values> &values);
+  FailureOr<Values> repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf);
+
+  // Buffers.
+  int64_t allocateBuffer(RankedTensorType type);
+  void bind(Value tile, int64_t offset);
+  bool isDone(Operation *op);
+  bool isNeeded(Value tile, const Cone *cone = nullptr); ///< by operations to come, outside the cone
+  bool mayOverwrite(Value tile, const Cone *cone = nullptr);
+  void releaseBuffers(mlir::Block *ending = nullptr);
+
+  // Short forms: Launch.cpp.
+  Value i32(int64_t value);
+  Value i64(int64_t value);
+  Value add(Value a, Value b);
+  Value multiply(Value a, Value b);
+  Value minimum(Value a, Value b);
+  Value clamp(Value value, Value low, Value high);
+  Value widen(Value i32);
+  Value byte(Value pointer, Value offset);
+  Value byte(Value pointer, int64_t offset);
+  Value buffer(int64_t offset) { return byte(workspacePointer_, offset); }
+  Value load(Type type, Value pointer, int64_t alignment = 4);
+  void store(Value value, Value pointer, int64_t alignment = 4);
+  Value broadcast(Value scalar, int64_t lanes);
+  Value filled(Type type, double value);
+  Value argument(Type type, int64_t offset); ///< a field of KernelArguments
+  void loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body);
+  Values loop(Value begin, Value end, int64_t step, ValueRange carried,
+              llvm::function_ref<Values(Value, ValueRange)> body);
+  mlir::Type pointerType();
+
+  // Tensors in global memory.
+  struct TensorView {
+    int64_t slot;
+    Type element;
+    Value data;
+    SmallVector<Value, 4> strides; ///< in bytes
+    int64_t bytes;                 ///< of an element
+  };
+  TensorView view(Value tensor) { return tensors_.lookup(tensor); }
+  Value size(const TensorView &tensor, int dimension);
+  Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
+  Value rowCount(Value row, Value limit, int64_t rows);
+  Value fromStorage(Value element, Type stored); ///< float32, i32 or i1 of what lies in memory
+  Value toStorage(Value element, Type stored);
+  Type storageOf(Type element);
+
+  int64_t lanesOf(int64_t rows) const;
+  int64_t vectorsOf(Type tile) const;
+  mlir::VectorType vectorOf(Type element, int64_t rows) const;
+
+  mlir::ImplicitLocOpBuilder &builder_;
+  Value arguments_, workspacePointer_, programIds_[3];
+  VectorRegisters registers_;
+  Workspace workspace_;
+  llvm::DenseMap<Value, Value> scalars_;
+  llvm::DenseMap<Value, Values> vectors_;
+  llvm::DenseMap<Value, TensorView> tensors_;
+  llvm::DenseMap<Value, Rows> rows_;
+
+  llvm::DenseMap<Value, int64_t> buffers_;
+  llvm::DenseMap<Value, int64_t> rowBuffers_; ///< of right operands that had to be widened
+  /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.
+  llvm::DenseMap<int64_t, mlir::Block *> owners_;
+  llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
+  mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered
+};
+
+/// Whether a type is a tile of rows and columns.
+inline bool isMatrix(Type type) {
+  auto tensor = mlir::dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 2;
+}
+inline bool isVector(Type type) {
+  auto tensor = mlir::dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 1;
+}
+
+} // namespace tenon::tile

@@ -1,0 +1,24 @@
+#include "compiler/host/HostTarget.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringRef.h"
+
+using namespace tenon;
+
+static const HostTarget kHostTargets[] = {
+    {"host:x86-64-v3", "x86-64-v3", "", 8, 16, false},
+    {"host:x86-64-v4", "x86-64-v4", "", 16, 32, true},
+    {"host:x86-64-v4+bf16", "x86-64-v4", "+avx512bf16", 16, 32, true},
+    {"host:x86-64-v4+amx", "x86-64-v4", "+avx512bf16,+amx-tile,+amx-bf16", 16, 32, true},
+};
+
+llvm::Expected<HostTarget> HostTarget::named(llvm::StringRef name) {
+  std::string known;
+  for (const HostTarget &target : kHostTargets) {
+    if (target.name == name)
+      return target;
+    known += (known.empty() ? "" : ", ") + target.name;
+  }
+  return llvm::createStringError("there is no host target %s; there are %s", name.str().c_str(),
+                                 known.c_str());
+}

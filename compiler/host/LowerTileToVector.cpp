@@ -1,0 +1,53 @@
+#include "compiler/host/LowerTileToVector.h"
+
+#include "compiler/host/BlockProgram.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+namespace tenon {
+#define GEN_PASS_DEF_LOWERTILETOVECTOR
+#include "compiler/host/LowerTileToVector.h.inc"
+} // namespace tenon
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::tile;
+
+namespace {
+
+struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector> {
+  using LowerTileToVectorBase::LowerTileToVectorBase;
+
+  void runOnOperation() override {
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (kernel->hasAttr("tile.kernel") && failed(lowerKernel(kernel)))
+        return signalPassFailure();
+  }
+
+  LogicalResult lowerKernel(func::FuncOp kernel) {
+    if (!kernel.getBody().hasOneBlock() || kernel.getNumArguments() != 0)
+      return kernel.emitError("a kernel is one block without arguments");
+    ImplicitLocOpBuilder builder(kernel.getLoc(), kernel);
+    auto pointer = LLVM::LLVMPointerType::get(&getContext());
+    Type i32 = builder.getI32Type();
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(&getContext()),
+                                            {pointer, pointer, i32, i32, i32});
+    auto function = LLVM::LLVMFuncOp::create(builder, kernel.getName(), type);
+    function.setArgAttr(0, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
+    function.setArgAttr(1, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
+    Block *entry = function.addEntryBlock(builder);
+    builder.setInsertionPointToStart(entry);
+    BlockProgram program(builder, entry->getArguments(), {lanes, registers});
+    if (failed(program.lowerBlock(kernel.front()))) {
+      function.erase();
+      return failure();
+    }
+    LLVM::ReturnOp::create(builder, ValueRange());
+    function->setAttr(kWorkspaceBytesAttribute, builder.getI64IntegerAttr(program.workspaceBytes()));
+    kernel.erase();
+    return success();
+  }
+};
+
+} // namespace
