@@ -2,6 +2,7 @@
 
 #include "compiler/gpu/AssignLayouts.h"
 #include "compiler/gpu/LowerTileToNVVM.h"
+#include "compiler/gpu/ScaleAfterMaximum.h"
 #include "compiler/gpu/StageSharedMemory.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
@@ -42,6 +43,7 @@ std::optional<GpuTarget> GpuTarget::find(StringRef name) {
 }
 
 void tenon::registerGpuPasses() {
+  registerScaleAfterMaximumPasses();
   registerStageSharedMemoryPasses();
   registerAssignLayoutsPasses();
   registerLowerTileToNVVMPasses();
@@ -55,6 +57,8 @@ void tenon::registerGpuDialects(DialectRegistry &registry) {
 }
 
 void tenon::buildGpuPipeline(OpPassManager &passes, const GpuTarget &) {
+  // Work that the softmax does not need.
+  passes.addNestedPass<func::FuncOp>(createScaleAfterMaximum());
   // What products read goes through shared memory, copies under way while others compute.
   passes.addNestedPass<func::FuncOp>(createStageSharedMemory());
   // What is left in registers has a lane and a register for each element.
