@@ -3,7 +3,6 @@
 #include "dialects/tile/Tile.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -25,18 +24,25 @@ struct Scaled {
   APFloat factor;
 };
 
+/// The element of a constant tile with equal elements. (m_Constant asks for a trait by its type's name, which
+/// two compilers may spell differently: MLIR's libraries need not come from ours.)
+std::optional<APFloat> splatOf(Value value) {
+  auto constant = value.getDefiningOp<arith::ConstantOp>();
+  auto elements = constant ? dyn_cast<DenseFPElementsAttr>(constant.getValue()) : nullptr;
+  if (!elements || !elements.isSplat())
+    return std::nullopt;
+  return elements.getSplatValue<APFloat>();
+}
+
 std::optional<Scaled> matchScaled(Value value) {
   auto product = value.getDefiningOp<arith::MulFOp>();
   if (!product)
     return std::nullopt;
   for (auto [source, other] : {std::pair(product.getLhs(), product.getRhs()),
                                std::pair(product.getRhs(), product.getLhs())}) {
-    DenseFPElementsAttr constant;
-    if (!matchPattern(other, m_Constant(&constant)) || !constant.isSplat())
-      continue;
-    auto factor = constant.getSplatValue<APFloat>();
-    if (factor.isFiniteNonZero() && !factor.isNegative())
-      return Scaled{product, source, factor};
+    std::optional<APFloat> factor = splatOf(other);
+    if (factor && factor->isFiniteNonZero() && !factor->isNegative())
+      return Scaled{product, source, *factor};
   }
   return std::nullopt;
 }
@@ -51,9 +57,8 @@ Value multiply(PatternRewriter &rewriter, Location loc, Value source, Scaled lik
 struct MaskBeforeScale : OpRewritePattern<arith::SelectOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(arith::SelectOp op, PatternRewriter &rewriter) const override {
-    DenseFPElementsAttr masked;
-    if (!matchPattern(op.getFalseValue(), m_Constant(&masked)) || !masked.isSplat() ||
-        !masked.getSplatValue<APFloat>().isInfinity())
+    std::optional<APFloat> masked = splatOf(op.getFalseValue());
+    if (!masked || !masked->isInfinity())
       return rewriter.notifyMatchFailure(op, "what replaces a masked score is not infinite");
     std::optional<Scaled> scaled = matchScaled(op.getTrueValue());
     if (!scaled)
