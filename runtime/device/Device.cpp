@@ -22,6 +22,7 @@ struct Registry {
   std::mutex mutex;
   std::map<std::pair<DeviceKind, int>, std::unique_ptr<Device>> devices;
   std::map<DeviceKind, cuda::DriverTable> drivers;
+  std::optional<Error> nvidia_missing; // as found before the emulated driver took the name
 
   static Registry &instance() {
     static Registry *registry = new Registry;
@@ -31,13 +32,17 @@ struct Registry {
 
 // NVIDIA's library and the emulated one bear one name, and the loader hands out a library that is
 // open already under its name: so NVIDIA's comes first, and what answers for it is looked at.
-Result<cuda::DriverTable> open_driver(DeviceKind kind) {
+Result<cuda::DriverTable> open_driver(Registry &registry, DeviceKind kind) {
   if (kind == DeviceKind::kEmulator) {
     if (Result<Library> nvidia = Library::open(cuda::nvidia_driver_library()))
       nvidia->keep();
+    else
+      registry.nvidia_missing = nvidia.error();
     return cuda::DriverTable::open(cuda::emulated_driver_library());
   }
   Result<cuda::DriverTable> table = cuda::DriverTable::open(cuda::nvidia_driver_library());
+  if (table && table->emulator_report && registry.nvidia_missing)
+    return *registry.nvidia_missing;
   if (table && table->emulator_report)
     return Error(ErrorCode::kUnsupported,
                  concat(cuda::nvidia_driver_library(),
@@ -48,7 +53,7 @@ Result<cuda::DriverTable> open_driver(DeviceKind kind) {
 Result<const cuda::DriverTable *> driver_of(Registry &registry, DeviceKind kind) {
   auto found = registry.drivers.find(kind);
   if (found == registry.drivers.end()) {
-    Result<cuda::DriverTable> table = open_driver(kind);
+    Result<cuda::DriverTable> table = open_driver(registry, kind);
     if (!table)
       return table.error();
     found = registry.drivers.emplace(kind, *table).first;

@@ -318,7 +318,7 @@ Result<void> CudaDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
         static_cast<unsigned>(grid.z), phase.threads, 1, 1, phase.shared_bytes, stream_of(handle),
         parameters, nullptr);
     if (status != kSuccess)
-      return driver_.error(concat("cuLaunchKernel of ", phase.entry).c_str(), status);
+      return driver_.kernel_error(concat("cuLaunchKernel of ", phase.entry).c_str(), status);
   }
   return {};
 }
@@ -326,7 +326,7 @@ Result<void> CudaDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
 Result<void> CudaDevice::synchronise(StreamHandle stream) {
   ContextScope scope(driver_, context_);
   if (DriverStatus status = driver_.stream_synchronise(stream_of(stream)); status != kSuccess)
-    return driver_.error("cuStreamSynchronize", status);
+    return driver_.kernel_error("cuStreamSynchronize", status);
   return {};
 }
 

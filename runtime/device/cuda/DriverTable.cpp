@@ -47,11 +47,18 @@ Error DriverTable::error(const char *call, DriverStatus status) const {
     name = "unknown error";
   if (error_string(status, &text) != kSuccess || !text)
     text = "no description";
-  std::string message = concat(call, ": ", name, " (", text, ")");
-  if (const char *report = emulator_report ? emulator_report() : nullptr; report && *report)
-    message += concat("\n", report);
   return Error(status == kStatusOutOfMemory ? ErrorCode::kOutOfMemory : ErrorCode::kDevice,
-               std::move(message));
+               concat(call, ": ", name, " (", text, ")"));
+}
+
+Error DriverTable::kernel_error(const char *call, DriverStatus status) const {
+  Error plain = error(call, status);
+  size_t size = emulator_report ? emulator_report(nullptr, 0) : 0; // with the final zero
+  if (size <= 1)
+    return plain;
+  std::string report(size, '\0');
+  emulator_report(report.data(), size);
+  return Error(plain.code(), concat(plain.message(), "\n", report.c_str()));
 }
 
 std::string nvidia_driver_library() {

@@ -66,7 +66,7 @@ inline constexpr DriverStatus kSuccess = 0, kStatusOutOfMemory = 2;
 // Those that a library may lack.
 #define TENON_DRIVER_OPTIONAL_FUNCTIONS(X)                                                         \
   X(stream_is_capturing, "cuStreamIsCapturing", DriverStatus(Stream, int *))                       \
-  X(emulator_report, "tenonEmulatorReport", const char *())
+  X(emulator_report, "tenonEmulatorReport", size_t(char *, size_t))
 
 struct DriverTable {
 #define TENON_MEMBER(member, symbol, type) std::add_pointer_t<type> member = nullptr;
@@ -78,9 +78,10 @@ struct DriverTable {
   /// kUnsupported: cannot be opened, exports no such symbol, or finds no device.
   static Result<DriverTable> open(const std::string &path);
 
-  /// "cuLaunchKernel: CUDA_ERROR_INVALID_VALUE (invalid argument)", and the emulator's report, if
-  /// any.
+  /// "cuMemAlloc: CUDA_ERROR_INVALID_VALUE (invalid argument)"
   Error error(const char *call, DriverStatus status) const;
+  /// The same for what a kernel may have caused: followed by what the emulator found, if it is one.
+  Error kernel_error(const char *call, DriverStatus status) const;
 };
 
 /// What each kind opens: "libcuda.so.1", or the emulated driver, which TENON_EMULATED_DRIVER may

@@ -186,6 +186,15 @@ TEST(Devices, OrdinalsOutOfRangeAreRefused) {
   EXPECT_FALSE(Device::open(DeviceKind::kEmulator, -1));
 }
 
+// Both drivers bear the name libcuda.so.1.
+TEST(Devices, TheEmulatorDoesNotAnswerForNvidiasDriver) {
+  static_cast<void>(Device::open(DeviceKind::kEmulator).ok());
+  Result<Device *> device = Device::open(DeviceKind::kCuda);
+  if (device)
+    GTEST_SKIP() << "a GPU is here: " << (*device)->name();
+  EXPECT_THAT(device.error().message(), ::testing::Not(HasSubstr("emulat")));
+}
+
 TEST(Devices, EachKindIsListedWithAReasonWhereItIsNotThere) {
   std::vector<DeviceStatus> lines = list_devices();
   for (DeviceKind kind : {DeviceKind::kHost, DeviceKind::kCuda, DeviceKind::kEmulator})
