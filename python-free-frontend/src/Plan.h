@@ -151,6 +151,7 @@ private:
     GraphShapes shapes;
     std::vector<DataType> types;  ///< of the results
     DeviceLocation location;      ///< of the caller's inputs
+    bool strided_output = false;  ///< an output whose rows are not adjacent
     int64_t batch = 1, heads = 1, key_heads = 1, queries = 1, keys = 1;
   };
   struct Kernel {

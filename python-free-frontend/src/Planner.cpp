@@ -149,8 +149,10 @@ Result<Planner::Call> Planner::understand(std::span<const TensorReference> outpu
     call.location = inputs[0]->device();
   call.types = default_result_types(facts_, inputs);
   TENON_TRY(check_outputs(outputs, call));
-  for (size_t i = 0; i < outputs.size(); ++i)
+  for (size_t i = 0; i < outputs.size(); ++i) {
     call.types[i] = outputs[i]->dtype();
+    call.strided_output |= !facts_.is_logsumexp[i] && layout_of(*outputs[i]) == Layout::kStrided;
+  }
 
   if (call.shapes.scores) {
     const ValueShape &scores = *call.shapes.scores;
@@ -242,6 +244,8 @@ Result<Signature> Planner::signature_of(const Call &call) const {
         return Error(ErrorCode::kUnsupported, "keys have " + std::to_string(call.key_heads) +
                                                   " heads and values " + std::to_string(heads) + ", or the reverse");
     }
+  if (call.strided_output)
+    return Error(ErrorCode::kUnsupported, "the elements of an output row are not adjacent, as kernels write them");
   signature.output = call.types.front();
   if (signature.output == DataType::kFloat64)
     return Error(ErrorCode::kUnsupported, "the output is f64; kernels write f32, f16 and bf16");
