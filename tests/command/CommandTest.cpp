@@ -1,0 +1,161 @@
+#include "tenon/TensorFile.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <sys/wait.h>
+
+namespace tenon {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+namespace fs = std::filesystem;
+
+struct Ran {
+  int status;
+  std::string out, err;
+  json parsed() const { return json::parse(out, nullptr, false); }
+};
+
+class Command : public ::testing::Test {
+protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("tenon-command-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    const char *names[] = {"q", "k", "v"};
+    for (uint64_t i = 0; i < 3; ++i)
+      ASSERT_TRUE(save_tensor(file(std::string(names[i]) + ".npy"), Tensor::random({1, 2, 16, 8}, DataType::kFloat32, i + 1).value()).ok());
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string file(const std::string &name) const { return (folder_ / name).string(); }
+
+  Ran run(const std::string &arguments) const {
+    const std::string line = "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' " + arguments + " >out 2>err";
+    const int status = std::system(line.c_str());
+    return {WEXITSTATUS(status), read("out"), read("err")};
+  }
+  std::string read(const std::string &name) const {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / name).rdbuf();
+    return text.str();
+  }
+
+  static constexpr const char *kInputs = "sdpa --query q.npy --key k.npy --value v.npy --output o.npy ";
+  fs::path folder_;
+};
+
+TEST_F(Command, HelpAndVersionAtEveryLevel) {
+  EXPECT_THAT(run("--version").out, StartsWith("tenon 0."));
+  for (const char *command : {"", "sdpa", "run", "compile", "devices", "explain", "bench"}) {
+    const Ran help = run(std::string(command) + " --help");
+    EXPECT_EQ(help.status, 0) << command;
+    EXPECT_THAT(help.out, HasSubstr("Example")) << command;
+  }
+}
+
+TEST_F(Command, WrongCommandLinesEndWithTwo) {
+  for (const char *arguments : {"", "nonsense", "sdpa", "sdpa --query", "compile --emit nothing", "compile --dtype f8",
+                                "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --device gpu",
+                                "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --causal=left"}) {
+    const Ran ran = run(arguments);
+    EXPECT_EQ(ran.status, 2) << arguments;
+    EXPECT_THAT(ran.err, StartsWith("tenon: error: ")) << arguments;
+    EXPECT_EQ(ran.out, "") << arguments;
+  }
+}
+
+TEST_F(Command, SdpaWritesAndReports) {
+  const Ran ran = run(std::string(kInputs) + "--device eager --causal --logsumexp l.npy --json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json report = ran.parsed();
+  EXPECT_EQ(report["executed_by"], "eager");
+  EXPECT_EQ(report["cache"], "none");
+  EXPECT_TRUE(report.contains("kernel") && report.contains("reasons") && report.contains("milliseconds"));
+  EXPECT_EQ(load_tensor(file("o.npy")).value().shape(), (Shape{1, 2, 16, 8}));
+  EXPECT_EQ(load_tensor(file("l.npy")).value().shape(), (Shape{1, 2, 16}));
+}
+
+TEST_F(Command, SafetensorsCarryBFloat16) {
+  ASSERT_TRUE(save_tensor(file("q.safetensors"), Tensor::random({1, 2, 16, 8}, DataType::kBFloat16, 1).value()).ok());
+  const Ran ran = run("sdpa --query q.safetensors --key q.safetensors --value q.safetensors --device eager --output o.safetensors");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(load_tensor(file("o.safetensors")).value().dtype(), DataType::kBFloat16);
+}
+
+TEST_F(Command, FailuresEndWithOneAndLeaveNoFile) {
+  std::ofstream(file("broken.npy")) << "not a tensor";
+  for (const char *arguments : {"sdpa --query missing.npy --key k.npy --value v.npy --output o.npy",
+                                "sdpa --query broken.npy --key k.npy --value v.npy --output o.npy",
+                                "sdpa --query q.npy --key k.npy --value v.npy --output no/such/folder/o.npy",
+                                "sdpa --query q.npy --key k.npy --value v.npy --output o.txt",
+                                "sdpa --query q.npy --key k.npy --value v.npy --dropout 2 --output o.npy",
+                                "sdpa --query q.npy --key k.npy --value v.npy --scale nan --output o.npy",
+                                "compile --emit ptx --target host", "compile --target sm_1",
+                                "run missing.mlir --output o.npy"}) {
+    const Ran ran = run(arguments);
+    EXPECT_EQ(ran.status, 1) << arguments << ran.err;
+    EXPECT_THAT(ran.err, StartsWith("tenon: error: ")) << arguments;
+    EXPECT_FALSE(fs::exists(folder_ / "o.npy")) << arguments;
+  }
+}
+
+TEST_F(Command, RunTakesNamesAndPrefixes) {
+  const Ran graph = run("compile --head-dim 8 --causal --emit graph -o graph.mlir --target host");
+  ASSERT_EQ(graph.status, 0) << graph.err;
+  const Ran ran = run("run graph.mlir --input q=q.npy --input k=k.npy --input value=v.npy --scalar s=0.35355339 --device eager --output r.npy --json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.parsed()["executed_by"], "eager");
+  ASSERT_EQ(run(std::string(kInputs) + "--device eager --causal").status, 0);
+  const Tensor one = load_tensor(file("o.npy")).value(), other = load_tensor(file("r.npy")).value();
+  for (int64_t i = 0; i < one.element_count(); ++i)
+    EXPECT_NEAR(one.data_as<float>()[i], other.data_as<float>()[i], 1e-6);
+  const Ran wrong = run("run graph.mlir --input x=q.npy --output r.npy");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("one of query, key, value"));
+}
+
+TEST_F(Command, DevicesListsEveryWay) {
+  const json devices = run("devices --json").parsed();
+  ASSERT_TRUE(devices.is_array());
+  std::set<std::string> ways;
+  for (const json &device : devices) {
+    ways.insert(device["way"]);
+    EXPECT_TRUE(device["available"] == true || device["reason"] != "") << device;
+  }
+  EXPECT_THAT(ways, ::testing::IsSupersetOf({"host", "cuda", "emulator", "eager"}));
+}
+
+TEST_F(Command, ExplainSaysWhyNot) {
+  const json wide = run("explain --head-dim 300 --json").parsed();
+  EXPECT_EQ(wide["executed_by"], "eager");
+  EXPECT_THAT(wide["reasons"].dump(), HasSubstr("256"));
+}
+
+TEST_F(Command, BenchReportsEachShape) {
+  const Ran ran = run("bench --queries 32 --keys 32 --head-dim 16 --device eager --rounds 1 --milliseconds 1 --json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json rows = ran.parsed();
+  ASSERT_EQ(rows.size(), 1u);
+  for (const char *field : {"batch", "heads", "kv_heads", "queries", "keys", "head_dim", "dtype", "causal", "kernel", "milliseconds",
+                            "gflops", "bound", "bound_share", "compile_milliseconds", "call_overhead_ns"})
+    EXPECT_TRUE(rows[0].contains(field)) << field;
+}
+
+TEST_F(Command, ADeviceThatIsNotThereIsAnError) {
+  if (!run("devices").out.empty() && run("devices --json").out.find("\"way\":\"cuda\",\"ordinal\":0,\"available\":true") != std::string::npos)
+    GTEST_SKIP() << "there is a GPU";
+  const Ran ran = run(std::string(kInputs) + "--device cuda");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("libcuda"));
+}
+
+} // namespace
+} // namespace tenon

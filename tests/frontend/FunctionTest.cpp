@@ -1,0 +1,160 @@
+#include "EmptyKernel.h"
+
+#include <cmath>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tenon {
+namespace {
+
+using ::testing::HasSubstr;
+using test::random;
+
+Result<Function> eager_attention() {
+  return compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v); },
+                 {.device = Way::kEager});
+}
+
+TEST(Function, TheShortFormAllocates) {
+  const Function function = eager_attention().value();
+  const Tensor query = random({2, 3, 5, 8}, 1), key = random({2, 3, 7, 8}, 2), value = random({2, 3, 7, 4}, 3);
+  const Result<Tensor> output = function(query, key, value);
+  ASSERT_TRUE(output.ok()) << output.error().message();
+  EXPECT_EQ(output->shape(), (Shape{2, 3, 5, 4}));
+  EXPECT_EQ(function.explain().executed_by, Way::kEager);
+}
+
+TEST(Function, ResultsHaveTheRankOfTheQuery) {
+  const Function function = eager_attention().value();
+  EXPECT_EQ(function(random({5, 8}, 1), random({7, 8}, 2), random({7, 4}, 3)).value().shape(), (Shape{5, 4}));
+  EXPECT_EQ(function(random({3, 5, 8}, 1), random({3, 7, 8}, 2), random({3, 7, 4}, 3)).value().shape(), (Shape{3, 5, 4}));
+}
+
+TEST(Function, LaunchWritesIntoStridedTensorsOfTheCaller) {
+  const Function function = eager_attention().value();
+  const Tensor query = random({2, 3, 5, 8}, 1);
+  const Tensor fresh = function(query, query, query).value();
+  const Tensor whole = Tensor::zeros({2, 5, 3, 8}).value();
+  const Tensor output = whole.transpose(1, 2).value(); // [batch, queries, heads, width] in memory
+  const Status done = function.launch({output}, {query, query, query});
+  ASSERT_TRUE(done.ok()) << done.error().message();
+  EXPECT_EQ(test::largest_difference(output, fresh), 0);
+}
+
+TEST(Function, ScalarsAreSetByNameAtEachLaunch) {
+  const Function function = eager_attention().value();
+  const Tensor query = random({1, 1, 4, 8}, 1);
+  const std::vector<Tensor> flat = function.call({query, query, query}, {.scalars = {{"scale", 0}}}).value();
+  double sum = 0;
+  for (int64_t i = 0; i < 4; ++i)
+    sum += query.data_as<float>()[i * 8];
+  EXPECT_NEAR(flat[0].data_as<float>()[0], sum / 4, 1e-6); // the mean of the values
+  const auto unknown = function.call({query, query, query}, {.scalars = {{"scall", 0}}});
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_THAT(unknown.error().message(), HasSubstr("one of scale"));
+}
+
+TEST(Function, AScalarWithoutDefaultMustBeGiven) {
+  const Function function =
+      compile([](Value q, Value k, Value v, Scalar scale) { return matmul(softmax(matmul(q, transpose(k)) * scale), v); },
+              {.device = Way::kEager, .inputs = {"query", "key", "value", "scale"}}).value();
+  const Tensor query = random({1, 1, 4, 8}, 1);
+  const auto missing = function(query, query, query);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_THAT(missing.error().message(), HasSubstr("scale"));
+  EXPECT_TRUE(function.call({query, query, query}, {.scalars = {{"scale", 0.1}}}).ok());
+}
+
+TEST(Function, WrongTensorsAreNamed) {
+  const Function function = eager_attention().value();
+  const Tensor query = random({1, 2, 4, 8}, 1);
+  struct { std::vector<Tensor> inputs; const char *argument; } const cases[] = {
+      {{query, query}, "inputs"},
+      {{query, random({1, 2, 4, 9}, 2), query}, "key"},
+      {{query, query, random({1, 2, 5, 8}, 2)}, "value"},
+      {{query, query, Tensor::zeros({1, 2, 4, 8}, DataType::kInt32).value()}, "value"},
+      {{query, query, Tensor()}, "value"},
+      {{query, random({1, 1, 1, 4, 8}, 2), query}, "key"}};
+  for (const auto &each : cases) {
+    const std::vector<TensorReference> inputs(each.inputs.begin(), each.inputs.end());
+    const auto result = function.call(inputs);
+    ASSERT_FALSE(result.ok()) << each.argument;
+    EXPECT_EQ(result.error().argument(), each.argument) << result.error().message();
+  }
+  const Tensor small = Tensor::zeros({1, 2, 3, 8}).value();
+  EXPECT_EQ(function.launch({small}, {query, query, query}).error().argument(), "output");
+  const Tensor shared = Tensor::zeros({1, 1, 4, 8}).value().expand({1, 2, 4, 8}).value();
+  EXPECT_EQ(function.launch({shared}, {query, query, query}).error().argument(), "output");
+  EXPECT_FALSE(function.launch({}, {query, query, query}).ok());
+  EXPECT_FALSE(Function()(query, query, query).ok());
+}
+
+TEST(Function, EmptySizesNeedNoKernel) {
+  const Function function = compile([](Value q, Value k, Value v) {
+                              const Value scores = matmul(q, transpose(k));
+                              return std::pair(matmul(softmax(scores), v), logsumexp(scores));
+                            }, {.device = Way::kHost}).value();
+  auto call = [&](Shape query, Shape key) {
+    const Tensor q = random(std::move(query), 1), k = random(std::move(key), 2);
+    return function.call({q, k, k});
+  };
+  EXPECT_EQ(call({0, 2, 4, 8}, {0, 2, 4, 8}).value()[0].shape(), (Shape{0, 2, 4, 8}));
+  EXPECT_EQ(call({1, 2, 0, 8}, {1, 2, 4, 8}).value()[0].shape(), (Shape{1, 2, 0, 8}));
+  const std::vector<Tensor> results = call({1, 2, 4, 8}, {1, 2, 0, 8}).value();
+  EXPECT_EQ(results[0].data_as<float>()[0], 0);
+  EXPECT_EQ(results[1].data_as<float>()[0], -inf);
+  EXPECT_EQ(function.explain().executed_by, Way::kHost);
+}
+
+TEST(Function, EagerTakesWhatKernelsDoNot) {
+  const Function function = compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); }).value();
+  const Tensor wide = random({1, 1, 4, 300}, 1, DataType::kFloat64);
+  const Result<Tensor> output = function(wide, wide, wide);
+  ASSERT_TRUE(output.ok()) << output.error().message();
+  EXPECT_EQ(output->dtype(), DataType::kFloat64);
+  const Explanation explanation = function.explain();
+  EXPECT_EQ(explanation.executed_by, Way::kEager);
+  ASSERT_EQ(explanation.ways.size(), 3u);
+  EXPECT_EQ(explanation.ways[1].way, Way::kHost);
+  EXPECT_THAT(explanation.ways[1].reason, HasSubstr("f64"));
+  EXPECT_THAT(explanation.json(), HasSubstr("\"executed_by\":\"eager\""));
+}
+
+TEST(Function, ANamedDeviceRunsItOrTheCallFails) {
+  const Function function =
+      compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); }, {.device = Way::kHost}).value();
+  const Tensor wide = random({1, 1, 4, 300}, 1);
+  const Result<Tensor> output = function(wide, wide, wide);
+  ASSERT_FALSE(output.ok());
+  EXPECT_THAT(output.error().message(), HasSubstr("300"));
+  EXPECT_FALSE(output.error().reasons().empty());
+}
+
+TEST(Function, OptionsThatMakeNoSense) {
+  auto attention = [](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); };
+  EXPECT_FALSE(compile(attention, {.target = "sm_80"}).ok());
+  EXPECT_FALSE(compile(attention, {.device = Way::kHost, .target = "sm_80"}).ok());
+  EXPECT_FALSE(compile(attention, {.device = Way::kEmulator, .target = "sm_8"}).ok());
+  EXPECT_FALSE(compile(attention, {.ordinal = -1}).ok());
+}
+
+TEST(Function, DropoutIsAFunctionOfSeedAndOffset) {
+  const Function function = compile([](Value q, Value k, Value v) {
+                              return matmul(dropout(softmax(matmul(q, transpose(k))), scalar("probability")), v);
+                            }, {.device = Way::kEager}).value();
+  const Tensor query = random({2, 2, 33, 8}, 1);
+  auto run = [&](uint64_t seed, uint64_t offset) {
+    return function.call({query, query, query}, {.seed = seed, .offset = offset, .scalars = {{"probability", 0.5}}}).value()[0];
+  };
+  EXPECT_EQ(test::largest_difference(run(1, 2), run(1, 2)), 0);
+  EXPECT_GT(test::largest_difference(run(1, 2), run(1, 3)), 0);
+  EXPECT_GT(test::largest_difference(run(1, 2), run(2, 2)), 0);
+  const uint64_t seed = 1, offset = 2;
+  const LaunchOptions by_pointer{.seed_pointer = &seed, .offset_pointer = &offset, .scalars = {{"probability", 0.5}}};
+  EXPECT_EQ(test::largest_difference(run(1, 2), function.call({query, query, query}, by_pointer).value()[0]), 0);
+  EXPECT_FALSE(function.call({query, query, query}, {.offset = uint64_t{1} << 32, .scalars = {{"probability", 0.5}}}).ok());
+  EXPECT_FALSE(function.call({query, query, query}, {.scalars = {{"probability", 1.5}}}).ok());
+}
+
+} // namespace
+} // namespace tenon
