@@ -68,6 +68,22 @@ private:
   // Global memory: Memory.cpp. Tables: Gather.cpp. Dropout: Random.cpp.
   struct TensorView;
   LogicalResult pack(LoadOp op);
+  struct Transfer {
+    Value start, rowStride, columnStride; ///< in global memory
+    bool adjacent;                        ///< the elements of a row
+    Value count;                          ///< rows, i64
+    Value buffer;                         ///< transposed: column after column
+    int64_t rows;                         ///< of the buffer
+    int64_t width;
+  };
+  template <typename Op>
+  Transfer transferOf(Op op, const TensorView &tensor, int64_t rows, int64_t offset);
+  /// `strip`: pointers to four elements in each of a vector of rows, the first row, and the place of the first
+  /// of these four columns in the buffer. `element`: a place in global memory, and one in the buffer.
+  void transfer(const Transfer &transfer,
+                llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
+                llvm::function_ref<void(Value, Value)> element);
+  Value lanesBelow(Value count, int64_t lanes);
   void widenRows(LoadOp op, const TensorView &tensor, Rows &rows);
   FailureOr<Rows> rowsOf(Value operand);
   LogicalResult lowerStore(StoreOp op);
@@ -168,6 +184,7 @@ private:
   Value fromStorage(Value element, Type stored); ///< float32, i32 or i1 of what lies in memory
   Value toStorage(Value element, Type stored);
   Type storageOf(Type element);
+  Type bitsOf(Type element);
 
   int64_t lanesOf(int64_t rows) const;
   int64_t vectorsOf(Type tile) const;

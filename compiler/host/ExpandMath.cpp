@@ -3,6 +3,7 @@
 #include "compiler/host/MathFunctions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Matchers.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_EXPANDMATH
@@ -34,7 +35,7 @@ constexpr UnaryRule kUnary[] = {
     {"math.sin", &MathFunctions::sin},   {"math.cos", &MathFunctions::cos},
     {"math.rsqrt", &MathFunctions::rsqrt}};
 constexpr BinaryRule kBinary[] = {{"math.powf", &MathFunctions::power}};
-constexpr BinaryRule kVectorsOfIntegers[] = {{"arith.divsi", &MathFunctions::divide},
+constexpr BinaryRule kInteger[] = {{"arith.divsi", &MathFunctions::divide},
                                              {"arith.remsi", &MathFunctions::remainder}};
 
 struct ExpandMath : tenon::impl::ExpandMathBase<ExpandMath> {
@@ -63,8 +64,10 @@ struct ExpandMath : tenon::impl::ExpandMathBase<ExpandMath> {
           return (functions.*rule.function)(op->getOperand(0), op->getOperand(1));
       return nullptr;
     };
-    if (element.isInteger(32) && isa<VectorType>(type))
-      return binary(kVectorsOfIntegers);
+    if (element.isInteger(32)) // by a constant, a scalar's division traps never, and is cheap
+      return isa<VectorType>(type) || !matchPattern(op->getOperands().back(), m_Constant())
+                 ? binary(kInteger)
+                 : nullptr;
     if (!element.isF32())
       return nullptr;
     for (const UnaryRule &rule : kUnary)

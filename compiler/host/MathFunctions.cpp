@@ -312,6 +312,10 @@ Value MathFunctions::power(Value x, Value y) {
 }
 
 Value MathFunctions::divide(Value a, Value b) {
+  if (!isa<VectorType>(type_)) {
+    auto wide = [&](Value x) { return arith::ExtSIOp::create(b_, i64_, x); };
+    return arith::TruncIOp::create(b_, i32_, arith::DivSIOp::create(b_, wide(a), wide(b)));
+  }
   return whole(arith::DivFOp::create(b_, widen(a), widen(b)));
 }
 Value MathFunctions::remainder(Value a, Value b) { return subtract(a, multiply(divide(a, b), b)); }

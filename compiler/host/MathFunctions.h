@@ -22,7 +22,8 @@ public:
   mlir::Value cos(mlir::Value x);
   mlir::Value rsqrt(mlir::Value x);
   mlir::Value power(mlir::Value x, mlir::Value y);
-  /// Quotient towards zero, and the remainder that goes with it; operands are i32.
+  /// Quotient towards zero, and the remainder that goes with it; operands are i32. -2^31 / -1 is -2^31, without
+  /// a trap; a vector's division by zero has no trap either, and no defined result.
   mlir::Value divide(mlir::Value a, mlir::Value b);
   mlir::Value remainder(mlir::Value a, mlir::Value b);
 

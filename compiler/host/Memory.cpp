@@ -1,5 +1,8 @@
 // Tiles in global memory.
 #include "compiler/host/BlockProgram.h"
+#include "compiler/host/Transpose.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -21,6 +24,11 @@ Type BlockProgram::storageOf(Type element) {
   if (element.isInteger(1))
     return builder_.getI8Type();
   return element.isBF16() ? builder_.getI16Type() : element;
+}
+
+// As integers where LLVM's vectors of the type are slow.
+Type BlockProgram::bitsOf(Type element) {
+  return element.isF16() ? builder_.getI16Type() : storageOf(element);
 }
 
 static Type like(Type type, Type element) {
@@ -62,6 +70,56 @@ Value BlockProgram::toStorage(Value element, Type stored) {
   return arith::TruncIOp::create(builder_, like(type, builder_.getI16Type()), result);
 }
 
+template <typename Op>
+BlockProgram::Transfer BlockProgram::transferOf(Op op, const TensorView &tensor, int64_t rows,
+                                                int64_t offset) {
+  Value row = scalars_.lookup(op.getRow());
+  Transfer t;
+  t.start = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), row);
+  t.rowStride = tensor.strides[2];
+  t.adjacent = op.getLayout() <= 1;
+  t.columnStride = t.adjacent ? i64(tensor.bytes) : tensor.strides[3];
+  t.count = rowCount(row, scalars_.lookup(op.getLimit()), rows);
+  t.buffer = buffer(offset);
+  t.rows = rows;
+  t.width = op.getWidth();
+  return t;
+}
+
+// Rows in global memory and the columns of a buffer: most in strips of four columns, transposed in registers,
+// the rest one by one. A strip's rows beyond the last repeat it.
+void BlockProgram::transfer(const Transfer &t, llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
+                            llvm::function_ref<void(Value, Value)> element) {
+  int64_t lanes = lanesOf(t.rows), columnBytes = t.rows * sizeof(float);
+  bool hasStrips = t.adjacent && lanes >= kTransposedColumns;
+  int64_t whole = hasStrips ? t.width / kTransposedColumns * kTransposedColumns : 0;
+  Value last = add(t.count, i64(-1));
+  if (whole != 0)
+    loop(i64(0), t.count, lanes, [&](Value row) {
+      Values places;
+      for (int64_t i = 0; i < lanes; ++i)
+        places.push_back(byte(t.start, multiply(minimum(add(row, i64(i)), last), t.rowStride)));
+      Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
+      loop(i64(0), i64(whole), kTransposedColumns, [&](Value column) {
+        Values pointers;
+        Value offset = multiply(column, t.columnStride);
+        for (Value place : places)
+          pointers.push_back(byte(place, offset));
+        strip(pointers, row, byte(column0, multiply(column, i64(columnBytes))));
+      });
+    });
+  if (whole == t.width)
+    return;
+  loop(i64(0), t.count, 1, [&](Value row) {
+    Value place = byte(t.start, multiply(row, t.rowStride));
+    Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
+    loop(i64(whole), i64(t.width), 1, [&](Value column) {
+      element(byte(place, multiply(column, t.columnStride)),
+              byte(column0, multiply(column, i64(columnBytes))));
+    });
+  });
+}
+
 // Into a buffer of its own, transposed.
 LogicalResult BlockProgram::pack(LoadOp op) {
   auto tile = cast<RankedTensorType>(op.getResult().getType());
@@ -73,26 +131,43 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   bind(op.getResult(), offset);
   done_.insert(op);
 
-  Value start = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()),
-                         scalars_.lookup(op.getRow()));
-  Value count = rowCount(scalars_.lookup(op.getRow()), scalars_.lookup(op.getLimit()), rows);
-  Type vector = VectorType::get({lanes}, builder_.getF32Type());
-  int64_t vectorBytes = lanes * sizeof(float);
-  loop(i64(0), i64(rows * tile.getDimSize(1) * sizeof(float)), vectorBytes, [&](Value place) {
+  auto vector = VectorType::get({lanes}, builder_.getF32Type());
+  int64_t vectorBytes = lanes * sizeof(float), columnBytes = rows * sizeof(float);
+  loop(i64(0), i64(columnBytes * tile.getDimSize(1)), vectorBytes, [&](Value place) {
     store(filled(vector, 0), byte(buffer(offset), place), vectorBytes);
   });
-  Value columnStride = op.getLayout() <= 1 ? i64(tensor.bytes) : tensor.strides[3];
-  loop(i64(0), count, 1, [&](Value row) {
-    Value source = byte(start, multiply(row, tensor.strides[2]));
-    Value target = byte(buffer(offset), multiply(row, i64(sizeof(float))));
-    loop(i64(0), i64(op.getWidth()), 1, [&](Value column) {
-      Value element = load(storageOf(tensor.element), byte(source, multiply(column, columnStride)),
-                           tensor.bytes);
-      store(fromStorage(element, tensor.element),
-            byte(target, multiply(column, i64(rows * sizeof(float)))));
-    });
+  Transfer t = transferOf(op, tensor, rows, offset);
+  auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
+    Type piece = VectorType::get({kTransposedColumns}, bitsOf(tensor.element));
+    Values rows;
+    for (int64_t i = 0; i < kTransposedColumns; ++i) {
+      Values pieces; // of every fourth row, from i
+      for (int64_t j = i; j < lanes; j += kTransposedColumns)
+        pieces.push_back(load(piece, pointers[j], tensor.bytes));
+      Value bits = concatenate(builder_, pieces);
+      if (tensor.element.isF16())
+        bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, tensor.element), bits);
+      rows.push_back(fromStorage(bits, tensor.element));
+    }
+    Value exists = lanesBelow(builder_.createOrFold<arith::SubIOp>(t.count, row), lanes);
+    for (auto [i, column] : llvm::enumerate(transposePieces(builder_, rows)))
+      store(arith::SelectOp::create(builder_, exists, column, filled(vector, 0)),
+            byte(target, i * columnBytes), vectorBytes);
+  };
+  transfer(t, strip, [&](Value source, Value target) {
+    Value element = load(storageOf(tensor.element), source, tensor.bytes);
+    store(fromStorage(element, tensor.element), target);
   });
   return success();
+}
+
+// A mask of the first `count` lanes.
+Value BlockProgram::lanesBelow(Value count, int64_t lanes) {
+  auto vector = VectorType::get({lanes}, builder_.getI32Type());
+  auto numbers = llvm::to_vector(llvm::seq<int32_t>(0, lanes));
+  Value lane = arith::ConstantOp::create(builder_, DenseElementsAttr::get(vector, ArrayRef(numbers)));
+  Value count32 = arith::TruncIOp::create(builder_, builder_.getI32Type(), count);
+  return arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, lane, broadcast(count32, lanes));
 }
 
 // The right operand of a product: where it lies, or widened to float32 in a buffer.
@@ -168,19 +243,26 @@ LogicalResult BlockProgram::lowerStore(StoreOp op) {
       return failure();
     offset = *place;
   }
-  Value start = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()),
-                         scalars_.lookup(op.getRow()));
-  Value count = rowCount(scalars_.lookup(op.getRow()), scalars_.lookup(op.getLimit()), rows);
-  Value columnStride = op.getLayout() <= 1 ? i64(tensor.bytes) : tensor.strides[3];
-  loop(i64(0), count, 1, [&](Value row) {
-    Value source = byte(buffer(offset), multiply(row, i64(sizeof(float))));
-    Value target = byte(start, multiply(row, tensor.strides[2]));
-    loop(i64(0), i64(op.getWidth()), 1, [&](Value column) {
-      Value element =
-          load(builder_.getF32Type(), byte(source, multiply(column, i64(rows * sizeof(float)))));
-      store(toStorage(element, tensor.element), byte(target, multiply(column, columnStride)),
+  int64_t lanes = lanesOf(rows), vectorBytes = lanes * sizeof(float);
+  auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
+    Values columns;
+    Type vector = VectorType::get({lanes}, builder_.getF32Type());
+    for (int64_t i = 0; i < kTransposedColumns; ++i)
+      columns.push_back(load(vector, byte(source, i * rows * sizeof(float)), vectorBytes));
+    Values pieces;
+    for (Value row : transposePieces(builder_, columns)) {
+      Value bits = toStorage(row, tensor.element);
+      if (tensor.element.isF16())
+        bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI16Type()), bits);
+      pieces.push_back(bits);
+    }
+    // What repeats the last row is overwritten by it.
+    for (int64_t i = lanes - 1; i >= 0; --i)
+      store(extractPiece(builder_, pieces[i % kTransposedColumns], i / kTransposedColumns), pointers[i],
             tensor.bytes);
-    });
+  };
+  transfer(transferOf(op, tensor, rows, offset), strip, [&](Value target, Value source) {
+    store(toStorage(load(builder_.getF32Type(), source), tensor.element), target, tensor.bytes);
   });
   if (isVector(tile))
     workspace_.release(offset);

@@ -1,0 +1,20 @@
+/// Elements of four columns and any number of rows, transposed in registers.
+#pragma once
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Value.h"
+
+namespace tenon::tile {
+
+/// Columns that are transposed at once: as many float32 as 128 bits hold, within which x86 shuffles cheaply.
+inline constexpr int64_t kTransposedColumns = 4;
+
+/// Of four vectors, in each piece of 128 bits: element j of vector k becomes element k of vector j.
+llvm::SmallVector<mlir::Value> transposePieces(mlir::ImplicitLocOpBuilder &builder,
+                                               llvm::ArrayRef<mlir::Value> vectors);
+
+/// One vector of a power of two of them, and the other way round.
+mlir::Value concatenate(mlir::ImplicitLocOpBuilder &builder, llvm::ArrayRef<mlir::Value> pieces);
+mlir::Value extractPiece(mlir::ImplicitLocOpBuilder &builder, mlir::Value vector, int64_t piece);
+
+} // namespace tenon::tile

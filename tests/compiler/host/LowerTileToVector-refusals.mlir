@@ -1,0 +1,28 @@
+// RUN: tenon-opt %s --tenon-lower-tile-to-vector --split-input-file --verify-diagnostics
+//
+// On the host all tiles are float32: loads and stores convert.
+
+func.func @half() attributes {tile.kernel} {
+  %tensor = tile.tensor 0 : !tile.tensor<f16>
+  %zero = arith.constant 0 : i32
+  %x = tile.load %tensor[%zero, %zero, %zero] rows %zero width 8 layout 0 : !tile.tensor<f16> -> tensor<16x8xf16>
+  // expected-error @below {{stores tiles of float32 on the host, not 'f16'}}
+  tile.store %x, %tensor[%zero, %zero, %zero] rows %zero width 8 layout 0 : tensor<16x8xf16>, !tile.tensor<f16>
+  return
+}
+
+// -----
+
+func.func @shared() attributes {tile.kernel} {
+  // expected-error @below {{is not known to the host}}
+  %a = tile.shared_alloc : !tile.shared<64x16xf32>
+  return
+}
+
+// -----
+
+func.func @pattern() attributes {tile.kernel} {
+  // expected-error @below {{has elements that differ}}
+  %x = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
+  return
+}
