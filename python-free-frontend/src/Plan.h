@@ -101,13 +101,13 @@ public:
   static constexpr size_t kMaxPlans = size_t{1} << 16;
 
   PlanTable();
-  const Plan *find(const CallKey &key, uint64_t hash) const {
+  const Plan *find(std::span<const int64_t> words, uint64_t hash) const {
     const Slots *slots = slots_.load(std::memory_order_acquire);
     for (size_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
       const Plan *plan = slots->places[i].load(std::memory_order_acquire);
       if (!plan)
         return nullptr;
-      if (plan->hash == hash && std::ranges::equal(plan->words, key.words()))
+      if (plan->hash == hash && std::ranges::equal(plan->words, words))
         return plan;
     }
   }

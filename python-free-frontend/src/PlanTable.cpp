@@ -18,9 +18,8 @@ void PlanTable::place(Slots &slots, const Plan *plan) {
 
 const Plan *PlanTable::insert(std::unique_ptr<Plan> &plan) {
   std::lock_guard lock(mutex_);
-  for (const std::unique_ptr<Plan> &known : plans_)
-    if (known->hash == plan->hash && known->words == plan->words)
-      return known.get();
+  if (const Plan *known = find(plan->words, plan->hash)) // another thread was faster
+    return known;
   if (plans_.size() == kMaxPlans)
     return nullptr;
   plans_.push_back(std::move(plan));

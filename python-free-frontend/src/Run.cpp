@@ -174,7 +174,7 @@ Result<const Plan *> Function::State::plan_for(References outputs, References in
     fits &= key.add(*input);
   const uint64_t hash = fits ? key.hash() : 0;
   if (fits)
-    if (const Plan *known = plans.find(key, hash)) [[likely]]
+    if (const Plan *known = plans.find(key.words(), hash)) [[likely]]
       return known;
   TENON_ASSIGN_OR_RETURN(temporary, Planner(facts, options).plan(outputs, inputs));
   temporary->words.assign(key.words().begin(), key.words().end());
