@@ -160,6 +160,13 @@ const Graph &Function::graph() const {
   return state_ ? state_->facts.graph : none;
 }
 
+Tensor Function::captured(std::string_view input) const {
+  for (size_t i = 0; state_ && i < state_->facts.captured.size(); ++i)
+    if (state_->facts.captured[i].name == input)
+      return state_->facts.captured[i].tensor;
+  return {};
+}
+
 std::string Function::graph_text() const { return state_ ? state_->facts.text : std::string(); }
 
 namespace detail {

@@ -181,6 +181,8 @@ public:
 
   const Graph &graph() const;      ///< canonical
   std::string graph_text() const;  ///< MLIR in the attention dialect
+  /// The tensor that was captured at tracing and stands behind an input of the graph; undefined if none does.
+  Tensor captured(std::string_view input) const;
   /// The sizes of the results for these inputs. Errors: what does not fit.
   Result<std::vector<Shape>> result_shapes(std::span<const TensorReference> inputs) const;
 
