@@ -145,7 +145,7 @@ Program Decoder::run() {
   // The end of the body returns.
   Op end;
   row_ = find_opcode("ret");
-  end.handler = context_.executor->handlers[row_];
+  end.handler = context_.executor->handler(row_);
   end.instruction = kernel_.instructions.empty() ? 0 : static_cast<uint32_t>(kernel_.instructions.size() - 1);
   program_.ops.push_back(end);
   program_.rows.push_back(static_cast<int16_t>(row_));
@@ -176,7 +176,7 @@ void Decoder::decode_instruction(uint32_t number) {
     decode_form(*this, form);
   else
     decode_simple(form);
-  op_.handler = context_.executor->handlers[row_];
+  op_.handler = context_.executor->handler(row_);
   if (op_.immediate && op_.flags == kPseudo) { // ld.param at a constant offset, see Forms.cpp
     op_.handler = context_.executor->load_parameter[op_.target];
     op_.flags = 0;

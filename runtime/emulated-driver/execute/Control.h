@@ -69,13 +69,14 @@ inline const Op *trap(Warp &warp, const Op *op, u32 mask) {
 }
 inline const Op *nothing(Warp &, const Op *op, u32) { return op + 1; }
 
-/// bar.sync and barrier.sync: operand 0 the barrier, operand 1 the number of threads (none: all). Flag 1: arrive only.
-inline const Op *barrier(Warp &warp, const Op *op, u32 mask) {
+/// bar.sync and barrier.sync: operand 0 the barrier, operand 1 the number of threads (none: all).
+template <bool Arrives> const Op *barrier(Warp &warp, const Op *op, u32 mask) {
   if (!converged(warp, op, mask, kAllLanes, Group::kAtBarrier))
     return op;
   int first = __builtin_ctz(mask);
   warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
   warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
+  warp.arrives_only = Arrives;
   push_group(warp, op + 1, warp.mask);
   warp.stop = Stop::kBarrier;
   return stop_here(warp, op);
@@ -275,6 +276,7 @@ inline Stop run_warp(Warp &warp) {
         if (chosen < 0) {
           int first = __builtin_ctz(warp.groups[0].mask);
           const Op *op = warp.groups[0].next;
+          warp.arrives_only = false;
           warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
           warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
           for (int i = 0; i < warp.group_count; i++) {

@@ -1,8 +1,9 @@
-// Compiled once for each instruction set, with TENON_ISA naming it.
-#define TENON_CONCATENATE(a, b) a##b
-#define TENON_EXECUTOR(isa) TENON_CONCATENATE(isa, _executor)
-#define TENON_TEXT(x) #x
-#define TENON_NAME(isa) TENON_TEXT(isa)
+// Compiled once for each part of the table of opcodes and each instruction set: TENON_ISA names the set, TENON_PART the
+// part (Integer, Float, Convert, Memory, Control).
+#define TENON_TEXT_OF(x) #x
+#define TENON_TEXT(x) TENON_TEXT_OF(x)
+#define TENON_JOIN_OF(a, b) a##b
+#define TENON_JOIN(a, b) TENON_JOIN_OF(a, b)
 
 #include "execute/Execute.h"
 #include "execute/Control.h"
@@ -15,21 +16,33 @@
 namespace tenon::emulator {
 namespace TENON_ISA {
 namespace {
-const Handler kHandlers[] = {
+constexpr Handler kHandlers[] = {
 #define INSTRUCTION(spelling, operands, kind, ...) &__VA_ARGS__,
-#include "execute/Instructions.def"
+#include TENON_TEXT(execute/TENON_PART.def)
 #undef INSTRUCTION
 };
 } // namespace
+HandlerTable TENON_JOIN(TENON_PART, Handlers)() {
+  return {kHandlers, static_cast<int>(sizeof(kHandlers) / sizeof(kHandlers[0]))};
+}
+HandlerTable IntegerHandlers();
+HandlerTable FloatHandlers();
+HandlerTable ConvertHandlers();
+HandlerTable MemoryHandlers();
+HandlerTable ControlHandlers();
 } // namespace TENON_ISA
 
-const Executor &TENON_EXECUTOR(TENON_ISA)() {
+#ifdef TENON_EXECUTOR // the part that also makes the executor
+const Executor &TENON_JOIN(TENON_ISA, _executor)() {
   using namespace TENON_ISA;
-  static constexpr Executor executor{
-      TENON_NAME(TENON_ISA), kHandlers, &mark_written, &check_written,
-      {&load_parameter<u8>, &load_parameter<s8>, &load_parameter<u16>, &load_parameter<s16>,
-       &load_parameter<u32>, &load_parameter<s32>, &load_parameter<u64>}, &run_warp};
+  static const Executor executor{
+      TENON_TEXT(TENON_ISA), IntegerHandlers(), FloatHandlers(), ConvertHandlers(), MemoryHandlers(), ControlHandlers(),
+      &mark_written, &check_written,
+      {&load_parameter<u8>, &load_parameter<s8>, &load_parameter<u16>, &load_parameter<s16>, &load_parameter<u32>,
+       &load_parameter<s32>, &load_parameter<u64>},
+      &run_warp};
   return executor;
 }
+#endif
 
 } // namespace tenon::emulator

@@ -16,55 +16,42 @@ inline constexpr u8 kFusesWholeK = 1; // in Op::flags: Hopper and later
 
 struct tf32 { u32 bits; };
 
-/// Sign, exponent and significand with the fraction's width: value = ±significand · 2^(exponent - kFraction).
+/// What a format adds to its values as float32: the exponent of its subnormals, and how many products are one sum on Ampere.
 template <class T> struct Format;
-template <> struct Format<f16> {
-  static constexpr int kFraction = 10, kBias = 15, kSpecial = 31, kChunk = 8;
-  static u32 biased(f16 x) { return (x.bits >> 10) & 31; }
-  static u32 fraction(f16 x) { return x.bits & 0x3ff; }
-  static bool negative(f16 x) { return x.bits >> 15; }
-};
-template <> struct Format<bf16> {
-  static constexpr int kFraction = 7, kBias = 127, kSpecial = 255, kChunk = 8;
-  static u32 biased(bf16 x) { return (x.bits >> 7) & 255; }
-  static u32 fraction(bf16 x) { return x.bits & 0x7f; }
-  static bool negative(bf16 x) { return x.bits >> 15; }
-};
-template <> struct Format<tf32> { // the low 13 bits of the register are not looked at
-  static constexpr int kFraction = 10, kBias = 127, kSpecial = 255, kChunk = 4;
-  static u32 biased(tf32 x) { return (x.bits >> 23) & 255; }
-  static u32 fraction(tf32 x) { return (x.bits >> 13) & 0x3ff; }
-  static bool negative(tf32 x) { return x.bits >> 31; }
-};
-inline f32 to_f32(tf32 x) { return as<f32>(x.bits & 0xffffe000u); }
+template <> struct Format<f16> { static constexpr int kLeast = -14, kChunk = 8; };
+template <> struct Format<bf16> { static constexpr int kLeast = -126, kChunk = 8; };
+template <> struct Format<tf32> { static constexpr int kLeast = -126, kChunk = 4; };
+
+typedef f32 Real16 __attribute__((vector_size(64)));
+typedef s32 Integer16 __attribute__((vector_size(64)));
+template <class V> inline V load16(const void *from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof(V));
+  return v;
+}
 
 inline constexpr s32 kNoExponent = -4000; // of zero
-template <class T> inline s32 exponent_of(T x) {
-  u32 biased = Format<T>::biased(x);
-  s32 least = Format<T>::fraction(x) ? 1 - Format<T>::kBias : kNoExponent;
-  return biased ? static_cast<s32>(biased) - Format<T>::kBias : least;
-}
-inline s32 exponent_of(f32 x) {
-  u32 biased = (as<u32>(x) >> 23) & 255;
-  s32 least = as<u32>(x) & 0x7fffff ? -126 : kNoExponent;
-  return biased ? static_cast<s32>(biased) - 127 : least;
+template <int Least> inline s32 exponent_of(f32 x) {
+  s32 biased = static_cast<s32>((as<u32>(x) >> 23) & 255);
+  if ((as<u32>(x) & 0x7fffffff) == 0)
+    return kNoExponent;
+  return biased - 127 < Least ? Least : biased - 127;
 }
 
-/// One sum in full generality: the definition. `Fraction` is F.
-template <class T, int Fraction> f64 sum_products_exactly(const T *a, const T *b, int count, f32 c, f32 *special) {
+/// One sum in full generality: the definition. The factors are float32 values of the format whose least exponent is given.
+template <int Least, int Fraction>
+__attribute__((noinline)) f64 sum_products_exactly(const f32 *a, const f32 *b, int count, f32 c, f32 *special) {
+  auto is_special = [](f32 x) { return (as<u32>(x) & 0x7f800000u) == 0x7f800000u; };
   *special = 0;
-  f32 specials = 0;
-  bool any_special = ((as<u32>(c) >> 23) & 255) == 255;
-  if (any_special)
-    specials = c;
-  s32 top = exponent_of(c);
+  bool any_special = is_special(c);
+  f32 specials = any_special ? c : 0.0f;
+  s32 top = exponent_of<-126>(c);
   for (int k = 0; k < count; k++) {
-    if (Format<T>::biased(a[k]) == Format<T>::kSpecial || Format<T>::biased(b[k]) == Format<T>::kSpecial) {
-      f32 product = to_f32(a[k]) * to_f32(b[k]);
-      specials = any_special ? specials + product : product;
+    if (is_special(a[k]) || is_special(b[k])) {
+      specials = any_special ? specials + a[k] * b[k] : a[k] * b[k];
       any_special = true;
     }
-    s32 exponent = exponent_of(a[k]) + exponent_of(b[k]);
+    s32 exponent = exponent_of<Least>(a[k]) + exponent_of<Least>(b[k]);
     top = exponent > top ? exponent : top;
   }
   if (any_special) {
@@ -73,64 +60,61 @@ template <class T, int Fraction> f64 sum_products_exactly(const T *a, const T *b
   }
   if (top < kNoExponent / 2)
     return 0;
-  auto align = [&](u64 significand, s32 exponent, int fraction) -> s64 {
+  // x / 2^exponent as an integer with 23 bits of fraction
+  auto significand = [](f32 x, s32 exponent) {
+    return static_cast<u64>(__builtin_ldexp(static_cast<f64>(x < 0 ? -x : x), 23 - exponent));
+  };
+  auto align = [&](u64 term, s32 exponent, int fraction) -> s64 {
     s32 shift = Fraction - fraction - (top - exponent);
-    if (shift < -63)
-      return 0;
-    return static_cast<s64>(shift >= 0 ? significand << shift : significand >> -shift);
+    return shift < -63 ? 0 : static_cast<s64>(shift >= 0 ? term << shift : term >> -shift);
   };
   s64 sum = 0;
-  if (exponent_of(c) > kNoExponent) {
-    u64 significand = (as<u32>(c) & 0x7fffff) | ((as<u32>(c) >> 23) & 255 ? 0x800000 : 0);
-    s64 term = align(significand, exponent_of(c), 23);
-    sum = as<u32>(c) >> 31 ? -term : term;
+  if (s32 exponent = exponent_of<-126>(c); exponent > kNoExponent) {
+    s64 term = align(significand(c, exponent), exponent, 23);
+    sum = c < 0 ? -term : term;
   }
   for (int k = 0; k < count; k++) {
-    s32 exponent = exponent_of(a[k]) + exponent_of(b[k]);
-    if (exponent < kNoExponent / 2)
+    s32 ea = exponent_of<Least>(a[k]), eb = exponent_of<Least>(b[k]);
+    if (ea + eb < kNoExponent / 2)
       continue;
-    constexpr int kOne = 1 << Format<T>::kFraction;
-    u64 x = Format<T>::fraction(a[k]) | (Format<T>::biased(a[k]) ? kOne : 0);
-    u64 y = Format<T>::fraction(b[k]) | (Format<T>::biased(b[k]) ? kOne : 0);
-    s64 term = align(x * y, exponent, 2 * Format<T>::kFraction);
-    sum += Format<T>::negative(a[k]) != Format<T>::negative(b[k]) ? -term : term;
+    s64 term = align(significand(a[k], ea) * significand(b[k], eb), ea + eb, 46);
+    sum += (a[k] < 0) != (b[k] < 0) ? -term : term;
   }
   return __builtin_ldexp(static_cast<f64>(sum), top - Fraction);
 }
 
 /// float64 to float32 toward zero; beyond the range, infinity.
 inline f32 narrow_toward_zero(f64 x) {
-  f64 kept = as<f64>(as<u64>(x) & ~u64{0x1fffffff});
-  f32 result = static_cast<f32>(kept);
   f64 magnitude = __builtin_fabs(x);
-  if (__builtin_expect(magnitude < 0x1p-126 && magnitude > 0, 0)) {
-    f64 steps = __builtin_trunc(x * 0x1p149);
-    result = static_cast<f32>(steps * 0x1p-149);
-  }
-  return result;
+  if (__builtin_expect(magnitude < 0x1p-126 && magnitude > 0, 0))
+    return static_cast<f32>(__builtin_trunc(x * 0x1p149) * 0x1p-149);
+  return static_cast<f32>(as<f64>(as<u64>(x) & ~u64{0x1fffffff}));
 }
 /// float64 to float16, to nearest.
 inline f16 narrow_to_half(f64 x) { return to_f16<kNearest>(odd_f32(x)); }
 
-/// The operands of one product: A transposed, so that 16 rows are a vector.
-template <class T, int K> struct Tile {
-  T a[K][16];
-  T b[8][K];
-  alignas(64) f32 c[8][16]; // column, row
-  alignas(64) f64 d[8][16]; // exact results of the last sum
+/// The operands of one product. A and C are transposed, so that 16 rows are a vector. Element (k, column) of B is
+/// b[kPer · column + k mod kPer] of step k / kPer, where kPer is the columns of K that one register spans.
+template <int K, int Per> struct Tile {
+  alignas(64) f32 a[K][16];
+  alignas(64) f32 b[K / Per][Per * 8];
+  alignas(64) f32 c[8][16]; // column, row; the result too
+  alignas(64) f64 d[8][16]; // the last sum before it is rounded
   alignas(64) f32 special[8][16];
+  f32 factor(int k, int column) const { return b[k / Per][Per * column + k % Per]; }
 };
 
-template <class T, int K, int Chunk, int Fraction, bool HalfResult> void multiply_exactly(Tile<T, K> &tile) {
+template <class T, int K, int Per, int Chunk, int Fraction> void multiply_exactly(Tile<K, Per> &tile) {
   for (int j = 0; j < 8; j++)
     for (int i = 0; i < 16; i++) {
-      f32 accumulator = tile.c[j][i], special = 0;
+      f32 accumulator = tile.c[j][i], special = 0, row[Chunk], column[Chunk];
       f64 sum = 0;
       for (int first = 0; first < K; first += Chunk) {
-        T row[Chunk];
-        for (int k = 0; k < Chunk; k++)
+        for (int k = 0; k < Chunk; k++) {
           row[k] = tile.a[first + k][i];
-        sum = sum_products_exactly<T, Fraction>(row, &tile.b[j][first], Chunk, accumulator, &special);
+          column[k] = tile.factor(first + k, j);
+        }
+        sum = sum_products_exactly<Format<T>::kLeast, Fraction>(row, column, Chunk, accumulator, &special);
         accumulator = special != 0 ? special : narrow_toward_zero(sum);
       }
       tile.d[j][i] = sum;
@@ -139,73 +123,63 @@ template <class T, int K, int Chunk, int Fraction, bool HalfResult> void multipl
     }
 }
 
-typedef f32 Real16 __attribute__((vector_size(64)));
-typedef s32 Integer16 __attribute__((vector_size(64)));
-typedef f64 Double16 __attribute__((vector_size(128)));
-typedef s64 Long16 __attribute__((vector_size(128)));
+/// Exponents of `count` values; false where one is beyond what the vectors bear.
+template <int Least> inline bool find_exponents(const f32 *values, s32 *exponents, int count) {
+  constexpr s32 kReach = 50; // |exponent| of a factor: products to 2^±100, scales to 2^125
+  Integer16 wrong = {};
+  for (int i = 0; i < count; i += 16) {
+    Integer16 magnitude = load16<Integer16>(values + i) & 0x7fffffff;
+    Integer16 e = (magnitude >> 23) - 127;
+    e = e < Least ? Integer16{} + Least : e;
+    wrong |= e > kReach;
+    if constexpr (Least < -kReach)
+      wrong |= (e < -kReach) & (magnitude != 0);
+    e = magnitude == 0 ? Integer16{} + kNoExponent : e;
+    __builtin_memcpy(exponents + i, &e, 64);
+  }
+  s32 any = 0;
+  for (int i = 0; i < 16; i++)
+    any |= wrong[i];
+  return any == 0;
+}
 
 /// The same in vectors of 16 rows, for exponents that keep every product and scale inside float32. Terms are float32
 /// products times a power of two, cut to integers: exactly the truncation above. False: not in range, nothing done.
-template <class T, int K, int Chunk, int Fraction> bool multiply_in_vectors(Tile<T, K> &tile) {
-  constexpr s32 kReach = 50; // |exponent| of a factor: products to 2^±100, scales to 2^125
-  alignas(64) f32 a[K][16];
+template <class T, int K, int Per, int Chunk, int Fraction> bool multiply_in_vectors(Tile<K, Per> &tile) {
   alignas(64) s32 ea[K][16];
-  f32 b[8][K];
-  s32 eb[8][K];
-  s32 highest = 0, lowest = 0;
-  const T *from = &tile.a[0][0];
-  f32 *to = &a[0][0];
-  s32 *exponents = &ea[0][0];
-  _Pragma("GCC ivdep") for (int i = 0; i < K * 16; i++) {
-    to[i] = to_f32(from[i]);
-    s32 e = exponent_of(from[i]);
-    exponents[i] = e;
-    highest = e > highest ? e : highest;
-    s32 bounded = e == kNoExponent ? 0 : e;
-    lowest = bounded < lowest ? bounded : lowest;
-  }
-  from = &tile.b[0][0];
-  to = &b[0][0];
-  exponents = &eb[0][0];
-  _Pragma("GCC ivdep") for (int i = 0; i < K * 8; i++) {
-    to[i] = to_f32(from[i]);
-    s32 e = exponent_of(from[i]);
-    exponents[i] = e;
-    highest = e > highest ? e : highest;
-    s32 bounded = e == kNoExponent ? 0 : e;
-    lowest = bounded < lowest ? bounded : lowest;
-  }
-  constexpr s32 kInfinite = Format<T>::kSpecial - Format<T>::kBias; // exponent of infinities and NaN
-  u32 special = 0;
-  const f32 *c = &tile.c[0][0];
-  for (int i = 0; i < 128; i++)
-    special |= static_cast<u32>((as<u32>(c[i]) & 0x7f800000u) == 0x7f800000u);
-  if (special || highest >= (kInfinite < kReach ? kInfinite : kReach + 1) || lowest < -kReach)
+  alignas(64) s32 eb[K / Per][Per * 8];
+  constexpr int kLeast = Format<T>::kLeast;
+  Integer16 special = {};
+  for (int j = 0; j < 8; j++)
+    special |= (load16<Integer16>(tile.c[j]) & 0x7f800000) == 0x7f800000;
+  s32 any_special = 0;
+  for (int i = 0; i < 16; i++)
+    any_special |= special[i];
+  if (any_special || !find_exponents<kLeast>(&tile.a[0][0], &ea[0][0], K * 16) ||
+      !find_exponents<kLeast>(&tile.b[0][0], &eb[0][0], K * 8))
     return false;
   for (int j = 0; j < 8; j++) {
-    Real16 sum;
-    __builtin_memcpy(&sum, tile.c[j], 64);
+    Real16 sum = load16<Real16>(tile.c[j]);
     for (int first = 0; first < K; first += Chunk) {
-      Integer16 bits = reinterpret_cast<Integer16>(sum);
-      Integer16 biased = (bits >> 23) & 255;
-      Integer16 top = *reinterpret_cast<const Integer16 *>(ea[first]) + eb[j][first];
+      auto exponent_b = [&](int k) { return eb[k / Per][Per * j + k % Per]; };
+      Integer16 top = load16<Integer16>(ea[first]) + exponent_b(first);
+#pragma GCC unroll 16
       for (int k = first + 1; k < first + Chunk; k++) {
-        Integer16 e = *reinterpret_cast<const Integer16 *>(ea[k]) + eb[j][k];
+        Integer16 e = load16<Integer16>(ea[k]) + exponent_b(k);
         top = e > top ? e : top;
       }
       Integer16 none = top < -1000;
-      Integer16 ec = biased - 127;
+      Integer16 bits = reinterpret_cast<Integer16>(sum);
+      Integer16 ec = ((bits >> 23) & 255) - 127;
       top = ec > top ? ec : top;
       top = top < -100 ? Integer16{} - 100 : top;
       Real16 scale = reinterpret_cast<Real16>((127 + Fraction - top) << 23);
       Integer16 low = __builtin_convertvector(sum * scale, Integer16), high = {};
+#pragma GCC unroll 16
       for (int k = first; k < first + Chunk; k++) {
-        Integer16 term = __builtin_convertvector(
-            *reinterpret_cast<const Real16 *>(a[k]) * b[j][k] * scale, Integer16);
-        if (k - first < 8)
-          low += term;
-        else
-          high += term;
+        Real16 product = load16<Real16>(tile.a[k]) * tile.factor(k, j);
+        Integer16 term = __builtin_convertvector(product * scale, Integer16);
+        (k - first < 8 ? low : high) += term; // eight terms fit 32 bits, sixteen may not
       }
       alignas(64) s32 lows[16], highs[16], tops[16], nones[16];
       alignas(64) f32 before[16], after[16];
@@ -216,85 +190,152 @@ template <class T, int K, int Chunk, int Fraction> bool multiply_in_vectors(Tile
       __builtin_memcpy(before, &sum, 64);
       f64 *exact = tile.d[j];
       _Pragma("GCC ivdep") for (int i = 0; i < 16; i++) {
-        f64 total = Chunk > 8 ? static_cast<f64>(lows[i]) + static_cast<f64>(highs[i]) : static_cast<f64>(lows[i]);
+        f64 total = static_cast<f64>(lows[i]);
+        if (Chunk > 8)
+          total += static_cast<f64>(highs[i]);
         f64 unit = as<f64>(static_cast<u64>(1023 + tops[i] - Fraction) << 52);
-        f64 value = nones[i] ? f64{before[i]} + 0.0 : total * unit;
+        f64 kept = static_cast<f64>(before[i]) + 0.0; // nothing was added
+        f64 value = nones[i] ? kept : total * unit;
         exact[i] = value;
         after[i] = static_cast<f32>(as<f64>(as<u64>(value) & ~u64{0x1fffffff}));
-        after[i] = nones[i] ? before[i] + 0.0f : after[i];
       }
-      __builtin_memcpy(&sum, after, 64);
+      sum = load16<Real16>(after);
     }
     __builtin_memcpy(tile.c[j], &sum, 64);
   }
   return true;
 }
 
-template <class T, int K, bool HalfResult> void multiply(Tile<T, K> &tile, bool whole) {
+template <class T, int K, int Per> void multiply(Tile<K, Per> &tile, bool whole) {
   constexpr int kChunk = Format<T>::kChunk < K ? Format<T>::kChunk : K;
   __builtin_memset(tile.special, 0, sizeof(tile.special));
-  if (whole ? !multiply_in_vectors<T, K, K, 25>(tile) : !multiply_in_vectors<T, K, kChunk, 24>(tile))
-    whole ? multiply_exactly<T, K, K, 25, HalfResult>(tile) : multiply_exactly<T, K, kChunk, 24, HalfResult>(tile);
+  if (whole ? !multiply_in_vectors<T, K, Per, K, 25>(tile) : !multiply_in_vectors<T, K, Per, kChunk, 24>(tile))
+    whole ? multiply_exactly<T, K, Per, K, 25>(tile) : multiply_exactly<T, K, Per, kChunk, 24>(tile);
 }
 
-/// mma.sync: `more` holds the registers of d, a, b, c. Element (row, k) of A is in lane 4 · (row mod 8) + pair.
+/// Elements of a register as float32: even and odd ones of a pair, or the one of tf32.
+template <class T> inline void unpack_elements(const u32 *from, f32 *even, f32 *odd) {
+  for (int i = 0; i < 32; i += 16) {
+    Integer16 x = load16<Integer16>(from + i);
+    auto put = [&](f32 *to, Integer16 bits) { __builtin_memcpy(to + i, &bits, 64); };
+    if constexpr (sizeof(T) == 4) {
+      put(even, x & static_cast<s32>(0xffffe000));
+    } else if constexpr (__is_same(T, bf16)) {
+      put(even, x << 16);
+      put(odd, x & static_cast<s32>(0xffff0000));
+    } else {
+      auto widen = [](Integer16 half) {
+        Integer16 bits = (half & 0x7fff) << 13, sign = (half & 0x8000) << 16;
+        Real16 subnormal = reinterpret_cast<Real16>(bits + (113 << 23)) - 0x1p-14f;
+        Integer16 normal = bits + (112 << 23), infinite = bits + (224 << 23);
+        Integer16 result = bits < (1 << 23) ? reinterpret_cast<Integer16>(subnormal) : normal;
+        return (bits >= 0x0f800000 ? infinite : result) | sign;
+      };
+      put(even, widen(x & 0xffff));
+      put(odd, widen((x >> 16) & 0xffff));
+    }
+  }
+}
+
+/// Lane 4i + p of two registers (rows 0 to 7, rows 8 to 15) to row vectors, one for each p; and back.
+inline void rows_of(const f32 *upper, const f32 *lower, f32 *r0, f32 *r1, f32 *r2, f32 *r3) {
+#ifdef __AVX512F__
+  constexpr Integer16 k01 = {0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29};
+  constexpr Integer16 kLow = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
+  Real16 u0 = load16<Real16>(upper), u1 = load16<Real16>(upper + 16);
+  Real16 l0 = load16<Real16>(lower), l1 = load16<Real16>(lower + 16);
+  Real16 u01 = __builtin_shuffle(u0, u1, k01), u23 = __builtin_shuffle(u0, u1, k01 + 2);
+  Real16 l01 = __builtin_shuffle(l0, l1, k01), l23 = __builtin_shuffle(l0, l1, k01 + 2);
+  Real16 results[4] = {__builtin_shuffle(u01, l01, kLow), __builtin_shuffle(u01, l01, kLow + 8),
+                       __builtin_shuffle(u23, l23, kLow), __builtin_shuffle(u23, l23, kLow + 8)};
+  f32 *to[4] = {r0, r1, r2, r3};
+  for (int p = 0; p < 4; p++)
+    __builtin_memcpy(to[p], &results[p], 64);
+#else
+  for (int i = 0; i < 8; i++) {
+    r0[i] = upper[4 * i], r1[i] = upper[4 * i + 1], r2[i] = upper[4 * i + 2], r3[i] = upper[4 * i + 3];
+    r0[i + 8] = lower[4 * i], r1[i + 8] = lower[4 * i + 1], r2[i + 8] = lower[4 * i + 2], r3[i + 8] = lower[4 * i + 3];
+  }
+#endif
+}
+inline void lanes_of(const f32 *r0, const f32 *r1, const f32 *r2, const f32 *r3, f32 *upper, f32 *lower) {
+#ifdef __AVX512F__
+  constexpr Integer16 kUpper = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}; // rows 0 to 7 of two vectors
+  constexpr Integer16 kLanes16 = {0, 8, 16, 24, 1, 9, 17, 25, 2, 10, 18, 26, 3, 11, 19, 27};
+  Real16 v0 = load16<Real16>(r0), v1 = load16<Real16>(r1), v2 = load16<Real16>(r2), v3 = load16<Real16>(r3);
+  Real16 u01 = __builtin_shuffle(v0, v1, kUpper), u23 = __builtin_shuffle(v2, v3, kUpper);
+  Real16 l01 = __builtin_shuffle(v0, v1, kUpper + 8), l23 = __builtin_shuffle(v2, v3, kUpper + 8);
+  Real16 results[4] = {__builtin_shuffle(u01, u23, kLanes16), __builtin_shuffle(u01, u23, kLanes16 + 4),
+                       __builtin_shuffle(l01, l23, kLanes16), __builtin_shuffle(l01, l23, kLanes16 + 4)};
+  __builtin_memcpy(upper, &results[0], 128);
+  __builtin_memcpy(lower, &results[2], 128);
+#else
+  for (int i = 0; i < 8; i++) {
+    upper[4 * i] = r0[i], upper[4 * i + 1] = r1[i], upper[4 * i + 2] = r2[i], upper[4 * i + 3] = r3[i];
+    lower[4 * i] = r0[i + 8], lower[4 * i + 1] = r1[i + 8], lower[4 * i + 2] = r2[i + 8], lower[4 * i + 3] = r3[i + 8];
+  }
+#endif
+}
+
+/// mma.sync: `more` holds the registers of d, a, b, c. Row r of A, C and D is in lanes 4 (r mod 8) to 4 (r mod 8) + 3.
 template <class T, int K, bool HalfResult> const Op *matrix_multiply(Warp &warp, const Op *op, u32 mask) {
   if (!converged(warp, op, mask, kAllLanes))
     return op;
-  constexpr bool kPairs = sizeof(T) == 2;            // two elements in a register
-  constexpr int kPerRegister = kPairs ? 8 : 4;       // columns of K that a register spans
-  constexpr int kSteps = K / kPerRegister;
-  constexpr int kResults = HalfResult ? 2 : 4;
+  constexpr bool kPairs = sizeof(T) == 2;      // two elements in a register
+  constexpr int kPer = kPairs ? 8 : 4;         // columns of K that a register spans
+  constexpr int kSteps = K / kPer, kResults = HalfResult ? 2 : 4;
   const u32 *d = op->more, *a = d + kResults, *b = a + 2 * kSteps, *c = b + kSteps;
-  Tile<T, K> tile;
+  Tile<K, kPer> tile;
   for (int step = 0; step < kSteps; step++) {
-    for (int half = 0; half < 2; half++) {
-      const u32 *from = lanes<u32>(warp, a[2 * step + half]);
-      for (int lane = 0; lane < 32; lane++) {
-        int row = lane / 4 + 8 * half, pair = lane % 4;
-        if constexpr (kPairs) {
-          tile.a[step * 8 + pair * 2][row] = {static_cast<u16>(from[lane])};
-          tile.a[step * 8 + pair * 2 + 1][row] = {static_cast<u16>(from[lane] >> 16)};
-        } else {
-          tile.a[step * 4 + pair][row] = {from[lane]};
-        }
-      }
+    alignas(64) f32 even[2][32], odd[2][32];
+    for (int half = 0; half < 2; half++)
+      unpack_elements<T>(lanes<u32>(warp, a[2 * step + half]), even[half], odd[half]);
+    f32(*to)[16] = &tile.a[step * kPer];
+    if constexpr (kPairs) {
+      rows_of(even[0], even[1], to[0], to[2], to[4], to[6]);
+      rows_of(odd[0], odd[1], to[1], to[3], to[5], to[7]);
+    } else {
+      rows_of(even[0], even[1], to[0], to[1], to[2], to[3]);
     }
-    const u32 *from = lanes<u32>(warp, b[step]);
+    unpack_elements<T>(lanes<u32>(warp, b[step]), even[0], odd[0]);
     for (int lane = 0; lane < 32; lane++)
-      __builtin_memcpy(&tile.b[lane / 4][step * kPerRegister + lane % 4 * (kPairs ? 2 : 1)], &from[lane], 4);
-  }
-  for (int half = 0; half < 2; half++) {
-    for (int lane = 0; lane < 32; lane++) {
-      int row = lane / 4 + 8 * half, column = lane % 4 * 2;
-      if constexpr (HalfResult) {
-        u32 two = lanes<u32>(warp, c[half])[lane];
-        tile.c[column][row] = to_f32(f16{static_cast<u16>(two)});
-        tile.c[column + 1][row] = to_f32(f16{static_cast<u16>(two >> 16)});
+      if constexpr (kPairs) {
+        tile.b[step][2 * lane] = even[0][lane];
+        tile.b[step][2 * lane + 1] = odd[0][lane];
       } else {
-        tile.c[column][row] = lanes<f32>(warp, c[2 * half])[lane];
-        tile.c[column + 1][row] = lanes<f32>(warp, c[2 * half + 1])[lane];
+        tile.b[step][lane] = even[0][lane];
       }
-    }
   }
-  multiply<T, K, HalfResult>(tile, op->flags & kFusesWholeK);
+  alignas(64) f32 results[2][2][32]; // half of the rows, parity of the column
   for (int half = 0; half < 2; half++)
-    for (int e = 0; e < (HalfResult ? 1 : 2); e++) {
+    if constexpr (HalfResult)
+      unpack_elements<f16>(lanes<u32>(warp, c[half]), results[half][0], results[half][1]);
+  for (int e = 0; e < 2; e++) {
+    const f32 *upper = HalfResult ? results[0][e] : lanes<f32>(warp, c[e % kResults]);
+    const f32 *lower = HalfResult ? results[1][e] : lanes<f32>(warp, c[(2 + e) % kResults]);
+    rows_of(upper, lower, tile.c[e], tile.c[2 + e], tile.c[4 + e], tile.c[6 + e]);
+  }
+  multiply<T, K, kPer>(tile, op->flags & kFusesWholeK);
+  if constexpr (HalfResult) {
+    for (int half = 0; half < 2; half++) {
       alignas(64) u32 result[32];
       for (int lane = 0; lane < 32; lane++) {
-        int row = lane / 4 + 8 * half, column = lane % 4 * 2 + e;
-        if constexpr (HalfResult) {
-          auto narrow = [&](int at) -> u32 {
-            f32 special = tile.special[at][row];
-            return special != 0 ? to_f16<kNearest>(special).bits : narrow_to_half(tile.d[at][row]).bits;
-          };
-          result[lane] = narrow(column) | narrow(column + 1) << 16;
-        } else {
-          result[lane] = as<u32>(tile.c[column][row]);
-        }
+        int row = lane / 4 + 8 * half, column = lane % 4 * 2;
+        auto narrow = [&](int at) -> u32 {
+          f32 special = tile.special[at][row];
+          return special != 0 ? to_f16<kNearest>(special).bits : narrow_to_half(tile.d[at][row]).bits;
+        };
+        result[lane] = narrow(column) | narrow(column + 1) << 16;
       }
-      write_lanes<u32>(warp, d[HalfResult ? half : 2 * half + e], result, mask);
+      write_lanes<u32>(warp, d[half], result, mask);
     }
+  } else {
+    for (int e = 0; e < 2; e++) {
+      lanes_of(tile.c[e], tile.c[2 + e], tile.c[4 + e], tile.c[6 + e], results[0][e], results[1][e]);
+      write_lanes<f32>(warp, d[e], results[0][e], mask);
+      write_lanes<f32>(warp, d[2 + e], results[1][e], mask);
+    }
+  }
   return op + 1;
 }
 

@@ -58,6 +58,7 @@ struct Warp {
   uint32_t budget = 0;     // backward branches until other warps get a turn
   uint32_t barrier = 0;    // the barrier it waits at, and how many threads that one expects (0: all)
   uint32_t barrier_threads = 0;
+  bool arrives_only = false; // bar.arrive: counted at the barrier, does not wait
   Block *block = nullptr;
   AsyncCopies *copies = nullptr;
   Group groups[kLanes];

@@ -199,7 +199,7 @@ void Launch::run_block(Workspace &workspace) {
         workspace.states[i] = State::kExited;
         break;
       case Stop::kBarrier:
-        workspace.states[i] = State::kWaiting;
+        workspace.states[i] = warp.arrives_only ? State::kReady : State::kWaiting;
         warp.barrier %= kBarriers;
         workspace.arrived[warp.barrier] += kLanes;
         workspace.expected[warp.barrier] = warp.barrier_threads;

@@ -1,0 +1,29 @@
+// One instruction over 32 lanes, against a function of C++.
+#pragma once
+#include "Emulator.h"
+
+namespace tenon::emulator {
+
+/// Runs `body` (see elementwise) over the inputs and returns the 32 results.
+template <class Out, class... In>
+std::vector<Out> run_lanes(const std::vector<std::string> &types, const std::string &output, const std::string &body,
+                           const std::vector<In> &...inputs) {
+  Card card;
+  auto *kernel = card.load(elementwise(types, output, body));
+  if (!kernel)
+    return std::vector<Out>(32);
+  DevicePointer out = card.allocate(32 * sizeof(Out));
+  EXPECT_EQ(card.launch(kernel, 1, 32, 0, out, card.upload(inputs)...), kSuccess) << body;
+  EXPECT_EQ(Card::report(), "nothing found\n") << body;
+  return card.download<Out>(out, 32);
+}
+
+/// 32 values made of the given ones, in an order that pairs each with many.
+template <class T> std::vector<T> spread(std::vector<T> values, size_t stride) {
+  std::vector<T> lanes;
+  for (size_t i = 0; i < 32; i++)
+    lanes.push_back(values[(i / stride + (stride > 1 ? i : 0)) % values.size()]);
+  return lanes;
+}
+
+} // namespace tenon::emulator
