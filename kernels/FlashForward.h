@@ -19,6 +19,8 @@
 /// ones with it, which include the tail of the keys. The algorithm knows no target, only this plan.
 #pragma once
 
+#include "dialects/TraitNames.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 

@@ -42,7 +42,7 @@ struct Element {
 /// Turns the expression between the two products into scalar code over (score, batch, head, query, key).
 class ScoreExpression {
 public:
-  ScoreExpression(Block &block, Location loc) : b(loc, block.getParent()->getContext()), block_(block) {
+  ScoreExpression(Block &block, Location loc) : b(loc, loc->getContext()), block_(block) {
     b.setInsertionPointToEnd(&block);
   }
 

@@ -28,8 +28,8 @@ Value CapturedInputs::get(Builder &b, Value value, const kernels::FlashForwardBl
       result = tile::TensorOp::create(b, tile::TensorType::get(b.getContext(), storageOf(argument).type), slot);
     else
       result = tile::ScalarOp::create(b, argument.getType(), slot);
-  } else if (auto constant = value.getDefiningOp<ConstantOp>()) {
-    result = arith::ConstantOp::create(b, constant.getValue());
+  } else if (TypedAttr constant; matchPattern(value, m_Constant(&constant))) {
+    result = arith::ConstantOp::create(b, constant);
   } else if (isa<QueryLengthOp, KeyLengthOp>(value.getDefiningOp())) {
     result = isa<QueryLengthOp>(value.getDefiningOp()) ? block.queryLength : block.keyLength;
   } else {

@@ -1,6 +1,8 @@
 /// The attention dialect: see Attention.td for its types and operations.
 #pragma once
 
+#include "dialects/TraitNames.h"
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"

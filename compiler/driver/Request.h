@@ -1,0 +1,29 @@
+/// The JSON of a request: CompilerInterface.h says what it holds.
+#pragma once
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include "tenon/Graph.h"
+#include "tenon/Signature.h"
+
+#include <string>
+
+namespace tenon {
+
+enum class Emit { kImage, kAttention, kTile, kNvvm, kLlvm, kPtx, kAsm };
+
+struct Request {
+  Graph graph;
+  Signature signature;
+  std::string target;
+  Emit emit = Emit::kImage;
+  std::string options; ///< as text, for the key
+  int64_t tileQueries = 0, tileKeys = 0;
+
+  bool isGpu() const { return llvm::StringRef(target).starts_with("sm_"); }
+  /// Errors: what is missing, misspelt or of the wrong kind; a graph or signature that does not parse.
+  static llvm::Expected<Request> parse(llvm::StringRef text);
+};
+
+} // namespace tenon
