@@ -6,7 +6,7 @@
 namespace tenon::emulator {
 
 const Executor *executor_named(const char *name) {
-#if defined(__x86_64__)
+#ifdef TENON_EMULATOR_X86
   if (!std::strcmp(name, "avx512"))
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
