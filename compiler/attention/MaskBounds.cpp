@@ -78,6 +78,10 @@ private:
   Value choose(Value condition, Value yes, Value no) {
     return b.createOrFold<arith::SelectOp>(condition, yes, no);
   }
+  // Of values between 0 and keys.
+  static bool isZero(Value value) { return matchPattern(value, m_Zero()); }
+  Value larger(Value a, Value c) { return isZero(a) ? c : isZero(c) ? a : make<arith::MaxSIOp>(a, c); }
+  Value smaller(Value a, Value c) { return a == keys_ ? c : c == keys_ ? a : make<arith::MinSIOp>(a, c); }
   Value times(int64_t coefficient, Value value) { return make<arith::MulIOp>(wide(coefficient), widen(value)); }
   Value floorDivide(Value value, int64_t divisor);
   Value clamp(Value value);
@@ -292,17 +296,29 @@ Interval BoundsBuilder::atLeastZero(const AffineForm &form) {
 }
 
 Interval BoundsBuilder::both(const Interval &a, const Interval &c) {
-  return {make<arith::MaxSIOp>(a.keyBegin, c.keyBegin), make<arith::MaxSIOp>(a.openBegin, c.openBegin),
-          make<arith::MinSIOp>(a.openEnd, c.openEnd), make<arith::MinSIOp>(a.keyEnd, c.keyEnd)};
+  Interval result{larger(a.keyBegin, c.keyBegin), zero_, zero_, smaller(a.keyEnd, c.keyEnd)};
+  if (isZero(a.openEnd) || isZero(c.openEnd)) // nothing is open
+    return result;
+  result.openBegin = larger(a.openBegin, c.openBegin);
+  result.openEnd = smaller(a.openEnd, c.openEnd);
+  return result;
 }
 
 // What either can see; of what is open, the longer run.
 Interval BoundsBuilder::either(const Interval &a, const Interval &c) {
+  Interval result{make<arith::MinSIOp>(a.keyBegin, c.keyBegin), zero_, zero_,
+                  make<arith::MaxSIOp>(a.keyEnd, c.keyEnd)};
+  const Interval &open = isZero(a.openEnd) ? c : a;
+  result.openBegin = open.openBegin;
+  result.openEnd = open.openEnd;
+  if (isZero(a.openEnd) || isZero(c.openEnd))
+    return result;
   Value lengthA = make<arith::SubIOp>(a.openEnd, a.openBegin);
   Value lengthC = make<arith::SubIOp>(c.openEnd, c.openBegin);
   Value first = test(arith::CmpIPredicate::sge, lengthA, lengthC);
-  return {make<arith::MinSIOp>(a.keyBegin, c.keyBegin), choose(first, a.openBegin, c.openBegin),
-          choose(first, a.openEnd, c.openEnd), make<arith::MaxSIOp>(a.keyEnd, c.keyEnd)};
+  result.openBegin = choose(first, a.openBegin, c.openBegin);
+  result.openEnd = choose(first, a.openEnd, c.openEnd);
+  return result;
 }
 
 Interval BoundsBuilder::choose(Value condition, const Interval &yes, const Interval &no) {
