@@ -41,17 +41,19 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
   Value chunk = arith::AndIOp::create(builder_, thread_, i32(across - 1));
   Value rowInTile = arith::ShRUIOp::create(builder_, thread_, i32(llvm::Log2_64(across)));
   Value column = multiply(chunk, elements);
-  Value row = add(scalar(op.getRow()), rowInTile);
-  Value source = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), row);
+  // What stays from tile to tile first, then the tile's own row.
+  Value left = arith::SubIOp::create(builder_, scalar(op.getLimit()), scalar(op.getRow()));
+  Value source = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), rowInTile);
   Value inRow = widen(column);
   if (op.getLayout() == 2)
     inRow = multiply(inRow, tensor.strides[3]);
   source = at(source, tensor.stored, inRow);
+  source = at(source, tensor.stored, multiply(widen(scalar(op.getRow())), tensor.strides[2]));
   Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(chunk, kChunk));
   Value target = at(tile.pointer, builder_.getI8Type(), offset);
 
   auto copy = [&](int64_t i, int64_t j) {
-    Value inside = less(add(row, i * down), scalar(op.getLimit()));
+    Value inside = less(add(rowInTile, i * down), left);
     Value here = add(column, j * across * elements);
     Value away = multiply(tensor.strides[2], i64(i * down));
     Value step = i64(j * across * elements);
@@ -62,10 +64,10 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
     if (direct) {
       Value bytes = i32(kChunk);
       if (width < columns) { // what the row still has
-        Value left = arith::SubIOp::create(builder_, i32(width), here);
-        left = arith::MinSIOp::create(builder_, left, i32(elements));
-        left = arith::MaxSIOp::create(builder_, left, i32(0));
-        bytes = multiply(left, tile.elementBytes());
+        Value rest = arith::SubIOp::create(builder_, i32(width), here);
+        rest = arith::MinSIOp::create(builder_, rest, i32(elements));
+        rest = arith::MaxSIOp::create(builder_, rest, i32(0));
+        bytes = multiply(rest, tile.elementBytes());
       }
       bytes = arith::SelectOp::create(builder_, inside, bytes, i32(0));
       NVVM::CpAsyncOp::create(builder_, to, from, kChunk, NVVM::LoadCacheModifierKind::CG, bytes);

@@ -99,6 +99,8 @@ struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     function.setArgAttr(0, NVVM::NVVMDialect::getGridConstantAttrName(), builder.getUnitAttr());
     function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), builder.getUnitAttr());
     function->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), builder.getDenseI32ArrayAttr({threads}));
+    // Without it ptxas stays below a bound of its own, for more blocks on an SM, and spills.
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), builder.getI32IntegerAttr(1));
     return function;
   }
 };
