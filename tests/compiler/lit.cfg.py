@@ -17,3 +17,5 @@ for folder in (config.llvm_tools_dir, config.tenon_tools_dir):
 
 # What this build has: a test says `REQUIRES: host` where it needs it.
 config.available_features.update(config.tenon_features.split())
+
+config.substitutions.append(("%plugins", os.path.join(config.test_exec_root, "check")))
