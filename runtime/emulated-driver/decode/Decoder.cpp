@@ -212,6 +212,10 @@ void Decoder::decode_simple(std::string_view form) {
   for (std::string_view item : items) {
     if (item == "carry") {
       op_.operand[slot++] = carry();
+      if (instruction_->opcode.find("c.") == 3) // addc, subc
+        read(carry_);
+      if (instruction_->opcode.find(".cc.") != std::string::npos)
+        written(carry_);
       continue;
     }
     const Operand &operand = instruction_->operands[index++];

@@ -79,7 +79,7 @@ struct Block {
   // Global memory: host address = device address + data_delta, shadow byte = device address + shadow_delta.
   uint64_t data_delta = 0;
   uint64_t shadow_delta = 0;
-  uint64_t allocation_begin = 1; // the allocation used last; empty at first
+  uint64_t allocation_begin = 0; // the allocation used last; empty at first
   uint64_t allocation_end = 0;
   uint32_t index[3] = {0, 0, 0};
   uint32_t thread_count = 0;
