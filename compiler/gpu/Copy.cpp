@@ -34,7 +34,6 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
   int64_t threads = warps_ * Layout::kLanes, across = std::min(chunks & -chunks, threads);
   int64_t down = threads / across, width = op.getWidth();
   Type element = tile.type.getElementType();
-  bool direct = op.getLayout() == 0 && tensor.element == element;
   if (!isa<FloatType>(tensor.element))
     return op.emitError("cannot copy ") << tensor.element << " to " << tile.type;
 
@@ -52,47 +51,61 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
   Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(chunk, kChunk));
   Value target = at(tile.pointer, builder_.getI8Type(), offset);
 
-  auto copy = [&](int64_t i, int64_t j) {
+  bool partial = width < columns;
+  // A chunk, `down` rows further and `across` chunks to the right each time.
+  auto direct = [&](int64_t i, int64_t j) {
     Value inside = less(add(rowInTile, i * down), left);
-    Value here = add(column, j * across * elements);
-    Value away = multiply(tensor.strides[2], i64(i * down));
-    Value step = i64(j * across * elements);
-    if (op.getLayout() == 2)
-      step = multiply(step, tensor.strides[3]);
-    Value from = at(source, tensor.stored, add(away, step));
-    Value to = at(target, i * down * tile.rowBytes() + j * across * kChunk);
-    if (direct) {
-      Value bytes = i32(kChunk);
-      if (width < columns) { // what the row still has
-        Value rest = arith::SubIOp::create(builder_, i32(width), here);
-        rest = arith::MinSIOp::create(builder_, rest, i32(elements));
-        rest = arith::MaxSIOp::create(builder_, rest, i32(0));
-        bytes = multiply(rest, tile.elementBytes());
-      }
-      bytes = arith::SelectOp::create(builder_, inside, bytes, i32(0));
-      NVVM::CpAsyncOp::create(builder_, to, from, kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
-      return;
+    Value bytes = i32(kChunk);
+    if (partial) { // what the row still has
+      Value rest = arith::SubIOp::create(builder_, i32(width), add(column, j * across * elements));
+      rest = arith::MinSIOp::create(builder_, rest, i32(elements));
+      rest = arith::MaxSIOp::create(builder_, rest, i32(0));
+      bytes = multiply(rest, tile.elementBytes());
     }
+    bytes = arith::SelectOp::create(builder_, inside, bytes, i32(0));
+    Value from = at(source, tensor.stored, add(multiply(tensor.strides[2], i64(i * down)),
+                                               i64(j * across * elements)));
+    NVVM::CpAsyncOp::create(builder_, at(target, i * down * tile.rowBytes() + j * across * kChunk), from,
+                            kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
+  };
+  auto throughRegisters = [&](Value row, int64_t j) {
     Value stride = op.getLayout() == 2 ? tensor.strides[3] : Value();
-    Values loaded = guarded(inside, SmallVector<Type>(elements, element), [&] {
-      return copyChunk(tensor, from, stride, here, element, elements, width < columns ? width : 0);
+    Value step = i64(j * across * elements);
+    if (stride)
+      step = multiply(step, stride);
+    Value from = at(source, tensor.stored, add(multiply(widen(row), tensor.strides[2]), step));
+    Values loaded = guarded(less(add(rowInTile, row), left), SmallVector<Type>(elements, element), [&] {
+      return copyChunk(tensor, from, stride, add(column, j * across * elements), element, elements,
+                       partial ? width : 0);
     });
     Value vector = LLVM::UndefOp::create(builder_, VectorType::get(elements, element));
     for (auto [index, value] : llvm::enumerate(loaded))
       vector = LLVM::InsertElementOp::create(builder_, vector, value, i32(index));
-    LLVM::StoreOp::create(builder_, vector, to, kChunk);
+    Value to = at(target, builder_.getI8Type(), multiply(row, tile.rowBytes()));
+    LLVM::StoreOp::create(builder_, vector, at(to, j * across * kChunk), kChunk);
   };
-  for (int64_t i = 0; i * down < rows; ++i) {
-    auto turn = [&]() -> Values {
+  /// Where there are more threads than chunks, those beyond the tile have nothing to do.
+  auto inTile = [&](Value row, function_ref<void(int64_t)> copy) {
+    auto chunksOfRow = [&]() -> Values {
       for (int64_t j = 0; j < chunks / across; ++j)
-        copy(i, j);
+        copy(j);
       return {};
     };
-    if ((i + 1) * down <= rows)
-      turn();
+    if (rows % down == 0)
+      chunksOfRow();
     else
-      guarded(less(rowInTile, i32(rows - i * down)), {}, turn);
+      guarded(less(add(rowInTile, row), i32(rows)), {}, chunksOfRow);
+  };
+  if (op.getLayout() == 0 && tensor.element == element) {
+    for (int64_t i = 0; i * down < rows; ++i)
+      inTile(i32(i * down), [&](int64_t j) { direct(i, j); });
+    return success();
   }
+  // A loop, so that the addresses of one turn are all that a thread holds.
+  auto loop = scf::ForOp::create(builder_, i32(0), i32(rows), i32(down));
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPoint(loop.getBody()->getTerminator());
+  inTile(loop.getInductionVar(), [&](int64_t j) { throughRegisters(loop.getInductionVar(), j); });
   return success();
 }
 

@@ -27,7 +27,12 @@ bool feedsDot(LoadOp load) {
 class Stager {
 public:
   explicit Stager(func::FuncOp function)
-      : function(function), builder(function.getLoc(), function.getContext()) {}
+      : function(function), builder(function.getLoc(), function.getContext()) {
+    function.walk([&](Operation *op) {
+      if (isa<GatherOp, RandomOp>(op))
+        maxWidth = kMaxWidthBesideTables;
+    });
+  }
 
   LogicalResult run() {
     SmallVector<scf::ForOp> loops;
@@ -189,7 +194,7 @@ private:
     bool leftOnly = llvm::all_of(load->getUsers(), [&](Operation *user) {
       return cast<DotOp>(user).getA() == load.getResult() && cast<DotOp>(user).getB() != load.getResult();
     });
-    if (leftOnly && tile.getElementTypeBitWidth() == 16 && tile.getDimSize(1) <= kMaxWidthInRegisters &&
+    if (leftOnly && tile.getElementTypeBitWidth() == 16 && tile.getDimSize(1) <= maxWidth &&
         load->getParentOp() == function) {
       Value registers = ReadOp::create(builder, tile, shared);
       load.replaceAllUsesWith(registers);
@@ -221,6 +226,7 @@ private:
 
   func::FuncOp function;
   ImplicitLocOpBuilder builder;
+  int64_t maxWidth = kMaxWidthInRegisters;
   llvm::MapVector<std::pair<Value, Type>, Value> buffers;
 };
 

@@ -16,7 +16,7 @@ def StageSharedMemory : Pass<"tenon-stage-shared-memory", "::mlir::func::FuncOp"
                 wait, barrier; request keys(t + 1)    // under softmax and P.V
                 softmax; output += P.values(t)
 
-    Left operands of 16 bits are read to registers once, where rows are at most 128 wide. A left operand of
+    Left operands of 16 bits are read to registers once, where they leave room (StageSharedMemory.h). A left operand of
     32 bits that is computed (P) is written to shared memory, for the warp that computed it.
   }];
   let dependentDialects = ["::tenon::tile::TileDialect", "::mlir::scf::SCFDialect",
