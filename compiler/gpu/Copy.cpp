@@ -63,8 +63,7 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
       bytes = multiply(rest, tile.elementBytes());
     }
     bytes = arith::SelectOp::create(builder_, inside, bytes, i32(0));
-    Value from = at(source, tensor.stored, add(multiply(tensor.strides[2], i64(i * down)),
-                                               i64(j * across * elements)));
+    Value from = at(source, j * across * kChunk);
     NVVM::CpAsyncOp::create(builder_, at(target, i * down * tile.rowBytes() + j * across * kChunk), from,
                             kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
   };
@@ -92,13 +91,18 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
       return {};
     };
     if (rows % down == 0)
-      chunksOfRow();
+      (void)chunksOfRow();
     else
       guarded(less(add(rowInTile, row), i32(rows)), {}, chunksOfRow);
   };
   if (op.getLayout() == 0 && tensor.element == element) {
-    for (int64_t i = 0; i * down < rows; ++i)
+    // From row to row by one distance: a distance for each row would take registers all through a loop.
+    Value distance = multiply(tensor.strides[2], down);
+    for (int64_t i = 0; i * down < rows; ++i) {
+      if (i != 0)
+        source = at(source, tensor.stored, distance);
       inTile(i32(i * down), [&](int64_t j) { direct(i, j); });
+    }
     return success();
   }
   // A loop, so that the addresses of one turn are all that a thread holds.
