@@ -11,8 +11,9 @@ static constexpr int64_t kSlackColumns = 11;
 
 BlockProgram::BlockProgram(ImplicitLocOpBuilder &builder, ValueRange entry,
                            VectorRegisters registers)
-    : builder_(builder), arguments_(entry[0]), workspacePointer_(entry[1]),
-      programIds_{entry[2], entry[3], entry[4]}, registers_(registers) {}
+    : builder_(builder), arguments_(entry[0]),
+      workspacePointer_(entry[1]), programIds_{entry[2], entry[3], entry[4]},
+      registers_(registers) {}
 
 LogicalResult BlockProgram::lowerBlock(Block &block) {
   Block *outer = std::exchange(block_, &block);
@@ -32,42 +33,45 @@ LogicalResult BlockProgram::lower(Operation *op) {
   if (computesMatrix && !isa<DotOp, RandomOp, scf::ForOp, scf::IfOp>(op))
     return success();
 
-  LogicalResult result =
-      llvm::TypeSwitch<Operation *, LogicalResult>(op)
-          .Case([&](scf::ForOp op) { return lowerFor(op); })
-          .Case([&](scf::IfOp op) { return lowerIf(op); })
-          .Case([&](TensorOp op) { return lowerTensor(op); })
-          .Case([&](SizeOp op) { return lowerSize(op); })
-          .Case([&](ScalarOp op) { return lowerScalar(op); })
-          .Case([&](SeedOp op) { return lowerSeed(op); })
-          .Case([&](OffsetOp op) { return lowerOffset(op); })
-          .Case([&](ProgramIdOp op) { return lowerProgramId(op); })
-          .Case([&](StoreOp op) { return lowerStore(op); })
-          .Case([&](DotOp op) { return lowerDot(op); })
-          .Case([&](ReduceOp op) { return lowerReduce(op); })
-          .Case([&](RandomOp op) { return lowerRandom(op); })
-          .Default([&](Operation *op) { return lowerVector(op); });
+  LogicalResult result = llvm::TypeSwitch<Operation *, LogicalResult>(op)
+                             .Case([&](scf::ForOp op) { return lowerFor(op); })
+                             .Case([&](scf::IfOp op) { return lowerIf(op); })
+                             .Case([&](TensorOp op) { return lowerTensor(op); })
+                             .Case([&](SizeOp op) { return lowerSize(op); })
+                             .Case([&](ScalarOp op) { return lowerScalar(op); })
+                             .Case([&](SeedOp op) { return lowerSeed(op); })
+                             .Case([&](OffsetOp op) { return lowerOffset(op); })
+                             .Case([&](ProgramIdOp op) { return lowerProgramId(op); })
+                             .Case([&](StoreOp op) { return lowerStore(op); })
+                             .Case([&](DotOp op) { return lowerDot(op); })
+                             .Case([&](ReduceOp op) { return lowerReduce(op); })
+                             .Case([&](RandomOp op) { return lowerRandom(op); })
+                             .Default([&](Operation *op) { return lowerVector(op); });
   done_.insert(op);
   return result;
 }
 
-//===-- Buffers --------------------------------------------------------------------------------===//
+//===-- Buffers
+//--------------------------------------------------------------------------------===//
 
 int64_t BlockProgram::allocateBuffer(RankedTensorType type) {
-  int64_t offset =
-      workspace_.allocate((type.getDimSize(1) + kSlackColumns) * type.getDimSize(0) * sizeof(float));
+  int64_t offset = workspace_.allocate((type.getDimSize(1) + kSlackColumns) * type.getDimSize(0) *
+                                       sizeof(float));
   owners_[offset] = block_;
   return offset;
 }
 
-void BlockProgram::bind(Value tile, int64_t offset) { buffers_[tile] = offset; }
+void BlockProgram::bind(Value tile, int64_t offset) {
+  buffers_[tile] = offset;
+}
 
-// An operation that is computed on demand is done when it has been stored, or when nobody asks any more.
+// An operation that is computed on demand is done when it has been stored, or when nobody asks any
+// more.
 bool BlockProgram::isDone(Operation *op) {
   if (done_.contains(op))
     return true;
-  if (op->getNumResults() != 1 || !isMatrix(op->getResult(0).getType()) || op->getNumRegions() != 0 ||
-      isa<DotOp, RandomOp>(op) || isNeeded(op->getResult(0)))
+  if (op->getNumResults() != 1 || !isMatrix(op->getResult(0).getType()) ||
+      op->getNumRegions() != 0 || isa<DotOp, RandomOp>(op) || isNeeded(op->getResult(0)))
     return false;
   done_.insert(op);
   return true;
@@ -79,7 +83,8 @@ bool BlockProgram::isNeeded(Value tile, const Cone *cone) {
   });
 }
 
-// A buffer that a loop carries may be written in the loop's own block, once the old value is not needed.
+// A buffer that a loop carries may be written in the loop's own block, once the old value is not
+// needed.
 bool BlockProgram::mayOverwrite(Value tile, const Cone *cone) {
   auto it = buffers_.find(tile);
   if (it == buffers_.end() || isNeeded(tile, cone))

@@ -1,8 +1,9 @@
 /// The program of one block of the grid, while it is made of a tile kernel (LowerTileToVector.cpp).
 ///
-/// A scalar has one value. A tile of one dimension has rows / lanes vectors. A tile of rows and columns has a
-/// buffer in the workspace, column after column, elements of four bytes (a mask's are 0 and -1); or it has
-/// none yet, and is computed by the loop over columns that needs it: see LowerTileToVector.td.
+/// A scalar has one value. A tile of one dimension has rows / lanes vectors. A tile of rows and
+/// columns has a buffer in the workspace, column after column, elements of four bytes (a mask's are
+/// 0 and -1); or it has none yet, and is computed by the loop over columns that needs it: see
+/// LowerTileToVector.td.
 #pragma once
 
 #include "compiler/host/Workspace.h"
@@ -32,12 +33,13 @@ struct VectorRegisters {
   int64_t lanes, count;
 };
 
-/// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in bytes.
+/// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in
+/// bytes.
 struct Rows {
   Value pointer, rowStride, columnStride;
-  Value count;       ///< rows that exist, i64; those from there on are zeros
-  int64_t rows;      ///< of the tile
-  int64_t width;     ///< columns that exist
+  Value count;   ///< rows that exist, i64; those from there on are zeros
+  int64_t rows;  ///< of the tile
+  int64_t width; ///< columns that exist
 };
 
 class BlockProgram {
@@ -78,8 +80,9 @@ private:
   };
   template <typename Op>
   Transfer transferOf(Op op, const TensorView &tensor, int64_t rows, int64_t offset);
-  /// `strip`: pointers to four elements in each of a vector of rows, the first row, and the place of the first
-  /// of these four columns in the buffer. `element`: a place in global memory, and one in the buffer.
+  /// `strip`: pointers to four elements in each of a vector of rows, the first row, and the place
+  /// of the first of these four columns in the buffer. `element`: a place in global memory, and one
+  /// in the buffer.
   void transfer(const Transfer &transfer,
                 llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                 llvm::function_ref<void(Value, Value)> element);
@@ -96,15 +99,16 @@ private:
   // Products: Products.cpp.
   LogicalResult lowerDot(DotOp op);
   struct Product {
-    Value left, result;   ///< buffers: columns of `rows` elements
-    int64_t rows;         ///< of left and result
-    int64_t columns;      ///< of the result's tile
-    bool accumulate;      ///< result += product, else result = product
-    Value base;           ///< of the right operand
-    Value columnStride;   ///< of the right operand, in bytes: from one column of the result to the next
-    Value innerStride;    ///< from one term of the sum to the next
-    Value columnCount;    ///< columns of the result that the right operand has, i64
-    Value innerCount;     ///< terms of the sum, i64
+    Value left, result; ///< buffers: columns of `rows` elements
+    int64_t rows;       ///< of left and result
+    int64_t columns;    ///< of the result's tile
+    bool accumulate;    ///< result += product, else result = product
+    Value base;         ///< of the right operand
+    Value
+        columnStride; ///< of the right operand, in bytes: from one column of the result to the next
+    Value innerStride; ///< from one term of the sum to the next
+    Value columnCount; ///< columns of the result that the right operand has, i64
+    Value innerCount;  ///< terms of the sum, i64
   };
   void emitProduct(const Product &product);
   void emitRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
@@ -121,20 +125,21 @@ private:
   LogicalResult materializeInto(Value tile, int64_t offset);
   LogicalResult copy(Value tile, int64_t offset);
   struct Cone {
-    SmallVector<Operation *> ops; ///< to be computed, operands first
+    SmallVector<Operation *> ops;                  ///< to be computed, operands first
     SmallVector<std::pair<Value, int64_t>> leaves; ///< that have buffers, and their places
   };
   LogicalResult collect(Value tile, Cone &cone);
   bool isFree(Value tile); ///< as cheap to compute again as to load
-  using ColumnHook = llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
+  using ColumnHook =
+      llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
   struct Stored {
     Value tile;
     int64_t offset;
   };
-  /// One loop over the columns of `tile`: computes its cone, stores `stored`, and folds the tile's elements
-  /// into `carried` by the hook, if there is one.
-  LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored, Values &carried,
-                              ColumnHook hook);
+  /// One loop over the columns of `tile`: computes its cone, stores `stored`, and folds the tile's
+  /// elements into `carried` by the hook, if there is one.
+  LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
+                              Values &carried, ColumnHook hook);
   /// What later loops need of a cone, each with its place; marks what has become needless.
   SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
   LogicalResult computeColumn(Operation *op, Value column, llvm::DenseMap<Value, Values> &values);
@@ -144,7 +149,8 @@ private:
   int64_t allocateBuffer(RankedTensorType type);
   void bind(Value tile, int64_t offset);
   bool isDone(Operation *op);
-  bool isNeeded(Value tile, const Cone *cone = nullptr); ///< by operations to come, outside the cone
+  bool isNeeded(Value tile,
+                const Cone *cone = nullptr); ///< by operations to come, outside the cone
   bool mayOverwrite(Value tile, const Cone *cone = nullptr);
   void releaseBuffers(mlir::Block *ending = nullptr);
 

@@ -84,7 +84,8 @@ LogicalResult BlockProgram::lowerFor(scf::ForOp op) {
         llvm::append_range(next, vectors_[value]);
       } else if (!isMatrix(value.getType())) {
         next.push_back(scalars_.lookup(value));
-      } else if (auto it = buffers_.find(value); it != buffers_.end() && it->second == places[argument]) {
+      } else if (auto it = buffers_.find(value);
+                 it != buffers_.end() && it->second == places[argument]) {
         continue;
       } else if (op.getRegionIterArgs().size() == places.size() && places.size() == 1) {
         if (failed(materializeInto(value, places[argument])))

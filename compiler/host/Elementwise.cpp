@@ -15,10 +15,12 @@ static bool isElementwise(Operation *op) {
          isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
 }
 
-static bool isMask(Type type) { return getElementTypeOrSelf(type).isInteger(1); }
+static bool isMask(Type type) {
+  return getElementTypeOrSelf(type).isInteger(1);
+}
 
-// Repeats an operation of one element for each vector of its operands; once where all are the same in every
-// row.
+// Repeats an operation of one element for each vector of its operands; once where all are the same
+// in every row.
 FailureOr<Values> BlockProgram::repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf) {
   SmallVector<Values> operands;
   int64_t count = 1;
@@ -49,8 +51,8 @@ static FailureOr<Value> uniformConstant(OpBuilder &builder, arith::ConstantOp op
   auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
   if (!elements || !elements.isSplat())
     return op.emitOpError("has elements that differ: the host knows no such tile");
-  return Value(arith::ConstantOp::create(builder, op.getLoc(),
-                                         elements.getSplatValue<TypedAttr>()));
+  return Value(
+      arith::ConstantOp::create(builder, op.getLoc(), elements.getSplatValue<TypedAttr>()));
 }
 
 // Lanes 0, 1, 2, … of vector `i`, from `start`.
@@ -59,11 +61,13 @@ static Value rowIndices(ImplicitLocOpBuilder &builder, Value start, int64_t lane
   SmallVector<int32_t> numbers;
   for (int64_t lane = 0; lane < lanes; ++lane)
     numbers.push_back(static_cast<int32_t>(i * lanes + lane));
-  Value offsets = arith::ConstantOp::create(builder, DenseElementsAttr::get(type, ArrayRef(numbers)));
+  Value offsets =
+      arith::ConstantOp::create(builder, DenseElementsAttr::get(type, ArrayRef(numbers)));
   return arith::AddIOp::create(builder, vector::BroadcastOp::create(builder, type, start), offsets);
 }
 
-//===-- Scalars and tiles of one dimension -----------------------------------------------------===//
+//===-- Scalars and tiles of one dimension
+//-----------------------------------------------------===//
 
 LogicalResult BlockProgram::lowerVector(Operation *op) {
   if (op->getNumResults() != 1)
@@ -92,8 +96,8 @@ LogicalResult BlockProgram::lowerVector(Operation *op) {
       return op->emitOpError("counts columns of a tile that has one");
     values = Values();
     for (int64_t i = 0; i < count; ++i)
-      values->push_back(rowIndices(builder_, scalars_.lookup(index.getStart()),
-                                   lanesOf(tile.getDimSize(0)), i));
+      values->push_back(
+          rowIndices(builder_, scalars_.lookup(index.getStart()), lanesOf(tile.getDimSize(0)), i));
   } else if (auto splat = dyn_cast<SplatOp>(op)) {
     values = Values{scalars_.lookup(splat.getSource())};
   } else if (auto table = dyn_cast<GatherOp>(op)) {
@@ -115,7 +119,8 @@ LogicalResult BlockProgram::lowerVector(Operation *op) {
   return success();
 }
 
-//===-- Tiles of rows and columns --------------------------------------------------------------===//
+//===-- Tiles of rows and columns
+//--------------------------------------------------------------===//
 
 bool BlockProgram::isFree(Value tile) {
   Operation *op = tile.getDefiningOp();
@@ -237,7 +242,8 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
       for (int64_t i = 0; i < rows / lanes; ++i) {
         bool mask = isMask(leaf.getType());
         Type element = mask ? builder_.getI32Type() : getElementTypeOrSelf(leaf.getType());
-        Value vector = load(VectorType::get({lanes}, element), byte(pointer, i * vectorBytes), vectorBytes);
+        Value vector =
+            load(VectorType::get({lanes}, element), byte(pointer, i * vectorBytes), vectorBytes);
         if (mask)
           vector = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, vector,
                                          filled(vector.getType(), 0));
@@ -254,7 +260,8 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
       for (int64_t i = 0; i < rows / lanes; ++i) {
         Value vector = broadcast(vectors.size() == 1 ? vectors[0] : vectors[i], lanes);
         if (isMask(value.getType()))
-          vector = arith::ExtSIOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()), vector);
+          vector = arith::ExtSIOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()),
+                                          vector);
         store(vector, byte(pointer, i * vectorBytes), vectorBytes);
       }
     }
@@ -322,7 +329,8 @@ LogicalResult BlockProgram::lowerReduce(ReduceOp op) {
     }
     return next;
   };
-  if (failed(forEachColumn(source, cone, planStores(source, cone, /*storeTile=*/false), carried, fold)))
+  if (failed(forEachColumn(source, cone, planStores(source, cone, /*storeTile=*/false), carried,
+                           fold)))
     return failure();
   vectors_[op.getResult()] = carried;
   return success();

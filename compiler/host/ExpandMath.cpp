@@ -29,14 +29,14 @@ struct BinaryRule {
 
 // What is not here (sqrt, floor, abs, fma, copysign, …) is an instruction.
 constexpr UnaryRule kUnary[] = {
-    {"math.exp2", &MathFunctions::exp2}, {"math.exp", &MathFunctions::exp},
-    {"math.log2", &MathFunctions::log2}, {"math.log", &MathFunctions::log},
-    {"math.tanh", &MathFunctions::tanh}, {"math.erf", &MathFunctions::erf},
-    {"math.sin", &MathFunctions::sin},   {"math.cos", &MathFunctions::cos},
+    {"math.exp2", &MathFunctions::exp2},  {"math.exp", &MathFunctions::exp},
+    {"math.log2", &MathFunctions::log2},  {"math.log", &MathFunctions::log},
+    {"math.tanh", &MathFunctions::tanh},  {"math.erf", &MathFunctions::erf},
+    {"math.sin", &MathFunctions::sin},    {"math.cos", &MathFunctions::cos},
     {"math.rsqrt", &MathFunctions::rsqrt}};
 constexpr BinaryRule kBinary[] = {{"math.powf", &MathFunctions::power}};
 constexpr BinaryRule kInteger[] = {{"arith.divsi", &MathFunctions::divide},
-                                             {"arith.remsi", &MathFunctions::remainder}};
+                                   {"arith.remsi", &MathFunctions::remainder}};
 
 struct ExpandMath : tenon::impl::ExpandMathBase<ExpandMath> {
   using ExpandMathBase::ExpandMathBase;

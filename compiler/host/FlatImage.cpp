@@ -15,7 +15,9 @@ namespace {
 
 constexpr uint64_t kImageAlignment = 64;
 
-Error refuse(const Twine &reason) { return createStringError("host code " + reason); }
+Error refuse(const Twine &reason) {
+  return createStringError("host code " + reason);
+}
 
 class Layout {
 public:
@@ -60,7 +62,8 @@ Expected<uint64_t> Layout::address(const ELF64LEObjectFile &object, const Symbol
     return error;
   if (*flags & SymbolRef::SF_Undefined)
     return refuse("imports " + *name);
-  auto it = *section == object.section_end() ? offsets_.end() : offsets_.find((*section)->getIndex());
+  auto it =
+      *section == object.section_end() ? offsets_.end() : offsets_.find((*section)->getIndex());
   if (it == offsets_.end())
     return refuse("refers to " + *name + ", which is not part of it");
   return it->second + *value;
@@ -79,7 +82,8 @@ Error Layout::relocate(const SectionRef &section) {
   for (const RelocationRef &relocation : section.relocations()) {
     uint64_t type = relocation.getType();
     if (type != ELF::R_X86_64_PC32 && type != ELF::R_X86_64_PLT32)
-      return refuse("has a relocation of type " + Twine(type) + ", which is not relative to itself");
+      return refuse("has a relocation of type " + Twine(type) +
+                    ", which is not relative to itself");
     Expected<int64_t> addend = ELFRelocationRef(relocation).getAddend();
     if (!addend)
       return addend.takeError();

@@ -1,8 +1,8 @@
 /// An object file => one flat piece of code without imports.
 ///
-/// The sections that are code or constants are laid one after another, and references between them, which are
-/// relative to the instruction, resolved. What remains runs wherever it is loaded; the loader knows no
-/// relocations. Code that needs more than that is refused.
+/// The sections that are code or constants are laid one after another, and references between them,
+/// which are relative to the instruction, resolved. What remains runs wherever it is loaded; the
+/// loader knows no relocations. Code that needs more than that is refused.
 #pragma once
 
 #include "llvm/Support/Error.h"
@@ -18,8 +18,8 @@ struct FlatImage {
   uint64_t entryOffset = 0;
 };
 
-/// `object`: ELF for x86-64. Errors: a symbol that is not defined in it ("imports memcpy"), data that would be
-/// written to, an absolute address, or no function of the name `entry`.
+/// `object`: ELF for x86-64. Errors: a symbol that is not defined in it ("imports memcpy"), data
+/// that would be written to, an absolute address, or no function of the name `entry`.
 llvm::Expected<FlatImage> makeFlatImage(llvm::MemoryBufferRef object, llvm::StringRef entry);
 
 } // namespace tenon

@@ -41,7 +41,8 @@ FailureOr<Values> BlockProgram::gather(GatherOp op, llvm::function_ref<Values(Va
       results.push_back(gatherElement(tensor, uniform, guard));
       continue;
     }
-    int64_t lanes = varying ? cast<VectorType>(varying.getType()).getNumElements() : mask.getNumElements();
+    int64_t lanes =
+        varying ? cast<VectorType>(varying.getType()).getNumElements() : mask.getNumElements();
     Value offsets = broadcast(uniform, lanes);
     if (varying)
       offsets = add(offsets, varying);
@@ -57,7 +58,8 @@ Value BlockProgram::gatherElement(const TensorView &tensor, Value offset, Value 
   };
   if (!guard)
     return read();
-  Type type = tensor.element.isF16() || tensor.element.isBF16() ? builder_.getF32Type() : tensor.element;
+  Type type =
+      tensor.element.isF16() || tensor.element.isBF16() ? builder_.getF32Type() : tensor.element;
   auto branch = scf::IfOp::create(builder_, type, guard, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard insertion(builder_);
   builder_.setInsertionPointToStart(branch.thenBlock());
@@ -67,7 +69,8 @@ Value BlockProgram::gatherElement(const TensorView &tensor, Value offset, Value 
   return branch.getResult(0);
 }
 
-// Smaller elements are read with the aligned word around them, which never crosses into another page.
+// Smaller elements are read with the aligned word around them, which never crosses into another
+// page.
 Value BlockProgram::gatherVector(const TensorView &tensor, Value offsets, Value guard) {
   auto wide = cast<VectorType>(offsets.getType());
   int64_t lanes = wide.getNumElements();
@@ -87,8 +90,9 @@ Value BlockProgram::gatherVector(const TensorView &tensor, Value offsets, Value 
     Value aligned = arith::AndIOp::create(builder_, address, filled(wide, -kWordBytes));
     places = LLVM::IntToPtrOp::create(builder_, pointers, aligned);
   }
-  Value word = LLVM::masked_gather::create(builder_, words, places, guard, ValueRange{filled(words, 0)},
-                                           builder_.getI32IntegerAttr(kWordBytes));
+  Value word =
+      LLVM::masked_gather::create(builder_, words, places, guard, ValueRange{filled(words, 0)},
+                                  builder_.getI32IntegerAttr(kWordBytes));
   if (!isWord)
     word = arith::ShRUIOp::create(builder_, word, shift);
   return bitsToElement(word, tensor.element);

@@ -12,9 +12,9 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/Cloning.h"
 
 #include <mutex>
 
@@ -66,10 +66,9 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeTargetMachine(const Hos
   const llvm::Target *x86 = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!x86)
     return llvm::createStringError(error);
-  std::unique_ptr<llvm::TargetMachine> machine(
-      x86->createTargetMachine(triple, target.cpu, target.features, llvm::TargetOptions(),
-                               llvm::Reloc::PIC_, llvm::CodeModel::Small,
-                               llvm::CodeGenOptLevel::Default));
+  std::unique_ptr<llvm::TargetMachine> machine(x86->createTargetMachine(
+      triple, target.cpu, target.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
+      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
   if (!machine)
     return llvm::createStringError("LLVM makes no code for " + target.name);
   return machine;

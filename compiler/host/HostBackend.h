@@ -24,8 +24,8 @@ void registerHostTranslations(mlir::DialectRegistry &registry);
 struct HostCode {
   std::vector<std::byte> bytes;
   uint64_t entryOffset = 0;
-  uint64_t workspaceBytes = 0;  ///< of a call
-  std::string assembly;         ///< where it was asked for
+  uint64_t workspaceBytes = 0; ///< of a call
+  std::string assembly;        ///< where it was asked for
 };
 
 /// Machine code of the one kernel of a module that buildHostPipeline has lowered.

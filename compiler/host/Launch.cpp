@@ -14,16 +14,24 @@ Value BlockProgram::i32(int64_t value) {
 Value BlockProgram::i64(int64_t value) {
   return arith::ConstantOp::create(builder_, builder_.getI64IntegerAttr(value));
 }
-Value BlockProgram::add(Value a, Value b) { return builder_.createOrFold<arith::AddIOp>(a, b); }
-Value BlockProgram::multiply(Value a, Value b) { return builder_.createOrFold<arith::MulIOp>(a, b); }
-Value BlockProgram::minimum(Value a, Value b) { return builder_.createOrFold<arith::MinSIOp>(a, b); }
+Value BlockProgram::add(Value a, Value b) {
+  return builder_.createOrFold<arith::AddIOp>(a, b);
+}
+Value BlockProgram::multiply(Value a, Value b) {
+  return builder_.createOrFold<arith::MulIOp>(a, b);
+}
+Value BlockProgram::minimum(Value a, Value b) {
+  return builder_.createOrFold<arith::MinSIOp>(a, b);
+}
 Value BlockProgram::clamp(Value value, Value low, Value high) {
   return minimum(builder_.createOrFold<arith::MaxSIOp>(value, low), high);
 }
 Value BlockProgram::widen(Value i32) {
   return builder_.createOrFold<arith::ExtSIOp>(builder_.getI64Type(), i32);
 }
-Type BlockProgram::pointerType() { return LLVM::LLVMPointerType::get(builder_.getContext()); }
+Type BlockProgram::pointerType() {
+  return LLVM::LLVMPointerType::get(builder_.getContext());
+}
 
 Value BlockProgram::byte(Value pointer, Value offset) {
   return LLVM::GEPOp::create(builder_, pointerType(), builder_.getI8Type(), pointer, offset);
@@ -49,15 +57,17 @@ Value BlockProgram::broadcast(Value scalar, int64_t lanes) {
 
 Value BlockProgram::filled(Type type, double value) {
   Type element = getElementTypeOrSelf(type);
-  TypedAttr attribute = isa<FloatType>(element)
-                            ? TypedAttr(builder_.getFloatAttr(element, value))
-                            : TypedAttr(builder_.getIntegerAttr(element, static_cast<int64_t>(value)));
+  TypedAttr attribute =
+      isa<FloatType>(element)
+          ? TypedAttr(builder_.getFloatAttr(element, value))
+          : TypedAttr(builder_.getIntegerAttr(element, static_cast<int64_t>(value)));
   if (auto vector = dyn_cast<VectorType>(type))
     attribute = DenseElementsAttr::get(vector, Attribute(attribute));
   return arith::ConstantOp::create(builder_, attribute);
 }
 
-void BlockProgram::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
+void BlockProgram::loop(Value begin, Value end, int64_t step,
+                        llvm::function_ref<void(Value)> body) {
   loop(begin, end, step, ValueRange(), [&](Value index, ValueRange) {
     body(index);
     return Values();
@@ -132,8 +142,8 @@ LogicalResult BlockProgram::lowerSize(SizeOp op) {
 
 LogicalResult BlockProgram::lowerScalar(ScalarOp op) {
   scalars_[op.getResult()] =
-      argument(op.getType(), offsetof(KernelArguments, scalars) +
-                                 op.getSlot() * sizeof(KernelArguments::Scalar));
+      argument(op.getType(),
+               offsetof(KernelArguments, scalars) + op.getSlot() * sizeof(KernelArguments::Scalar));
   return success();
 }
 

@@ -44,7 +44,8 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
       return failure();
     }
     LLVM::ReturnOp::create(builder, ValueRange());
-    function->setAttr(kWorkspaceBytesAttribute, builder.getI64IntegerAttr(program.workspaceBytes()));
+    function->setAttr(kWorkspaceBytesAttribute,
+                      builder.getI64IntegerAttr(program.workspaceBytes()));
     kernel.erase();
     return success();
   }

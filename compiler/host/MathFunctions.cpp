@@ -20,7 +20,8 @@ MathFunctions::MathFunctions(ImplicitLocOpBuilder &builder, Type type, bool avx5
   avx512_ = avx512 && vector && vector.getNumElements() == 16;
 }
 
-//===-- Short forms ----------------------------------------------------------------------------===//
+//===-- Short forms
+//----------------------------------------------------------------------------===//
 
 Type MathFunctions::like(Type element) const {
   auto vector = dyn_cast<VectorType>(type_);
@@ -54,7 +55,9 @@ Value MathFunctions::multiply(Value a, Value b) {
     return arith::MulFOp::create(b_, a, b);
   return arith::MulIOp::create(b_, a, b);
 }
-Value MathFunctions::fma(Value a, Value b, Value c) { return math::FmaOp::create(b_, a, b, c); }
+Value MathFunctions::fma(Value a, Value b, Value c) {
+  return math::FmaOp::create(b_, a, b, c);
+}
 Value MathFunctions::select(Value condition, Value a, Value b) {
   return arith::SelectOp::create(b_, condition, a, b);
 }
@@ -76,8 +79,12 @@ Value MathFunctions::polynomial(Value x, ArrayRef<double> coefficients) {
     sum = fma(sum, x, real(coefficient, element));
   return sum;
 }
-Value MathFunctions::absolute(Value x) { return math::AbsFOp::create(b_, x); }
-Value MathFunctions::floor(Value x) { return math::FloorOp::create(b_, x); }
+Value MathFunctions::absolute(Value x) {
+  return math::AbsFOp::create(b_, x);
+}
+Value MathFunctions::floor(Value x) {
+  return math::FloorOp::create(b_, x);
+}
 Value MathFunctions::bits(Value x) {
   bool wide = getElementTypeOrSelf(x).isF64();
   return arith::BitcastOp::create(b_, like(wide ? i64_ : i32_), x);
@@ -86,16 +93,21 @@ Value MathFunctions::fromBits(Value x) {
   bool wide = getElementTypeOrSelf(x).isInteger(64);
   return arith::BitcastOp::create(b_, like(wide ? f64_ : f32_), x);
 }
-Value MathFunctions::whole(Value x) { return arith::FPToSIOp::create(b_, like(i32_), x); }
+Value MathFunctions::whole(Value x) {
+  return arith::FPToSIOp::create(b_, like(i32_), x);
+}
 Value MathFunctions::widen(Value x) {
   if (getElementTypeOrSelf(x).isInteger(32))
     return arith::SIToFPOp::create(b_, like(f64_), x);
   return arith::ExtFOp::create(b_, like(f64_), x);
 }
-Value MathFunctions::narrow(Value x) { return arith::TruncFOp::create(b_, like(f32_), x); }
+Value MathFunctions::narrow(Value x) {
+  return arith::TruncFOp::create(b_, like(f32_), x);
+}
 
 Value MathFunctions::call(StringRef intrinsic, ValueRange operands) {
-  return LLVM::CallIntrinsicOp::create(b_, type_, b_.getStringAttr(intrinsic), operands).getResult(0);
+  return LLVM::CallIntrinsicOp::create(b_, type_, b_.getStringAttr(intrinsic), operands)
+      .getResult(0);
 }
 
 Value MathFunctions::powerOfTwo(Value exponent) {
@@ -114,9 +126,11 @@ Value MathFunctions::scale(Value x, Value exponent) {
   return multiply(multiply(x, powerOfTwo(half)), powerOfTwo(subtract(whole, half)));
 }
 
-//===-- Exponentials ---------------------------------------------------------------------------===//
+//===-- Exponentials
+//---------------------------------------------------------------------------===//
 
-// 2^x = 2^floor(x) p(x - floor(x)). p: minimax of relative error on [0, 1], 8.2e-8, with p(0) = 1 exactly.
+// 2^x = 2^floor(x) p(x - floor(x)). p: minimax of relative error on [0, 1], 8.2e-8, with p(0) = 1
+// exactly.
 Value MathFunctions::exp2(Value x) {
   constexpr double kPolynomial[] = {0x1.e974fep-10, 0x1.277854p-7, 0x1.c91ce6p-5,
                                     0x1.ebdb56p-3,  0x1.62e4bap-1, 1};
@@ -161,7 +175,8 @@ Value MathFunctions::tanh(Value x) {
   return select(less(magnitude, real(0.625)), near, far);
 }
 
-//===-- Logarithms -----------------------------------------------------------------------------===//
+//===-- Logarithms
+//-----------------------------------------------------------------------------===//
 
 std::pair<Value, Value> MathFunctions::split(Value x) {
   constexpr double kSmallestNormal = 0x1p-126;
@@ -171,8 +186,7 @@ std::pair<Value, Value> MathFunctions::split(Value x) {
   constexpr int32_t kRootOfHalf = 0x3f3504f3;
   Value word = subtract(bits(x), integer(kRootOfHalf));
   Value exponent = arith::ShRSIOp::create(b_, word, integer(23));
-  Value mantissa =
-      subtract(bits(x), arith::ShLIOp::create(b_, exponent, integer(23)).getResult());
+  Value mantissa = subtract(bits(x), arith::ShLIOp::create(b_, exponent, integer(23)).getResult());
   Value e = arith::SIToFPOp::create(b_, like(f32_), exponent);
   e = subtract(e, select(tiny, real(23), real(0)));
   return {fromBits(mantissa), e};
@@ -180,9 +194,9 @@ std::pair<Value, Value> MathFunctions::split(Value x) {
 
 // ln(1 + f) - f, and f. Coefficients: Cephes, logf.
 std::pair<Value, Value> MathFunctions::logarithmOf(Value mantissa) {
-  constexpr double kPolynomial[] = {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1,
-                                    -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-                                    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1};
+  constexpr double kPolynomial[] = {7.0376836292e-2,  -1.1514610310e-1, 1.1676998740e-1,
+                                    -1.2420140846e-1, 1.4249322787e-1,  -1.6668057665e-1,
+                                    2.0000714765e-1,  -2.4999993993e-1, 3.3333331174e-1};
   Value f = subtract(mantissa, real(1));
   Value square = multiply(f, f);
   Value cubic = multiply(multiply(polynomial(f, kPolynomial), f), square);
@@ -213,20 +227,22 @@ Value MathFunctions::log(Value x) {
   return logarithmOfSpecial(x, fma(exponent, real(kLn2High), sum));
 }
 
-//===-- The rest -------------------------------------------------------------------------------===//
+//===-- The rest
+//-------------------------------------------------------------------------------===//
 
 // x P(x²) / Q(x²); beyond ±4 it is ±1. Coefficients: Eigen, GenericPacketMathFunctions.
 Value MathFunctions::erf(Value x) {
-  constexpr double kNumerator[] = {-2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06,
-                                   -5.69250639462346e-05, -7.34990630326855e-04, -2.95459980854025e-03,
-                                   -1.60960333262415e-02};
+  constexpr double kNumerator[] = {
+      -2.72614225801306e-10, 2.77068142495902e-08,  -2.10102402082508e-06, -5.69250639462346e-05,
+      -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02};
   constexpr double kDenominator[] = {-1.45660718464996e-05, -2.13374055278905e-04,
                                      -1.68282697438203e-03, -7.37332916720468e-03,
                                      -1.42647390514189e-02};
   x = clamp(x, -4, 4);
   Value square = multiply(x, x);
-  Value numerator = multiply(x, polynomial(square, kNumerator));
-  return arith::DivFOp::create(b_, numerator, polynomial(square, kDenominator));
+  Value quotient =
+      arith::DivFOp::create(b_, polynomial(square, kNumerator), polynomial(square, kDenominator));
+  return multiply(x, quotient);
 }
 
 // In float64: x = n π/2 + r, and of sin and cos of r the one that belongs to n + quarter.
@@ -234,8 +250,8 @@ Value MathFunctions::sine(Value x, int64_t quarter) {
   constexpr double kHalfPi = 0x1.921fb54442d18p0, kHalfPiLow = 0x1.1a62633145c07p-54;
   constexpr double kSine[] = {2.7557313707070068e-6, -1.9841269841201840e-4, 8.3333333333224895e-3,
                               -1.6666666666666616e-1};
-  constexpr double kCosine[] = {-2.7557319223985891e-7, 2.4801587301492746e-5, -1.3888888888874108e-3,
-                                4.1666666666666602e-2, -0.5};
+  constexpr double kCosine[] = {-2.7557319223985891e-7, 2.4801587301492746e-5,
+                                -1.3888888888874108e-3, 4.1666666666666602e-2, -0.5};
   Value wide = widen(x);
   Value n = floor(fma(wide, real(2 / std::numbers::pi, f64_), real(0.5, f64_)));
   Value r = fma(n, real(-kHalfPi, f64_), wide);
@@ -252,14 +268,19 @@ Value MathFunctions::sine(Value x, int64_t quarter) {
   Value negative = arith::NegFOp::create(b_, result);
   return narrow(select(less(modulo(4), real(2, f64_)), result, negative));
 }
-Value MathFunctions::sin(Value x) { return sine(x, 0); }
-Value MathFunctions::cos(Value x) { return sine(x, 1); }
+Value MathFunctions::sin(Value x) {
+  return sine(x, 0);
+}
+Value MathFunctions::cos(Value x) {
+  return sine(x, 1);
+}
 
 Value MathFunctions::rsqrt(Value x) {
   return arith::DivFOp::create(b_, real(1), math::SqrtOp::create(b_, x));
 }
 
-// 2^(y log2 |x|) in float64, of which float32 keeps all bits. log2 by 2 atanh((m - 1) / (m + 1)) / ln 2.
+// 2^(y log2 |x|) in float64, of which float32 keeps all bits. log2 by 2 atanh((m - 1) / (m + 1)) /
+// ln 2.
 Value MathFunctions::power(Value x, Value y) {
   constexpr double kRoot = std::numbers::sqrt2 / 2;
   Value base = widen(absolute(x)), exponent = widen(y);
@@ -267,14 +288,17 @@ Value MathFunctions::power(Value x, Value y) {
   Value e = arith::ShRSIOp::create(b_, word, integer(52, i64_));
   Value mantissa = fromBits(subtract(bits(base), arith::ShLIOp::create(b_, e, integer(52, i64_))));
   Value e32 = arith::TruncIOp::create(b_, like(i32_), e);
-  Value s = arith::DivFOp::create(b_, subtract(mantissa, real(1, f64_)), add(mantissa, real(1, f64_)));
+  Value s =
+      arith::DivFOp::create(b_, subtract(mantissa, real(1, f64_)), add(mantissa, real(1, f64_)));
   Value square = multiply(s, s);
-  SmallVector<double> series; // 2 / (ln 2 (2 k + 1)): |s| < 0.172, so that 2^-56 is reached at k = 10
+  SmallVector<double>
+      series; // 2 / (ln 2 (2 k + 1)): |s| < 0.172, so that 2^-56 is reached at k = 10
   for (int k = 10; k >= 0; --k)
     series.push_back(2 * std::numbers::log2e / (2 * k + 1));
   Value logarithm = fma(polynomial(square, series), s, widen(e32));
   logarithm = select(equal(base, real(0, f64_)), real(-kInfinity, f64_), logarithm);
-  logarithm = select(equal(base, real(kInfinity, f64_)), base, logarithm);
+  Value finiteBase = less(base, real(kInfinity, f64_));
+  logarithm = select(finiteBase, logarithm, base); // an infinity, or NaN
 
   Value product = multiply(exponent, logarithm);
   Value lowest = real(-200, f64_), highest = real(200, f64_);
@@ -301,8 +325,9 @@ Value MathFunctions::power(Value x, Value y) {
   Value flips = arith::AndIOp::create(b_, isOdd, isNegative);
   result = select(flips, arith::NegFOp::create(b_, result), result);
   Value finite = arith::CmpFOp::create(b_, arith::CmpFPredicate::OGT, x, real(-kInfinity));
-  Value undefined = arith::AndIOp::create(b_, arith::AndIOp::create(b_, less(x, zero), finite),
-                                          arith::CmpFOp::create(b_, arith::CmpFPredicate::UNE, floor(y), y));
+  Value undefined =
+      arith::AndIOp::create(b_, arith::AndIOp::create(b_, less(x, zero), finite),
+                            arith::CmpFOp::create(b_, arith::CmpFPredicate::UNE, floor(y), y));
   result = select(undefined, real(kNaN), result);
   // x^0 and 1^y are 1, even of a NaN; so is (-1)^±inf.
   Value infinite = equal(absolute(y), real(kInfinity));
@@ -318,4 +343,6 @@ Value MathFunctions::divide(Value a, Value b) {
   }
   return whole(arith::DivFOp::create(b_, widen(a), widen(b)));
 }
-Value MathFunctions::remainder(Value a, Value b) { return subtract(a, multiply(divide(a, b), b)); }
+Value MathFunctions::remainder(Value a, Value b) {
+  return subtract(a, multiply(divide(a, b), b));
+}

@@ -86,9 +86,10 @@ BlockProgram::Transfer BlockProgram::transferOf(Op op, const TensorView &tensor,
   return t;
 }
 
-// Rows in global memory and the columns of a buffer: most in strips of four columns, transposed in registers,
-// the rest one by one. A strip's rows beyond the last repeat it.
-void BlockProgram::transfer(const Transfer &t, llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
+// Rows in global memory and the columns of a buffer: most in strips of four columns, transposed in
+// registers, the rest one by one. A strip's rows beyond the last repeat it.
+void BlockProgram::transfer(const Transfer &t,
+                            llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                             llvm::function_ref<void(Value, Value)> element) {
   int64_t lanes = lanesOf(t.rows), columnBytes = t.rows * sizeof(float);
   bool hasStrips = t.adjacent && lanes >= kTransposedColumns;
@@ -133,9 +134,8 @@ LogicalResult BlockProgram::pack(LoadOp op) {
 
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   int64_t vectorBytes = lanes * sizeof(float), columnBytes = rows * sizeof(float);
-  loop(i64(0), i64(columnBytes * tile.getDimSize(1)), vectorBytes, [&](Value place) {
-    store(filled(vector, 0), byte(buffer(offset), place), vectorBytes);
-  });
+  loop(i64(0), i64(columnBytes * tile.getDimSize(1)), vectorBytes,
+       [&](Value place) { store(filled(vector, 0), byte(buffer(offset), place), vectorBytes); });
   Transfer t = transferOf(op, tensor, rows, offset);
   auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
     Type piece = VectorType::get({kTransposedColumns}, bitsOf(tensor.element));
@@ -165,9 +165,11 @@ LogicalResult BlockProgram::pack(LoadOp op) {
 Value BlockProgram::lanesBelow(Value count, int64_t lanes) {
   auto vector = VectorType::get({lanes}, builder_.getI32Type());
   auto numbers = llvm::to_vector(llvm::seq<int32_t>(0, lanes));
-  Value lane = arith::ConstantOp::create(builder_, DenseElementsAttr::get(vector, ArrayRef(numbers)));
+  Value lane =
+      arith::ConstantOp::create(builder_, DenseElementsAttr::get(vector, ArrayRef(numbers)));
   Value count32 = arith::TruncIOp::create(builder_, builder_.getI32Type(), count);
-  return arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, lane, broadcast(count32, lanes));
+  return arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, lane,
+                               broadcast(count32, lanes));
 }
 
 // The right operand of a product: where it lies, or widened to float32 in a buffer.
@@ -180,8 +182,9 @@ FailureOr<Rows> BlockProgram::rowsOf(Value operand) {
     FailureOr<int64_t> offset = materialize(operand);
     if (failed(offset))
       return failure();
-    return Rows{buffer(*offset), i64(sizeof(float)), i64(tile.getDimSize(0) * sizeof(float)),
-                i64(tile.getDimSize(0)), tile.getDimSize(0), tile.getDimSize(1)};
+    return Rows{
+        buffer(*offset),         i64(sizeof(float)), i64(tile.getDimSize(0) * sizeof(float)),
+        i64(tile.getDimSize(0)), tile.getDimSize(0), tile.getDimSize(1)};
   }
   TensorView tensor = view(op.getTensor());
   Value row = scalars_.lookup(op.getRow());
@@ -189,7 +192,8 @@ FailureOr<Rows> BlockProgram::rowsOf(Value operand) {
   rows.rows = tile.getDimSize(0);
   rows.width = op.getWidth();
   rows.count = rowCount(row, scalars_.lookup(op.getLimit()), rows.rows);
-  rows.pointer = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), row);
+  rows.pointer =
+      rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), row);
   rows.rowStride = tensor.strides[2];
   rows.columnStride = op.getLayout() <= 1 ? i64(tensor.bytes) : tensor.strides[3];
   if (!tensor.element.isF32())
@@ -253,13 +257,14 @@ LogicalResult BlockProgram::lowerStore(StoreOp op) {
     for (Value row : transposePieces(builder_, columns)) {
       Value bits = toStorage(row, tensor.element);
       if (tensor.element.isF16())
-        bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI16Type()), bits);
+        bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI16Type()),
+                                        bits);
       pieces.push_back(bits);
     }
     // What repeats the last row is overwritten by it.
     for (int64_t i = lanes - 1; i >= 0; --i)
-      store(extractPiece(builder_, pieces[i % kTransposedColumns], i / kTransposedColumns), pointers[i],
-            tensor.bytes);
+      store(extractPiece(builder_, pieces[i % kTransposedColumns], i / kTransposedColumns),
+            pointers[i], tensor.bytes);
   };
   transfer(transferOf(op, tensor, rows, offset), strip, [&](Value target, Value source) {
     store(toStorage(load(builder_.getF32Type(), source), tensor.element), target, tensor.bytes);

@@ -1,6 +1,6 @@
-// Products of tiles, by register tiles: G columns of the result in V vectors of rows each are summed up in
-// registers, over one element of each of the G columns of the right operand, broadcast, and V vectors of
-// the left a step.
+// Products of tiles, by register tiles: G columns of the result in V vectors of rows each are
+// summed up in registers, over one element of each of the G columns of the right operand,
+// broadcast, and V vectors of the left a step.
 #include "compiler/host/BlockProgram.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -19,13 +19,14 @@ struct RegisterTile {
   int64_t columns;   ///< G
 };
 
-// The largest that leave a register for the broadcast element besides V for the left operand; 6 x 4 reaches
-// the peak of an AVX-512 core, 4 x 4 loses a tenth.
-constexpr RegisterTile kRegisterTiles[] = {{32, 4, 6}, {32, 3, 8}, {32, 2, 12}, {32, 1, 12},
-                                           {16, 2, 6}, {16, 1, 12}};
+// The largest that leave a register for the broadcast element besides V for the left operand; 6 x 4
+// reaches the peak of an AVX-512 core, 4 x 4 loses a tenth.
+constexpr RegisterTile kRegisterTiles[] = {{32, 4, 6},  {32, 3, 8}, {32, 2, 12},
+                                           {32, 1, 12}, {16, 2, 6}, {16, 1, 12}};
 
-// What a loop over `columns` in groups of `group` reaches: the last group may be wasted in part, and a small
-// one spends more of its instructions on loads (6 x 4: 217 GFLOP/s, 4 x 4: 198, on a Xeon with AVX-512).
+// What a loop over `columns` in groups of `group` reaches: the last group may be wasted in part,
+// and a small one spends more of its instructions on loads (6 x 4: 217 GFLOP/s, 4 x 4: 198, on a
+// Xeon with AVX-512).
 double efficiency(int64_t group, int64_t columns) {
   return (1 - 0.35 / group) * columns / llvm::alignTo(columns, group);
 }
@@ -111,7 +112,8 @@ void BlockProgram::emitProduct(const Product &product) {
   else
     loop(i64(0), i64(columnBytes), tile.vectors * lanes * sizeof(float), groups);
   IntegerAttr count;
-  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
+  bool whole =
+      matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
   if (product.accumulate || whole)
     return;
   Type vector = VectorType::get({lanes}, builder_.getF32Type());
@@ -128,7 +130,8 @@ void BlockProgram::rescale(int64_t offset, const Values &factors, int64_t column
   int64_t lanes = vector.getNumElements(), vectorBytes = lanes * sizeof(float);
   Value moved;
   for (Value factor : factors) {
-    Value differs = arith::CmpFOp::create(builder_, arith::CmpFPredicate::UNE, factor, filled(vector, 1));
+    Value differs =
+        arith::CmpFOp::create(builder_, arith::CmpFPredicate::UNE, factor, filled(vector, 1));
     moved = moved ? Value(arith::OrIOp::create(builder_, moved, differs)) : differs;
   }
   Value any = LLVM::vector_reduce_or::create(builder_, builder_.getI1Type(), moved);

@@ -8,7 +8,8 @@ using namespace tenon::tile;
 
 namespace {
 
-// Keys that one call covers repeat after this many; four calls cover them all, two adjacent of eight each.
+// Keys that one call covers repeat after this many; four calls cover them all, two adjacent of
+// eight each.
 constexpr int64_t kPeriod = 32, kStride = 8, kCalls = 4;
 
 struct Philox {
@@ -55,9 +56,11 @@ LogicalResult BlockProgram::lowerRandom(RandomOp op) {
   Value key1 = broadcast(arith::TruncIOp::create(builder_, word, high), lanes);
   Value stream = broadcast(scalars_.lookup(op.getStream()), lanes);
   Value position = broadcast(scalars_.lookup(op.getOffset()), lanes);
-  Value firstBlock = arith::DivUIOp::create(builder_, scalars_.lookup(op.getColumn()), i32(kPeriod));
+  Value firstBlock =
+      arith::DivUIOp::create(builder_, scalars_.lookup(op.getColumn()), i32(kPeriod));
   auto numbers = llvm::to_vector(llvm::seq<int32_t>(0, lanes));
-  Value lane = arith::ConstantOp::create(builder_, DenseElementsAttr::get(vector, ArrayRef(numbers)));
+  Value lane =
+      arith::ConstantOp::create(builder_, DenseElementsAttr::get(vector, ArrayRef(numbers)));
   Value firstRow = add(broadcast(scalars_.lookup(op.getRow()), lanes), lane);
 
   Value calls = i64(tile.getDimSize(1) / kPeriod * kCalls);

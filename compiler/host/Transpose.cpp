@@ -6,8 +6,8 @@ using namespace mlir;
 
 namespace tenon::tile {
 
-// Runs of `run` elements of the lower, or of the upper half of each piece, from a and b in turn: unpcklps,
-// unpckhps for 1, unpcklpd, unpckhpd for 2.
+// Runs of `run` elements of the lower, or of the upper half of each piece, from a and b in turn:
+// unpcklps, unpckhps for 1, unpcklpd, unpckhpd for 2.
 static Value interleave(ImplicitLocOpBuilder &builder, Value a, Value b, int32_t run, bool upper) {
   auto n = static_cast<int32_t>(cast<VectorType>(a.getType()).getNumElements());
   SmallVector<int32_t> mask;
@@ -25,7 +25,8 @@ SmallVector<Value> transposePieces(ImplicitLocOpBuilder &builder, ArrayRef<Value
   Value low23 = interleave(builder, v[2], v[3], 1, false);
   Value high23 = interleave(builder, v[2], v[3], 1, true);
   return {interleave(builder, low01, low23, 2, false), interleave(builder, low01, low23, 2, true),
-          interleave(builder, high01, high23, 2, false), interleave(builder, high01, high23, 2, true)};
+          interleave(builder, high01, high23, 2, false),
+          interleave(builder, high01, high23, 2, true)};
 }
 
 Value concatenate(ImplicitLocOpBuilder &builder, ArrayRef<Value> pieces) {
@@ -34,13 +35,15 @@ Value concatenate(ImplicitLocOpBuilder &builder, ArrayRef<Value> pieces) {
   Value first = concatenate(builder, pieces.take_front(pieces.size() / 2));
   Value second = concatenate(builder, pieces.drop_front(pieces.size() / 2));
   auto n = static_cast<int32_t>(cast<VectorType>(first.getType()).getNumElements());
-  return LLVM::ShuffleVectorOp::create(builder, first, second, llvm::to_vector(llvm::seq(0, 2 * n)));
+  return LLVM::ShuffleVectorOp::create(builder, first, second,
+                                       llvm::to_vector(llvm::seq(0, 2 * n)));
 }
 
 Value extractPiece(ImplicitLocOpBuilder &builder, Value vector, int64_t piece) {
   auto first = static_cast<int32_t>(piece * kTransposedColumns);
   auto last = static_cast<int32_t>(first + kTransposedColumns);
-  return LLVM::ShuffleVectorOp::create(builder, vector, vector, llvm::to_vector(llvm::seq(first, last)));
+  return LLVM::ShuffleVectorOp::create(builder, vector, vector,
+                                       llvm::to_vector(llvm::seq(first, last)));
 }
 
 } // namespace tenon::tile

@@ -6,7 +6,8 @@
 
 namespace tenon::tile {
 
-/// Columns that are transposed at once: as many float32 as 128 bits hold, within which x86 shuffles cheaply.
+/// Columns that are transposed at once: as many float32 as 128 bits hold, within which x86 shuffles
+/// cheaply.
 inline constexpr int64_t kTransposedColumns = 4;
 
 /// Of four vectors, in each piece of 128 bits: element j of vector k becomes element k of vector j.

@@ -19,6 +19,8 @@ int64_t Workspace::allocate(int64_t bytes) {
   return offset;
 }
 
-void Workspace::release(int64_t offset) { taken_.erase(offset); }
+void Workspace::release(int64_t offset) {
+  taken_.erase(offset);
+}
 
 } // namespace tenon::tile

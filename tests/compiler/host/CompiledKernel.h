@@ -6,8 +6,10 @@
 
 #include "mlir/IR/MLIRContext.h"
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace tenon::test {
 

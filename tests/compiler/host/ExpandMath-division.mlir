@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-expand-math | FileCheck %s
 //
 // x86 divides no vectors of integers. Quotients of 32-bit integers are exact in float64. A scalar is divided in

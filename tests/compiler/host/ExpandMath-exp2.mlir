@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-expand-math="avx512=true" | FileCheck %s
 // RUN: tenon-opt %s --tenon-expand-math | FileCheck %s --check-prefix=AVX2
 //

@@ -1,6 +1,7 @@
 // Flash attention on the host against float64, on the same rounded inputs.
 #include "CompiledKernel.h"
 
+#include "compiler/Precompiled.h"
 #include "kernels/FlashForward.h"
 #include "tenon/Half.h"
 
@@ -8,6 +9,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numbers>
 #include <random>
 
 using namespace mlir;
@@ -25,7 +27,9 @@ struct Case {
   bool causal;
   uint32_t layout = 0; // 0 and 1: rows adjacent, 1 with odd strides; 2: columns adjacent
 };
-void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
+void PrintTo(const Case &c, std::ostream *out) {
+  *out << c.name;
+}
 
 const Case kCases[] = {
     {"Whole", Storage::f32, 64, 64, 96, 128, 192, false},
@@ -48,10 +52,10 @@ const Case kCases[] = {
 /// [1, heads, rows, width], all else in memory NaN.
 class Matrix {
 public:
-  Matrix(const Case &c, Storage storage, int32_t rows, int32_t width)
+  Matrix(uint32_t layout, Storage storage, int32_t rows, int32_t width)
       : storage_(storage), rows_(rows), width_(width) {
-    int64_t odd = c.layout == 1 ? 3 : 0;
-    if (c.layout == 2)
+    int64_t odd = layout == 1 ? 3 : 0;
+    if (layout == 2)
       strides_[2] = 1, strides_[3] = rows;
     else
       strides_[2] = width + odd, strides_[3] = 1;
@@ -69,14 +73,16 @@ public:
     size_t i = index(row, column);
     if (storage_ == Storage::f32)
       return words_[i];
-    return storage_ == Storage::f16 ? float_from_float16(halves_[i]) : float_from_bfloat16(halves_[i]);
+    return storage_ == Storage::f16 ? float_from_float16(halves_[i])
+                                    : float_from_bfloat16(halves_[i]);
   }
   void set(int64_t row, int64_t column, float value) {
     size_t i = index(row, column);
     if (storage_ == Storage::f32)
       words_[i] = value;
     else
-      halves_[i] = storage_ == Storage::f16 ? float16_from_float(value) : bfloat16_from_float(value);
+      halves_[i] =
+          storage_ == Storage::f16 ? float16_from_float(value) : bfloat16_from_float(value);
   }
   void fill(std::mt19937 &random) {
     std::normal_distribution<float> normal;
@@ -104,15 +110,24 @@ OwningOpRef<ModuleOp> makeKernel(MLIRContext &context, const Case &c) {
   const Type types[] = {f32, builder.getF16Type(), builder.getBF16Type()};
   Type stored = types[static_cast<int>(c.storage)];
   int64_t padded = llvm::alignTo(c.width, 16);
-  kernels::FlashForwardPlan plan{c.tileQueries, c.tileKeys, c.width, c.width,  padded,   padded,   f32, stored,
-                                 stored,        stored,     stored,  c.layout, c.layout, c.layout, 1,   true};
+  kernels::FlashForwardPlan plan{c.tileQueries, c.tileKeys, c.width, c.width, padded, padded,
+                                 f32,           stored,     stored,  stored,  stored, c.layout,
+                                 c.layout,      c.layout,   1,       true};
   auto scores = RankedTensorType::get({c.tileQueries, c.tileKeys}, f32);
   kernels::FlashForwardHoles holes;
   kernels::FlashForwardBlock block;
   using Builder = ImplicitLocOpBuilder;
-  holes.bounds = [&](Builder &, const kernels::FlashForwardBlock &given) {
+  holes.bounds = [&](Builder &b,
+                     const kernels::FlashForwardBlock &given) -> std::optional<kernels::KeyBounds> {
     block = given;
-    return std::nullopt;
+    if (!c.causal)
+      return std::nullopt;
+    Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+    Value one = arith::ConstantOp::create(b, b.getI32IntegerAttr(1));
+    auto keysUpTo = [&](Value query) -> Value {
+      return arith::MinSIOp::create(b, arith::AddIOp::create(b, query, one), given.keyLength);
+    };
+    return kernels::KeyBounds{zero, zero, keysUpTo(given.first), keysUpTo(given.last)};
   };
   holes.score = [&](Builder &b, Value products, Value) -> Value {
     float scale = std::numbers::log2e_v<float> / std::sqrt(static_cast<float>(c.width));
@@ -163,11 +178,12 @@ class FlashForwardTest : public testing::TestWithParam<Case> {};
 
 TEST_P(FlashForwardTest, AgreesWithFloat64) {
   const Case &c = GetParam();
-  // A few units in the last place of the row's largest element: of the storage, and of float32 sums.
+  // A few units in the last place of the row's largest element: of the storage, and of float32
+  // sums.
   const double tolerance[] = {3e-6, 0x1p-11 + 3e-6, 0x1p-8 + 3e-6};
   std::mt19937 random(1);
-  Matrix q(c, c.storage, c.queries, c.width), k(c, c.storage, c.keys, c.width),
-      v(c, c.storage, c.keys, c.width), o(c, c.storage, c.queries, c.width);
+  Matrix q(c.layout, c.storage, c.queries, c.width), k(c.layout, c.storage, c.keys, c.width),
+      v(c.layout, c.storage, c.keys, c.width), o(1, c.storage, c.queries, c.width);
   for (Matrix *matrix : {&q, &k, &v})
     matrix->fill(random);
   std::vector<float> logsumexp(static_cast<size_t>(c.queries) + 1, NAN);

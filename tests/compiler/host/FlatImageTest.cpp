@@ -1,6 +1,8 @@
 // What a flat image must refuse.
 #include "CompiledKernel.h"
 
+#include "compiler/Precompiled.h"
+
 #include "mlir/Parser/Parser.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +15,6 @@ namespace {
 
 std::string refusalOf(const std::string &text) {
   auto context = makeContext();
-  context->loadDialect<LLVM::LLVMDialect>();
   auto module = parseSourceString<ModuleOp>(text, context.get());
   auto target = HostTarget::named("host:x86-64-v3");
   auto code = emitHostCode(*module, *target);
@@ -21,7 +22,10 @@ std::string refusalOf(const std::string &text) {
 }
 
 TEST(FlatImageTest, CodeWithoutImportsIsTaken) {
-  EXPECT_EQ(refusalOf(R"(llvm.func @kernel() attributes {tile.workspace_bytes = 0 : i64} { llvm.return })"), "");
+  EXPECT_EQ(
+      refusalOf(
+          R"(llvm.func @kernel() attributes {tile.workspace_bytes = 0 : i64} { llvm.return })"),
+      "");
 }
 
 TEST(FlatImageTest, AnImportIsRefusedByName) {

@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector | FileCheck %s
 //
 // Elements that differ from row to row are gathered, where the guard allows it, at indices clamped to the sizes

@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector="lanes=16 registers=32" | FileCheck %s
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector="lanes=8 registers=16" | FileCheck %s --check-prefix=AVX2
 //

@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector | FileCheck %s
 //
 // What a reduction needs is computed in its loop over the columns; what a later loop needs of that is stored in

@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector --split-input-file --verify-diagnostics
 //
 // On the host all tiles are float32: loads and stores convert.

@@ -1,3 +1,4 @@
+// REQUIRES: host
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector | FileCheck %s
 //
 // An accumulator that is multiplied by one number a row is multiplied in place, and not at all where every
