@@ -2,12 +2,13 @@
 
 #include "Command.h"
 
+#include <cctype>
 #include <cstdio>
 #include <sstream>
 
 namespace {
 
-constexpr size_t kColumns = 108;
+constexpr size_t kColumns = 160;
 
 std::string shortened(std::string line) {
   for (char &character : line)
@@ -24,14 +25,17 @@ std::string heading(int number, const std::string &title, const std::string &rem
   return tenon::command::label(std::to_string(number) + "  " + title, 14) + "  " + remark + "\n";
 }
 
-std::string lines_with(const std::string &text, const std::string &word, int count) {
-  std::istringstream lines(text);
-  std::string found, line;
-  while (count > 0 && std::getline(lines, line))
-    if (line.find(word) != std::string::npos) {
-      found += shortened(line.substr(line.find_first_not_of(" \t")));
-      --count;
-    }
+std::string instructions_with(const std::string &text, const std::string &word, int count) {
+  std::string found;
+  for (size_t at = text.find(word); count > 0 && at != std::string::npos; at = text.find(word, at + 1), --count) {
+    std::string instruction;
+    for (char character : text.substr(at, text.find(';', at) + 1 - at))
+      if (bool space = std::isspace(static_cast<unsigned char>(character)); !space)
+        instruction += character;
+      else if (!instruction.empty() && instruction.back() != ' ')
+        instruction += ' ';
+    found += shortened(instruction);
+  }
   return found;
 }
 

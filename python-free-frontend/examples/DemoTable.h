@@ -16,6 +16,6 @@ struct DemoRun {
 
 std::string heading(int number, const std::string &title, const std::string &remark);
 std::string table_of(const std::vector<DemoRun> &runs, double peak);
-/// The lines of a text that contain a word, at most `count` of them, shortened and indented.
-std::string lines_with(const std::string &text, const std::string &word, int count);
+/// The instructions of a PTX text that begin so, at most `count` of them, one a line, indented.
+std::string instructions_with(const std::string &text, const std::string &word, int count);
 std::string indented(const std::string &text);

@@ -121,7 +121,7 @@ Status show_graph(const Demo &demo) {
   TENON_ASSIGN_OR_RETURN(const Function attend, demo.attention({}));
   const std::string text = attend.graph_text();
   std::cout << heading(1, "Written", "a C++ lambda on symbolic values") << indented(kAsWritten)
-            << heading(2, "Traced", std::to_string(attend.graph().nodes().size() - 3) +
+            << heading(2, "Traced", std::to_string(attend.graph().nodes().size() - attend.graph().inputs().size()) +
                                         " operations of the attention dialect, free of MLIR and of lengths")
             << indented(text);
   return {};
@@ -132,7 +132,9 @@ Status show_kernel(const Demo &demo) {
   TENON_ASSIGN_OR_RETURN(const CompileOutcome image_bytes, compile_kernel(request));
   TENON_ASSIGN_OR_RETURN(const KernelImage image, KernelImage::parse(image_bytes.bytes));
   const command::Json schedule = command::Json::parse(image.schedule, nullptr, false);
-  std::cout << heading(3, "Fused", "one kernel, " + image.kernel + "; blocks above the diagonal are not visited");
+  std::cout << heading(3, "Fused", "all of it is one kernel, " + image.kernel);
+  std::cout << "   scores and probabilities stay in registers; the mask is a function of query and key alone, so that blocks\n"
+               "   of keys above the diagonal are not visited, and those below it run without mask code. Tiles:\n";
   if (schedule.is_object() && schedule.contains("explanation"))
     std::cout << indented(schedule["explanation"].get<std::string>());
   request.emit = "ptx";
@@ -148,8 +150,8 @@ Status show_kernel(const Demo &demo) {
     remark << "; not assembled: " << assembled.error().message();
   remark << "; " << image.launch.phases.front().shared_bytes + (assembled ? assembled->shared_bytes : 0)
          << " bytes shared";
-  std::cout << heading(4, "PTX", remark.str()) << lines_with(ptx, "ldmatrix", 1) << lines_with(ptx, "mma.sync", 3)
-            << lines_with(ptx, "ex2.approx", 1);
+  std::cout << heading(4, "PTX", remark.str()) << instructions_with(ptx, "ldmatrix", 1) << instructions_with(ptx, "mma.sync", 3)
+            << instructions_with(ptx, "ex2.approx", 1);
   return {};
 }
 
