@@ -9,7 +9,7 @@
 
 // SM90: threads = 128 : i32, tile_keys = 32 : i32, tile_queries = 64 : i32
 // SM86: threads = 64 : i32, tile_keys = 16 : i32, tile_queries = 32 : i32
-// HOST: threads = 1 : i32, tile_keys = 192 : i32, tile_queries = 64 : i32
+// HOST: threads = 1 : i32, tile_keys = 96 : i32, tile_queries = 64 : i32
 // GIVEN: tile_keys = 16 : i32
 // WRONG: tile-keys is 24, must be a multiple of 16 up to 1024
 func.func @plain(%query: tensor<*xf32> {attention.width = 256 : i32}, %key: tensor<*xf32> {attention.width = 256 : i32},
