@@ -230,7 +230,6 @@ std::vector<Tensor> make_inputs(const Case &c) {
     set(query, {0, 1, 5, 3}, NAN);
     set(key, {0, 0, 60, 2}, NAN); // hidden from queries before 60
     set(key, {1, 1, c.keys - 1, 0}, NAN);
-    set(value, {1, 0, c.keys - 1, 0}, NAN); // hidden from all queries, in a block that none visits
   }
   if (c.inputs == Inputs::kInfinite)
     set(query, {0, 0, 7, 1}, INFINITY);

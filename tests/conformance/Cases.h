@@ -4,6 +4,7 @@
 #include "tenon/Tenon.h"
 
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace tenon::conformance {
 enum class Inputs {
   kNormal,
   kLarge,        ///< scores of about ±1e4
-  kNotANumber,   ///< NaN in one query row, and in the key and value of a key that a causal mask hides from most
+  kNotANumber,   ///< NaN in one query row, and in keys that a causal mask hides from most queries
   kInfinite,     ///< an infinite element of a query
   kTransposed,   ///< views of [batch, rows, heads, width]
   kUnaligned,    ///< rows adjacent, the base off by one element
@@ -37,6 +38,8 @@ struct Case {
   std::function<Result<Function>(CompileOptions)> traced;
   LaunchOptions launch;
 };
+
+inline void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
 
 /// All cases; every name is an identifier.
 const std::vector<Case> &cases();

@@ -14,6 +14,8 @@ struct RunWay {
   std::string (*skips)(const Case &c);
 };
 
+inline void PrintTo(const RunWay &way, std::ostream *out) { *out << way.name; }
+
 const std::vector<RunWay> &ways();
 
 } // namespace tenon::conformance
