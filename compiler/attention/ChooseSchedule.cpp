@@ -85,6 +85,8 @@ void ChooseSchedule::runOnOperation() {
 }
 
 LogicalResult ChooseSchedule::readProblem(attention::FusedOp fused, Problem &problem) {
+  if (failed(checkIsKernel(fused, "schedule")))
+    return failure();
   auto input = [](Value value) { return storageOf(cast<BlockArgument>(value)); };
   InputStorage query = input(fused.getQuery()), key = input(fused.getKey()), value = input(fused.getValue());
   problem = {query.width, value.width, query.type, static_cast<bool>(fused.getProbability())};

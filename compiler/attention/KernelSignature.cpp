@@ -73,6 +73,19 @@ LogicalResult tenon::attachSignature(func::FuncOp function, const Signature &sig
   return success();
 }
 
+LogicalResult tenon::checkIsKernel(FusedOp fused, StringLiteral what) {
+  auto isInput = [](Value value) { return isa<BlockArgument>(value) && isa<func::FuncOp>(value.getParentBlock()->getParentOp()); };
+  if (!isInput(fused.getQuery()) || !isInput(fused.getKey()) || !isInput(fused.getValue()))
+    return refuse(fused, what, "query, key and value must be inputs of the function");
+  for (Value result : fused->getResults())
+    for (OpOperand &use : result.getUses())
+      if (!isa<func::ReturnOp>(use.getOwner()) || !result.hasOneUse())
+        return refuse(fused, what, "the results must be returned, once, and not be used otherwise");
+  if (fused.getOutput().use_empty())
+    return refuse(fused, what, "the output must be returned");
+  return success();
+}
+
 InputStorage tenon::storageOf(BlockArgument argument) {
   auto function = cast<func::FuncOp>(argument.getOwner()->getParentOp());
   unsigned number = argument.getArgNumber();

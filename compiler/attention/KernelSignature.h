@@ -9,6 +9,8 @@
 /// Bool storage is i1. The attribute names are in dialects/attention/Attention.h.
 #pragma once
 
+#include "dialects/attention/Attention.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 #include "tenon/Signature.h"
@@ -17,6 +19,10 @@ namespace tenon {
 
 /// Errors: the number of inputs, or a storage that the input's kind of element cannot have.
 llvm::LogicalResult attachSignature(mlir::func::FuncOp function, const Signature &signature);
+
+/// Whether the operation is all that its function does: reads the function's inputs, and is what it returns.
+/// `what` asks, and refuses where it is not: fuse-attention leaves no other form.
+llvm::LogicalResult checkIsKernel(attention::FusedOp fused, llvm::StringLiteral what);
 
 /// What TileAttention reads of it. Without attributes: f32, i32 or i1 as the type says, aligned, group 1.
 struct InputStorage {

@@ -203,6 +203,8 @@ private:
     std::optional<Schedule> schedule = Schedule::of(function);
     if (!schedule)
       return refuse(function, "tile", "there is no schedule; run choose-schedule before tile-attention");
+    if (failed(checkIsKernel(*fused.begin(), "tile")))
+      return failure();
     return KernelMaker(function, *fused.begin(), *schedule).make();
   }
 };

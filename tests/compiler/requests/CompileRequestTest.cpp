@@ -1,0 +1,126 @@
+// Requests of CompilerInterface.h and their answers.
+
+#include "compiler/driver/Compile.h"
+
+#include "tenon/KernelImage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+using namespace tenon;
+using testing::HasSubstr;
+
+namespace {
+
+constexpr const char *kHead = "func.func @attention(%query: tensor<*xf32>, %key: tensor<*xf32>, "
+                              "%value: tensor<*xf32>, %scale: f32) -> tensor<*xf32> {\\n";
+constexpr const char *kCausal = "%0 = attention.transpose %key : tensor<*xf32>\\n"
+                                "%1 = attention.matmul %query, %0 : tensor<*xf32>\\n"
+                                "%2 = attention.multiply %1, %scale : (tensor<*xf32>, f32) -> tensor<*xf32>\\n"
+                                "%3 = attention.query_index : tensor<*xi32>\\n"
+                                "%4 = attention.key_index : tensor<*xi32>\\n"
+                                "%5 = attention.greater_equal %3, %4 : (tensor<*xi32>, tensor<*xi32>) -> tensor<*xi1>\\n"
+                                "%6 = attention.constant 0xFF800000 : f32\\n"
+                                "%7 = attention.where %5, %2, %6 : (tensor<*xi1>, tensor<*xf32>, f32) -> tensor<*xf32>\\n"
+                                "%8 = attention.softmax %7 : tensor<*xf32>\\n"
+                                "%9 = attention.matmul %8, %value : tensor<*xf32>\\n"
+                                "return %9 : tensor<*xf32>\\n}";
+constexpr const char *kWithoutSoftmax = "%0 = attention.transpose %key : tensor<*xf32>\\n"
+                                        "%1 = attention.matmul %query, %0 : tensor<*xf32>\\n"
+                                        "return %1 : tensor<*xf32>\\n}";
+
+std::string request(const std::string &target, const std::string &emit, const std::string &dtype = "f16",
+                    const char *body = kCausal, const std::string &options = "{}") {
+  std::string inputs;
+  for (const char *name : {"query", "key", "value"})
+    inputs += std::string("{\"name\":\"") + name + "\",\"dtype\":\"" + dtype + "\",\"width\":64,\"layout\":\"aligned\"},";
+  inputs += R"({"name":"scale","dtype":"f32","width":0,"layout":"aligned"})";
+  return std::string("{\"graph\":\"") + kHead + body + "\",\"signature\":{\"inputs\":[" + inputs +
+         "],\"output\":\"" + dtype + "\",\"group\":2},\"target\":\"" + target + "\",\"emit\":\"" + emit +
+         "\",\"options\":" + options + "}";
+}
+
+TEST(CompileRequest, FusesAndTiles) {
+  CompileAnswer fused = compileRequest(request("sm_80", "attention"));
+  ASSERT_EQ(fused.status, TENON_COMPILED) << fused.payload();
+  EXPECT_THAT(fused.bytes, HasSubstr("attention.fused"));
+  CompileAnswer tiled = compileRequest(request("host:x86-64-v3", "tile"));
+  ASSERT_EQ(tiled.status, TENON_COMPILED) << tiled.payload();
+  EXPECT_THAT(tiled.bytes, HasSubstr("tile.dot"));
+}
+
+TEST(CompileRequest, TakesTilesFromOptions) {
+  CompileAnswer answer =
+      compileRequest(request("sm_80", "tile", "f16", kCausal, R"({"tile_queries": 32, "tile_keys": 48})"));
+  ASSERT_EQ(answer.status, TENON_COMPILED) << answer.payload();
+  EXPECT_THAT(answer.bytes, HasSubstr("tile_keys = 48 : i32, tile_queries = 32 : i32"));
+}
+
+TEST(CompileRequest, RefusesWithReasons) {
+  CompileAnswer answer = compileRequest(request("sm_80", "image", "f16", kWithoutSoftmax));
+  EXPECT_EQ(answer.status, TENON_REFUSED);
+  ASSERT_FALSE(answer.reasons.empty());
+  EXPECT_EQ(answer.reasons[0].what, "fuse");
+  EXPECT_THAT(answer.payload(), HasSubstr("\"reasons\":[{"));
+}
+
+TEST(CompileRequest, SaysWhatIsWrongWithARequest) {
+  const std::pair<std::string, const char *> wrong[] = {
+      {"{", "Expected"},
+      {"[]", "JSON object"},
+      {"{}", "a request has"},
+      {request("sm_70", "image"), "sm_70"},
+      {request("sm_80", "asm"), "which a GPU target does not have"},
+      {request("host:x86-64-v3", "ptx"), "which a host target does not have"},
+      {request("sm_80", "everything"), "must be image"},
+      {request("sm_80", "image", "f16", kCausal, R"({"tiles": 1})"), "unknown"},
+      {request("sm_80", "image", "f16", "}"), "graph"},
+  };
+  for (const auto &[text, message] : wrong) {
+    CompileAnswer answer = compileRequest(text);
+    EXPECT_EQ(answer.status, TENON_FAILED) << text;
+    EXPECT_THAT(answer.payload(), HasSubstr(message));
+  }
+}
+
+void expectImage(const std::string &target, SectionKind kind) {
+  for (const char *dtype : {"f32", "f16", "bf16"}) {
+    CompileAnswer answer = compileRequest(request(target, "image", dtype));
+    ASSERT_EQ(answer.status, TENON_COMPILED) << target << " " << answer.payload();
+    auto image = KernelImage::parse(std::as_bytes(std::span(answer.bytes)));
+    ASSERT_TRUE(image.ok()) << image.error().message();
+    EXPECT_NE(image->find(kind), nullptr);
+    EXPECT_EQ(image->launch.tensors.size(), 4u);
+    EXPECT_EQ(image->launch.scalars, std::vector<int32_t>{3});
+    EXPECT_THAT(image->kernel, testing::StartsWith(std::string("attention_") + dtype + "_d64_"));
+  }
+}
+
+#ifdef TENON_WITH_GPU
+TEST(CompileRequest, MakesPtx) {
+  for (const char *target : {"sm_80", "sm_90a", "sm_120"})
+    expectImage(target, SectionKind::kPtx);
+}
+#endif
+
+#ifdef TENON_WITH_HOST
+TEST(CompileRequest, MakesHostCode) {
+  for (const char *target : {"host:x86-64-v3", "host:x86-64-v4", "host:x86-64-v4+amx"})
+    expectImage(target, SectionKind::kHostCode);
+}
+#endif
+
+TEST(CompileRequest, GivesEqualBytesFromSeveralThreads) {
+  std::string texts[4];
+  std::vector<std::thread> threads;
+  for (std::string &text : texts)
+    threads.emplace_back([&text] { text = compileRequest(request("sm_90", "tile")).payload(); });
+  for (std::thread &thread : threads)
+    thread.join();
+  for (const std::string &text : texts)
+    EXPECT_EQ(text, texts[0]);
+}
+
+} // namespace
