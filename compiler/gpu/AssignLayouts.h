@@ -12,6 +12,10 @@ inline constexpr llvm::StringLiteral kWarpsAttribute = "tile.warps";
 inline constexpr llvm::StringLiteral kThreadsAttribute = "tile.threads";
 inline constexpr llvm::StringLiteral kSharedBytesAttribute = "tile.shared_bytes";
 
+/// On a kernel that reads tables: their addresses and elements need the registers that hoisting what a loop
+/// leaves alone would take.
+inline constexpr llvm::StringLiteral kReadsTablesAttribute = "tile.reads_tables";
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "compiler/gpu/AssignLayouts.h.inc"

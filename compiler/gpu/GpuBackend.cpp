@@ -133,7 +133,7 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const Gpu
 }
 
 /// What pays: without them ptxas meets every address and load of the argument block many times.
-static void simplify(llvm::Module &module, llvm::TargetMachine &machine) {
+static void simplify(llvm::Module &module, llvm::TargetMachine &machine, bool hoist) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -146,9 +146,11 @@ static void simplify(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.crossRegisterProxies(loops, functions, components, modules);
   llvm::FunctionPassManager passes;
   passes.addPass(llvm::EarlyCSEPass());
-  llvm::LoopPassManager loopPasses;
-  loopPasses.addPass(llvm::LICMPass(llvm::LICMOptions()));
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loopPasses), /*UseMemorySSA=*/true));
+  if (hoist) {
+    llvm::LoopPassManager loopPasses;
+    loopPasses.addPass(llvm::LICMPass(llvm::LICMOptions()));
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loopPasses), /*UseMemorySSA=*/true));
+  }
   llvm::ModulePassManager all;
   all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
   all.run(module, modules);
@@ -175,7 +177,10 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
     return refuse("translation to LLVM IR failed");
   translated->setTargetTriple((*machine)->getTargetTriple());
   translated->setDataLayout((*machine)->createDataLayout());
-  simplify(*translated, **machine);
+  bool hoist = llvm::none_of(module.getOps<LLVM::LLVMFuncOp>(), [](LLVM::LLVMFuncOp function) {
+    return function->hasAttr(kReadsTablesAttribute);
+  });
+  simplify(*translated, **machine, hoist);
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;

@@ -46,6 +46,9 @@ struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     LLVM::ReturnOp::create(builder, ValueRange());
     function->setAttr(kThreadsAttribute, threads);
     function->setAttr(kSharedBytesAttribute, builder.getI32IntegerAttr(program.sharedBytes()));
+    WalkResult tables = kernel.walk([](GatherOp) { return WalkResult::interrupt(); });
+    if (tables.wasInterrupted())
+      function->setAttr(kReadsTablesAttribute, builder.getUnitAttr());
     kernel.erase();
     return success();
   }

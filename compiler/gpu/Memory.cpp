@@ -216,10 +216,15 @@ LogicalResult ThreadProgram::lowerStore(StoreOp op) {
   return success();
 }
 
+/// A loop that carries so many values (an output of 128 columns) leaves no room for the addresses and elements
+/// of a whole tile of a table, which ptxas would request at once.
+static constexpr size_t kManyCarried = 64;
+static constexpr int kLoadsAtOnce = 16;
+
 LogicalResult ThreadProgram::lowerGather(GatherOp op) {
   TensorView tensor = view(op.getTensor());
-  auto tile = cast<RankedTensorType>(op.getType());
-  int count = layoutOf(tile).registers();
+  auto tile = dyn_cast<RankedTensorType>(op.getType()); // else one element that the whole block reads
+  int count = tile ? layoutOf(tile).registers() : 1;
   auto elements = [&](Value value) {
     return isa<RankedTensorType>(value.getType()) ? registers(value) : Values(count, scalar(value));
   };
@@ -241,9 +246,11 @@ LogicalResult ThreadProgram::lowerGather(GatherOp op) {
     offsets.push_back(std::move(along));
   }
   Values guards = op.getGuard() ? registers(op.getGuard()) : Values();
-  Type to = tile.getElementType();
+  Type to = getElementTypeOrSelf(op.getType());
   Values values;
   for (int i = 0; i < count; ++i) {
+    if (carried_ >= kManyCarried && i % kLoadsAtOnce == 0 && i != 0)
+      NVVM::SyncWarpOp::create(builder_, i32(-1)); // ptxas moves no load across
     auto load = [&]() -> Values {
       Value index = offsets[0][i];
       for (size_t axis = 1; axis < offsets.size(); ++axis)
@@ -255,6 +262,9 @@ LogicalResult ThreadProgram::lowerGather(GatherOp op) {
       return op.emitError("cannot read ") << tensor.element << " as " << to;
     values.push_back(loaded[0]);
   }
-  define(op, std::move(values));
+  if (tile)
+    define(op, std::move(values));
+  else
+    scalars_[op] = values[0];
   return success();
 }

@@ -3,6 +3,7 @@
 #include "compiler/gpu/ScalarMath.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -116,6 +117,7 @@ LogicalResult ThreadProgram::lowerFor(scf::ForOp op) {
     append(value, initial);
   auto loop = scf::ForOp::create(builder_, scalar(op.getLowerBound()), scalar(op.getUpperBound()),
                                  scalar(op.getStep()), initial);
+  llvm::SaveAndRestore whileInLoop(carried_, initial.size());
   scalars_[op.getInductionVar()] = loop.getInductionVar();
   Values carried(loop.getRegionIterArgs());
   ArrayRef<Value> rest = carried;

@@ -138,6 +138,7 @@ private:
   mlir::ImplicitLocOpBuilder &builder_;
   Value arguments_, thread_, lane_, warp_;
   int64_t warps_, rowsOfWarp_, sharedBytes_ = 0;
+  size_t carried_ = 0; ///< values that the loop around carries from turn to turn
   llvm::DenseMap<Value, Value> scalars_;
   llvm::DenseMap<Value, Values> registers_, pairs_;
   llvm::DenseMap<Value, SharedTile> shared_;
