@@ -140,8 +140,9 @@ Value MathFunctions::exp2(Value x) {
     Value down = arith::ConstantOp::create(b_, b_.getI32IntegerAttr(1));
     Value fraction = call("llvm.x86.avx512.mask.reduce.ps.512", {x, down, real(0), all, current});
     Value result = polynomial(fraction, kPolynomial);
-    // Takes the floor of x itself; 2^-inf is 0.
-    return call("llvm.x86.avx512.mask.scalef.ps.512", {result, x, real(0), all, current});
+    // Takes the floor of x itself. What would be subnormal is 0: products with it would be slow.
+    result = call("llvm.x86.avx512.mask.scalef.ps.512", {result, x, real(0), all, current});
+    return select(less(x, real(-126)), real(0), result);
   }
   x = clamp(x, -127, 128);
   Value below = floor(x);
