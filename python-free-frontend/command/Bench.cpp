@@ -17,14 +17,16 @@ struct BenchCommand {
   Way device = Way::kAuto;
 };
 
-constexpr const char *kFooter = R"(Rounds go over all shapes in turn, so that a busy machine slows all alike. GFLOP/s counts the products of pairs
+constexpr const char *kFooter =
+    R"(Rounds go over all shapes in turn, so that a busy machine slows all alike. GFLOP/s counts the products of pairs
 that take part; the bound is the rate of float32 FMAs measured in the same run, on all threads.
 
 Examples:
   tenon bench
   tenon bench --batch 1 --heads 8 --queries 1024 --keys 1024 --head-dim 64 --dtype bf16 --causal --device host --json)";
 
-ShapeOptions shape(int64_t heads, int64_t queries, int64_t keys, int64_t width, const char *dtype, bool causal) {
+ShapeOptions shape(int64_t heads, int64_t queries, int64_t keys, int64_t width, const char *dtype,
+                   bool causal) {
   ShapeOptions shape;
   shape.heads = heads, shape.queries = queries, shape.keys = keys, shape.head_dim = width;
   shape.dtype = dtype;
@@ -53,11 +55,12 @@ struct Case {
   Device *device = nullptr;
   Explanation explanation;
   double first_milliseconds = 0;
-  std::vector<double> rounds;  // milliseconds a call
+  std::vector<double> rounds; // milliseconds a call
 
   Status call() const {
     const std::vector<TensorReference> references(inputs.begin(), inputs.end());
-    return function.launch(std::span<const TensorReference>(std::array{TensorReference(output)}), references, launch);
+    return function.launch(std::span<const TensorReference>(std::array{TensorReference(output)}),
+                           references, launch);
   }
   Status wait() const { return device ? device->synchronise(0) : Status(); }
 };
@@ -74,13 +77,15 @@ Result<Case> make_case(const ShapeOptions &shape, Way way) {
   TENON_ASSIGN_OR_RETURN(made.function, attention_function(made.shape.graph(), {.device = way}));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> sizes, made.shape.tensors(DeviceKind::kHost));
   for (size_t i = 0; i < sizes.size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(Tensor tensor, sizes[i].dtype() == DataType::kBool
-                                              ? Tensor::full(sizes[i].shape(), 1, DataType::kBool)
-                                              : Tensor::random(sizes[i].shape(), sizes[i].dtype(), i + 1));
+    TENON_ASSIGN_OR_RETURN(Tensor tensor,
+                           sizes[i].dtype() == DataType::kBool
+                               ? Tensor::full(sizes[i].shape(), 1, DataType::kBool)
+                               : Tensor::random(sizes[i].shape(), sizes[i].dtype(), i + 1));
     TENON_ASSIGN_OR_RETURN(tensor, tensor.to(location));
     made.inputs.push_back(std::move(tensor));
   }
-  TENON_ASSIGN_OR_RETURN(made.output, Tensor::empty({made.shape.batch, made.shape.heads, made.shape.queries, made.shape.value_dim},
+  TENON_ASSIGN_OR_RETURN(made.output, Tensor::empty({made.shape.batch, made.shape.heads,
+                                                     made.shape.queries, made.shape.value_dim},
                                                     made.inputs[0].dtype(), location));
   made.launch.scalars.add({"scale", 1 / std::sqrt(static_cast<double>(made.shape.head_dim))});
   if (made.shape.dropout)
@@ -124,36 +129,54 @@ Figures figures_of(const Case &made, double peak) {
 Json to_json(const Case &made, double peak, double overhead) {
   const Figures figures = figures_of(made, peak);
   const ShapeOptions &shape = made.shape;
-  return {{"batch", shape.batch}, {"heads", shape.heads}, {"kv_heads", shape.key_heads},
-          {"queries", shape.queries}, {"keys", shape.keys}, {"head_dim", shape.head_dim},
-          {"value_dim", shape.value_dim}, {"dtype", shape.dtype}, {"causal", !shape.causal.empty()},
-          {"executed_by", name(made.explanation.executed_by)}, {"kernel", made.explanation.kernel},
+  return {{"batch", shape.batch},
+          {"heads", shape.heads},
+          {"kv_heads", shape.key_heads},
+          {"queries", shape.queries},
+          {"keys", shape.keys},
+          {"head_dim", shape.head_dim},
+          {"value_dim", shape.value_dim},
+          {"dtype", shape.dtype},
+          {"causal", !shape.causal.empty()},
+          {"executed_by", name(made.explanation.executed_by)},
+          {"kernel", made.explanation.kernel},
           {"schedule", tenon::command::to_json(made.explanation)["schedule"]},
-          {"milliseconds", figures.median}, {"spread", figures.spread}, {"rounds", made.rounds},
-          {"gflops", figures.gflops}, {"bound", "float32 FMA"}, {"bound_gflops", peak},
-          {"bound_share", figures.share}, {"first_call_milliseconds", made.first_milliseconds},
-          {"compile_milliseconds", made.explanation.compile_milliseconds}, {"call_overhead_ns", overhead}};
+          {"milliseconds", figures.median},
+          {"spread", figures.spread},
+          {"rounds", made.rounds},
+          {"gflops", figures.gflops},
+          {"bound", "float32 FMA"},
+          {"bound_gflops", peak},
+          {"bound_share", figures.share},
+          {"first_call_milliseconds", made.first_milliseconds},
+          {"compile_milliseconds", made.explanation.compile_milliseconds},
+          {"call_overhead_ns", overhead}};
 }
 
 std::string table(const std::vector<Case> &cases, double peak, double overhead) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-58s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms", "spread", "GFLOP/s",
-                "of FMA", "first ms");
+  std::snprintf(line, sizeof line, "%-58s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms",
+                "spread", "GFLOP/s", "of FMA", "first ms");
   std::string text = label(line, 0);
   for (const Case &made : cases) {
     const Figures figures = figures_of(made, peak);
-    std::snprintf(line, sizeof line, "%-58s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n", made.shape.text().c_str(),
-                  std::string(name(made.explanation.executed_by)).c_str(), figures.median, 100 * figures.spread,
-                  figures.gflops, 100 * figures.share, made.first_milliseconds);
+    std::snprintf(line, sizeof line, "%-58s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n",
+                  made.shape.text().c_str(),
+                  std::string(name(made.explanation.executed_by)).c_str(), figures.median,
+                  100 * figures.spread, figures.gflops, 100 * figures.share,
+                  made.first_milliseconds);
     text += line;
   }
-  std::snprintf(line, sizeof line, "float32 FMA peak %.0f GFLOP/s; a later call costs %.0f ns besides its kernel\n", peak, overhead);
+  std::snprintf(line, sizeof line,
+                "float32 FMA peak %.0f GFLOP/s; a later call costs %.0f ns besides its kernel\n",
+                peak, overhead);
   return text + line;
 }
 
 Result<void> run_bench(BenchCommand command) {
   std::vector<Case> cases;
-  for (const ShapeOptions &shape : command.one_shape ? std::vector{command.shape} : default_shapes()) {
+  for (const ShapeOptions &shape :
+       command.one_shape ? std::vector{command.shape} : default_shapes()) {
     TENON_ASSIGN_OR_RETURN(Case made, make_case(shape, command.device));
     cases.push_back(std::move(made));
   }
@@ -176,16 +199,22 @@ Result<void> run_bench(BenchCommand command) {
 
 void add_bench(CLI::App &app, Action &action) {
   auto options = std::make_shared<BenchCommand>();
-  CLI::App *bench = app.add_subcommand("bench", "How fast: a list of shapes, or the one that flags describe");
+  CLI::App *bench =
+      app.add_subcommand("bench", "How fast: a list of shapes, or the one that flags describe");
   bench->footer(kFooter);
   options->shape.add_to(*bench);
   add_device_option(*bench, options->device);
-  bench->add_option("--rounds", options->rounds, "times that the list is gone over")->check(CLI::Range(1, 1000))->capture_default_str();
-  bench->add_option("--milliseconds", options->milliseconds, "of each shape in each round")->check(CLI::PositiveNumber)->capture_default_str();
+  bench->add_option("--rounds", options->rounds, "times that the list is gone over")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  bench->add_option("--milliseconds", options->milliseconds, "of each shape in each round")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   bench->add_flag("--json", options->json, "a JSON array on stdout");
   bench->callback([options, bench, &action] {
     for (const CLI::Option *option : bench->get_options())
-      options->one_shape |= option->count() > 0 && (option->get_group() == "Shape" || option->get_name() == "--causal");
+      options->one_shape |= option->count() > 0 &&
+                            (option->get_group() == "Shape" || option->get_name() == "--causal");
     action = [options] { return run_bench(*options); };
   });
 }

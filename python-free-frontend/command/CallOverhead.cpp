@@ -32,7 +32,8 @@ std::vector<std::byte> empty_kernel() {
 Result<double> measure_call_overhead() {
   constexpr int kBatches = 51, kCalls = 2000;
   KernelCache cache;
-  TENON_ASSIGN_OR_RETURN(const Function function, attention_function({}, {.device = Way::kHost, .cache = &cache}));
+  TENON_ASSIGN_OR_RETURN(const Function function,
+                         attention_function({}, {.device = Way::kHost, .cache = &cache}));
   std::vector<Tensor> tensors;
   for (int i = 0; i < 4; ++i) {
     TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::zeros({1, 8, 16, 64}));
@@ -41,9 +42,12 @@ Result<double> measure_call_overhead() {
   const Tensor &query = tensors[0], &key = tensors[1], &value = tensors[2], &output = tensors[3];
   const TensorReference inputs[] = {query, key, value};
   TENON_ASSIGN_OR_RETURN(const CompileRequest request, function.request(inputs));
-  const KernelKey kernel_key({function.graph().hash(), request.signature, request.target, request.options});
+  const KernelKey kernel_key(
+      {function.graph().hash(), request.signature, request.target, request.options});
   TENON_TRY([&]() -> Result<void> {
-    auto kernel = cache.lookup_or_compile(kernel_key, [] { return Result(CompileOutcome{empty_kernel(), 0}); });
+    auto kernel = cache.lookup_or_compile(kernel_key, [] {
+      return Result(CompileOutcome{empty_kernel(), 0});
+    });
     return kernel ? Result<void>() : Result<void>(kernel.error());
   }());
 

@@ -73,19 +73,24 @@ Result<std::string> read_file(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf()))
-    return Error(ErrorCode::kNotFound, path + ": cannot be read: " + std::strerror(errno ? errno : ENODATA));
+    return Error(ErrorCode::kNotFound,
+                 path + ": cannot be read: " + std::strerror(errno ? errno : ENODATA));
   return text.str();
 }
 
 Result<void> check_output(const std::string &path) {
   const size_t slash = path.find_last_of('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const std::string directory = slash == std::string::npos ? "."
+                                : slash == 0               ? "/"
+                                                           : path.substr(0, slash);
   if (access(directory.c_str(), W_OK | X_OK) != 0)
     return system_error(path, "cannot be written");
   return {};
 }
 
-Json to_json(const Explanation &explanation) { return Json::parse(explanation.json()); }
+Json to_json(const Explanation &explanation) {
+  return Json::parse(explanation.json());
+}
 
 int64_t now_nanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -93,6 +98,8 @@ int64_t now_nanoseconds() {
       .count();
 }
 
-double milliseconds_since(int64_t nanoseconds) { return static_cast<double>(now_nanoseconds() - nanoseconds) / 1e6; }
+double milliseconds_since(int64_t nanoseconds) {
+  return static_cast<double>(now_nanoseconds() - nanoseconds) / 1e6;
+}
 
 } // namespace tenon::command

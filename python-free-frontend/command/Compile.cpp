@@ -17,7 +17,8 @@ struct CompileCommand {
   bool json = false;
 };
 
-constexpr const char *kFooter = R"(Stages: graph (what is compiled), attention (after fusion), tile (after scheduling), nvvm or llvm (before
+constexpr const char *kFooter =
+    R"(Stages: graph (what is compiled), attention (after fusion), tile (after scheduling), nvvm or llvm (before
 emission), ptx, cubin (by ptxas), asm (of the host), image (what a cache keeps).
 
 Examples:
@@ -75,8 +76,10 @@ Result<Product> produce(const CompileCommand &command, const CompileRequest &req
 }
 
 /// kernel, target, what the schedule says (tile_queries, …), and what ptxas says.
-Result<Json> describe(const CompileCommand &command, const CompileRequest &request, const Product &product) {
-  Json object = {{"target", request.target}, {"emit", command.emit}, {"bytes", product.bytes.size()}};
+Result<Json> describe(const CompileCommand &command, const CompileRequest &request,
+                      const Product &product) {
+  Json object = {
+      {"target", request.target}, {"emit", command.emit}, {"bytes", product.bytes.size()}};
   if (!command.output.empty())
     object["output"] = command.output;
   TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
@@ -107,17 +110,21 @@ Result<void> run_compile(CompileCommand command) {
   TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(command.target));
   const bool is_gpu = target.kind == TargetKind::kCuda;
   if (!is_gpu && (command.emit == "ptx" || command.emit == "cubin" || command.emit == "nvvm"))
-    return Error::invalid_argument("--emit", command.emit + " for " + command.target, "a stage of the host, or --target sm_80");
+    return Error::invalid_argument("--emit", command.emit + " for " + command.target,
+                                   "a stage of the host, or --target sm_80");
   if (is_gpu && (command.emit == "asm" || command.emit == "llvm"))
-    return Error::invalid_argument("--emit", command.emit + " for " + command.target, "a stage of a GPU, or --target host");
+    return Error::invalid_argument("--emit", command.emit + " for " + command.target,
+                                   "a stage of a GPU, or --target host");
   if (!command.output.empty())
     TENON_TRY(check_output(command.output));
   const bool binary = command.emit == "image" || command.emit == "cubin";
   if (binary && command.output.empty() && !command.json && isatty(STDOUT_FILENO))
-    return Error::invalid_argument("--output", "none, and stdout is a terminal", "a file for " + command.emit);
+    return Error::invalid_argument("--output", "none, and stdout is a terminal",
+                                   "a file for " + command.emit);
 
   TENON_ASSIGN_OR_RETURN(const Function function, function_of(command));
-  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors, stand_ins(function.graph(), command.shape));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors,
+                         stand_ins(function.graph(), command.shape));
   const std::vector<TensorReference> inputs(tensors.begin(), tensors.end());
   TENON_ASSIGN_OR_RETURN(const CompileRequest request, function.request(inputs, command.target));
   TENON_ASSIGN_OR_RETURN(const Product product, produce(command, request, is_gpu));
@@ -136,18 +143,25 @@ Result<void> run_compile(CompileCommand command) {
 
 void add_compile(CLI::App &app, Action &action) {
   auto options = std::make_shared<CompileCommand>();
-  CLI::App *compile = app.add_subcommand("compile", "Compiles a kernel for any target, and shows any stage of it");
+  CLI::App *compile =
+      app.add_subcommand("compile", "Compiles a kernel for any target, and shows any stage of it");
   compile->footer(kFooter);
-  compile->add_option("graph", options->graph, "file with a graph; without it, attention of the flags")->type_name("FILE");
+  compile
+      ->add_option("graph", options->graph, "file with a graph; without it, attention of the flags")
+      ->type_name("FILE");
   options->shape.add_to(*compile);
   compile->add_flag("--logsumexp", options->shape.logsumexp, "with the logsumexp as second result");
-  compile->add_option("--target", options->target, "host, host:x86-64-v3 …, sm_80 … (see --help)")->capture_default_str();
+  compile->add_option("--target", options->target, "host, host:x86-64-v3 …, sm_80 … (see --help)")
+      ->capture_default_str();
   compile->add_option("--emit", options->emit, "the stage")
-      ->check(CLI::IsMember({"graph", "attention", "tile", "nvvm", "llvm", "ptx", "cubin", "asm", "image"}))
+      ->check(CLI::IsMember(
+          {"graph", "attention", "tile", "nvvm", "llvm", "ptx", "cubin", "asm", "image"}))
       ->capture_default_str();
   compile->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
-  compile->add_option("--schedule", options->schedule, "JSON object that overrides the choice: {\"tile_queries\": 64}");
-  compile->add_flag("--json", options->json, "kernel, schedule, times, registers and spills on stdout");
+  compile->add_option("--schedule", options->schedule,
+                      "JSON object that overrides the choice: {\"tile_queries\": 64}");
+  compile->add_flag("--json", options->json,
+                    "kernel, schedule, times, registers and spills on stdout");
   compile->callback([options, &action] { action = [options] { return run_compile(*options); }; });
 }
 

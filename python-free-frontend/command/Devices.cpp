@@ -27,10 +27,12 @@ Result<void> list(bool json) {
             (available ? device + (target.empty() ? "" : ", " + target) : reason) + "\n";
   };
   for (const DeviceStatus &status : list_devices())
-    add(name(status.kind), status.ordinal, status.available, status.name, status.target, status.reason);
+    add(name(status.kind), status.ordinal, status.available, status.name, status.target,
+        status.reason);
   add("eager", 0, true, "interpreter", "", "");
   const Result<void> compiler = compiler_available();
-  add("compiler", 0, compiler.ok(), compiler_library(), "", compiler ? "" : compiler.error().message());
+  add("compiler", 0, compiler.ok(), compiler_library(), "",
+      compiler ? "" : compiler.error().message());
   return json ? print_json(lines) : print(text);
 }
 
@@ -38,7 +40,8 @@ Result<void> list(bool json) {
 
 void add_devices(CLI::App &app, Action &action) {
   auto json = std::make_shared<bool>(false);
-  CLI::App *devices = app.add_subcommand("devices", "Every way to run a kernel: there, or why it is not");
+  CLI::App *devices =
+      app.add_subcommand("devices", "Every way to run a kernel: there, or why it is not");
   devices->footer(kFooter);
   devices->add_flag("--json", *json, "a JSON array on stdout");
   devices->callback([json, &action] { action = [json] { return list(*json); }; });

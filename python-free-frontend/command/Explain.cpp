@@ -33,14 +33,16 @@ Result<void> run_explain(ExplainCommand command) {
   TENON_ASSIGN_OR_RETURN(const Explanation explanation, function.explain(inputs));
   if (command.json)
     return print_json(to_json(explanation));
-  return print(command.shape.text() + "\n" + explanation.text() + (command.graph ? explanation.graph : ""));
+  return print(command.shape.text() + "\n" + explanation.text() +
+               (command.graph ? explanation.graph : ""));
 }
 
 } // namespace
 
 void add_explain(CLI::App &app, Action &action) {
   auto options = std::make_shared<ExplainCommand>();
-  CLI::App *explain = app.add_subcommand("explain", "What would run for a shape, and why nothing else");
+  CLI::App *explain =
+      app.add_subcommand("explain", "What would run for a shape, and why nothing else");
   explain->footer(kFooter);
   options->shape.add_to(*explain);
   explain->add_flag("--logsumexp", options->shape.logsumexp, "with the logsumexp as second result");

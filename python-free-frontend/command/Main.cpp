@@ -1,4 +1,5 @@
-/// The `tenon` command: attention on tensors in files, kernels as text, and what this machine can do.
+/// The `tenon` command: attention on tensors in files, kernels as text, and what this machine can
+/// do.
 #include "Command.h"
 
 #include "tenon/Version.h"
@@ -31,7 +32,8 @@ int report(const Error &error) {
 int report(CLI::App &app, const CLI::ParseError &error) {
   if (error.get_exit_code() == 0)
     return app.exit(error);
-  std::cerr << "tenon: error: " << error.what() << "\nRun `tenon --help`, or `tenon COMMAND --help`, for usage.\n";
+  std::cerr << "tenon: error: " << error.what()
+            << "\nRun `tenon --help`, or `tenon COMMAND --help`, for usage.\n";
   return kUsage;
 }
 

@@ -71,7 +71,8 @@ double measure_fma_peak() {
       const int64_t begin = now_nanoseconds();
       volatile float sink = wide ? rounds_avx512(kRounds) : rounds_avx2(kRounds);
       (void)sink;
-      rates[static_cast<size_t>(thread)] = operations / static_cast<double>(now_nanoseconds() - begin);
+      rates[static_cast<size_t>(thread)] =
+          operations / static_cast<double>(now_nanoseconds() - begin);
     });
     double sum = 0;
     for (double rate : rates)

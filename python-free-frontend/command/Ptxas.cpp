@@ -44,10 +44,12 @@ int run(std::vector<std::string> words, const std::string &log) {
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(),
+                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   pid_t child = 0;
-  const int failed = posix_spawn(&child, words[0].c_str(), &actions, nullptr, arguments.data(), environ);
+  const int failed =
+      posix_spawn(&child, words[0].c_str(), &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   if (failed != 0 || waitpid(child, &status, 0) != child)
@@ -81,8 +83,8 @@ Result<Assembled> assemble(const std::string &ptx, const std::string &target) {
   const Scratch scratch;
   if (scratch.path().empty())
     return Error(ErrorCode::kIo, "no temporary folder can be made");
-  const std::string source = scratch.path() + "/kernel.ptx", cubin = scratch.path() + "/kernel.cubin",
-                    log = scratch.path() + "/log";
+  const std::string source = scratch.path() + "/kernel.ptx",
+                    cubin = scratch.path() + "/kernel.cubin", log = scratch.path() + "/log";
   TENON_TRY(write_file(source, ptx));
   const int status = run({ptxas, "-v", "-arch=" + target, source, "-o", cubin}, log);
   TENON_ASSIGN_OR_RETURN(const std::string said, read_file(log));

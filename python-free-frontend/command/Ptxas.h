@@ -1,4 +1,5 @@
-/// NVIDIA's assembler, where it is installed: PTX to cubin, and what it says of registers and spills.
+/// NVIDIA's assembler, where it is installed: PTX to cubin, and what it says of registers and
+/// spills.
 #pragma once
 
 #include "tenon/Result.h"

@@ -18,7 +18,8 @@ struct RunOptions {
   Way device = Way::kAuto;
 };
 
-constexpr const char *kFooter = R"(The graph is a function in the attention dialect, as `tenon compile --emit graph` prints it. Inputs are named as
+constexpr const char *kFooter =
+    R"(The graph is a function in the attention dialect, as `tenon compile --emit graph` prints it. Inputs are named as
 in the graph, or by a prefix that only one has.
 
 Examples:
@@ -35,7 +36,8 @@ Result<Assignment> split(const char *option, const std::string &text) {
 }
 
 /// The input of that name, or the only one whose name begins so.
-Result<size_t> find_input(const Graph &graph, const char *option, const std::string &given, bool scalar) {
+Result<size_t> find_input(const Graph &graph, const char *option, const std::string &given,
+                          bool scalar) {
   std::vector<size_t> matches;
   std::string names;
   for (size_t i = 0; i < graph.inputs().size(); ++i) {
@@ -68,7 +70,8 @@ Result<std::vector<Tensor>> load_inputs(const Graph &graph, const RunOptions &op
     if (graph.inputs()[i].type.scalar)
       continue;
     if (!files.contains(i))
-      return Error::invalid_argument("--input", "no " + graph.inputs()[i].name, graph.inputs()[i].name + "=FILE");
+      return Error::invalid_argument("--input", "no " + graph.inputs()[i].name,
+                                     graph.inputs()[i].name + "=FILE");
     TENON_ASSIGN_OR_RETURN(Tensor tensor, load_tensor(files[i]));
     tensors.push_back(std::move(tensor));
   }
@@ -78,7 +81,8 @@ Result<std::vector<Tensor>> load_inputs(const Graph &graph, const RunOptions &op
 Result<void> load_scalars(const Graph &graph, const RunOptions &options, LaunchOptions &launch) {
   for (const std::string &text : options.scalars) {
     TENON_ASSIGN_OR_RETURN(const Assignment scalar, split("--scalar", text));
-    TENON_ASSIGN_OR_RETURN(const size_t position, find_input(graph, "--scalar", scalar.first, true));
+    TENON_ASSIGN_OR_RETURN(const size_t position,
+                           find_input(graph, "--scalar", scalar.first, true));
     size_t used = 0;
     double value = 0;
     try {
@@ -100,14 +104,16 @@ Result<void> run_graph(const RunOptions &options) {
     return Error(graph.error().code(), options.graph + ":" + graph.error().message());
   if (options.outputs.size() > graph->results().size())
     return Error::invalid_argument("--output", std::to_string(options.outputs.size()) + " files",
-                                   "at most " + std::to_string(graph->results().size()) + ", one for each result");
+                                   "at most " + std::to_string(graph->results().size()) +
+                                       ", one for each result");
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors, load_inputs(*graph, options));
   LaunchOptions launch{.seed = options.seed, .offset = options.offset};
   TENON_TRY(load_scalars(*graph, options, launch));
   for (const std::string &output : options.outputs)
     TENON_TRY(check_writable(output, DataType::kFloat32));
 
-  TENON_ASSIGN_OR_RETURN(const Function function, Function::from_graph(*graph, {.device = options.device}));
+  TENON_ASSIGN_OR_RETURN(const Function function,
+                         Function::from_graph(*graph, {.device = options.device}));
   const std::vector<TensorReference> inputs(tensors.begin(), tensors.end());
   const int64_t begin = now_nanoseconds();
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results, function.call(inputs, launch));
@@ -125,7 +131,8 @@ Result<void> run_graph(const RunOptions &options) {
   std::string report = options.explain ? explanation.text() : "";
   for (size_t i = 0; i < options.outputs.size(); ++i)
     report += label(options.outputs[i], 0) + ": " + std::string(name(results[i].dtype())) + " " +
-              to_string(results[i].shape()) + ", executed by " + std::string(name(explanation.executed_by)) + "\n";
+              to_string(results[i].shape()) + ", executed by " +
+              std::string(name(explanation.executed_by)) + "\n";
   return print(report);
 }
 
@@ -133,12 +140,23 @@ Result<void> run_graph(const RunOptions &options) {
 
 void add_run(CLI::App &app, Action &action) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App *run = app.add_subcommand("run", "Runs a graph of the attention dialect on tensors in files");
+  CLI::App *run =
+      app.add_subcommand("run", "Runs a graph of the attention dialect on tensors in files");
   run->footer(kFooter);
   run->add_option("graph", options->graph, "file with the graph")->required()->type_name("FILE");
-  run->add_option("--input", options->inputs, "a tensor of the graph")->type_name("NAME=FILE")->expected(1)->take_all();
-  run->add_option("--scalar", options->scalars, "a scalar of the graph")->type_name("NAME=NUMBER")->expected(1)->take_all();
-  run->add_option("--output", options->outputs, "for each result a file")->required()->type_name("FILE")->expected(1)->take_all();
+  run->add_option("--input", options->inputs, "a tensor of the graph")
+      ->type_name("NAME=FILE")
+      ->expected(1)
+      ->take_all();
+  run->add_option("--scalar", options->scalars, "a scalar of the graph")
+      ->type_name("NAME=NUMBER")
+      ->expected(1)
+      ->take_all();
+  run->add_option("--output", options->outputs, "for each result a file")
+      ->required()
+      ->type_name("FILE")
+      ->expected(1)
+      ->take_all();
   run->add_option("--seed", options->seed, "of dropout");
   run->add_option("--offset", options->offset, "of dropout; at most 32 bits");
   add_device_option(*run, options->device);

@@ -18,7 +18,8 @@ struct SdpaOptions {
   Way device = Way::kAuto;
 };
 
-constexpr const char *kFooter = R"(Files are .npy, or .safetensors with one tensor. Shapes: query [batch, heads, queries, width], key and value
+constexpr const char *kFooter =
+    R"(Files are .npy, or .safetensors with one tensor. Shapes: query [batch, heads, queries, width], key and value
 [batch, key heads, keys, …]; leading dimensions of one may be left out. A mask is bool (true takes part) or is
 added to the scores, and broadcasts to [batch, heads, queries, keys].
 
@@ -33,8 +34,8 @@ CausalAlignment alignment_of(const std::string &causal) {
   return causal.empty() ? CausalAlignment::kNone : CausalAlignment::kTopLeft;
 }
 
-Result<void> report(const SdpaOptions &options, const Explanation &explanation, const Tensor &output,
-                    double milliseconds) {
+Result<void> report(const SdpaOptions &options, const Explanation &explanation,
+                    const Tensor &output, double milliseconds) {
   if (options.json) {
     Json object = to_json(explanation);
     object.erase("graph");
@@ -49,9 +50,12 @@ Result<void> report(const SdpaOptions &options, const Explanation &explanation, 
     text += explanation.text();
   char time[64];
   std::snprintf(time, sizeof time, "%.2f ms", milliseconds);
-  text += label(options.output, 0) + ": " + std::string(name(output.dtype())) + " " + to_string(output.shape()) +
-          ", executed by " + std::string(name(explanation.executed_by)) +
-          (explanation.kernel.empty() ? "" : " (" + explanation.kernel + ", " + std::string(name(explanation.cache)) + ")") +
+  text += label(options.output, 0) + ": " + std::string(name(output.dtype())) + " " +
+          to_string(output.shape()) + ", executed by " +
+          std::string(name(explanation.executed_by)) +
+          (explanation.kernel.empty()
+               ? ""
+               : " (" + explanation.kernel + ", " + std::string(name(explanation.cache)) + ")") +
           ", " + time + "\n";
   return print(text);
 }
@@ -79,7 +83,8 @@ Result<void> run_sdpa(const SdpaOptions &options) {
                                    .offset = options.offset};
   const int64_t begin = now_nanoseconds();
   TENON_ASSIGN_OR_RETURN(const AttentionCall call, attention_call(query, key, value, attention));
-  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results, call.function.call(call.inputs, call.launch));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
+                         call.function.call(call.inputs, call.launch));
   const double milliseconds = milliseconds_since(begin);
 
   TENON_TRY(save_tensor(options.output, results[0]));
@@ -94,18 +99,28 @@ void add_sdpa(CLI::App &app, Action &action) {
   auto options = std::make_shared<SdpaOptions>();
   CLI::App *sdpa = app.add_subcommand("sdpa", "Scaled dot-product attention on tensors in files");
   sdpa->footer(kFooter);
-  sdpa->add_option("--query", options->query, "[batch, heads, queries, width]")->required()->type_name("FILE");
-  sdpa->add_option("--key", options->key, "[batch, key heads, keys, width]")->required()->type_name("FILE");
-  sdpa->add_option("--value", options->value, "[batch, key heads, keys, value width]")->required()->type_name("FILE");
-  sdpa->add_option("--output", options->output, "where the result goes")->required()->type_name("FILE");
-  sdpa->add_option("--mask", options->mask, "bool, or a number added to the scores")->type_name("FILE");
+  sdpa->add_option("--query", options->query, "[batch, heads, queries, width]")
+      ->required()
+      ->type_name("FILE");
+  sdpa->add_option("--key", options->key, "[batch, key heads, keys, width]")
+      ->required()
+      ->type_name("FILE");
+  sdpa->add_option("--value", options->value, "[batch, key heads, keys, value width]")
+      ->required()
+      ->type_name("FILE");
+  sdpa->add_option("--output", options->output, "where the result goes")
+      ->required()
+      ->type_name("FILE");
+  sdpa->add_option("--mask", options->mask, "bool, or a number added to the scores")
+      ->type_name("FILE");
   add_causal_option(*sdpa, options->causal);
   sdpa->add_option("--scale", options->scale, "of the scores; by default 1/sqrt(width)");
   sdpa->add_flag("--enable-gqa", options->enable_gqa, "groups of query heads share one key head");
   sdpa->add_option("--dropout", options->dropout, "probability, from 0 to 1");
   sdpa->add_option("--seed", options->seed, "of dropout");
   sdpa->add_option("--offset", options->offset, "of dropout; at most 32 bits");
-  sdpa->add_option("--logsumexp", options->logsumexp, "writes [batch, heads, queries], float32")->type_name("FILE");
+  sdpa->add_option("--logsumexp", options->logsumexp, "writes [batch, heads, queries], float32")
+      ->type_name("FILE");
   add_device_option(*sdpa, options->device);
   sdpa->add_flag("--explain", options->explain, "says what was weighed and what ran");
   sdpa->add_flag("--json", options->json, "one JSON object on stdout");

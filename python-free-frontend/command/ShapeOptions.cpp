@@ -8,7 +8,8 @@ namespace {
 // Sizes and strides are all that is asked of it.
 Result<Tensor> without_memory(Shape shape, DataType dtype, DeviceKind kind) {
   static constexpr uintptr_t kAlignedAddress = 4096;
-  return Tensor::wrap(reinterpret_cast<void *>(kAlignedAddress), std::move(shape), {}, dtype, {kind, 0});
+  return Tensor::wrap(reinterpret_cast<void *>(kAlignedAddress), std::move(shape), {}, dtype,
+                      {kind, 0});
 }
 
 } // namespace
@@ -21,17 +22,22 @@ void ShapeOptions::add_to(CLI::App &app) {
   };
   size("--batch", batch, "sequences");
   size("--heads", heads, "heads of the query");
-  size("--kv-heads,--key-heads", key_heads, "heads of key and value; 0 for as many as the query has");
+  size("--kv-heads,--key-heads", key_heads,
+       "heads of key and value; 0 for as many as the query has");
   size("--queries", queries, "rows of the query");
   size("--keys", keys, "rows of key and value");
   size("--head-dim", head_dim, "width of query and key");
   size("--value-dim", value_dim, "width of value; 0 for that of the key");
   app.add_option("--dtype", dtype, "f32, f16 or bf16")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}))->group(group)->capture_default_str();
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->group(group)
+      ->capture_default_str();
   add_causal_option(app, causal);
-  app.add_flag("--dropout", dropout, "with dropout, its probability a scalar of the launch")->group(group);
+  app.add_flag("--dropout", dropout, "with dropout, its probability a scalar of the launch")
+      ->group(group);
   app.add_option("--mask", mask, "with a mask: bool or additive")
-      ->check(CLI::IsMember({"bool", "additive"}))->group(group);
+      ->check(CLI::IsMember({"bool", "additive"}))
+      ->group(group);
 }
 
 Result<void> ShapeOptions::complete() {
@@ -43,7 +49,8 @@ Result<void> ShapeOptions::complete() {
     return Error::invalid_argument("--head-dim", std::to_string(head_dim), "at least 1");
   if (key_heads > 0 && heads % key_heads != 0)
     return Error::invalid_argument("--kv-heads", std::to_string(key_heads),
-                                   "a divisor of " + std::to_string(heads) + ", the heads of the query");
+                                   "a divisor of " + std::to_string(heads) +
+                                       ", the heads of the query");
   return {};
 }
 
@@ -51,8 +58,9 @@ AttentionGraphOptions ShapeOptions::graph() const {
   using Mask = AttentionGraphOptions::Mask;
   AttentionGraphOptions options;
   options.mask = mask.empty() ? Mask::kNone : mask == "bool" ? Mask::kBool : Mask::kAdditive;
-  options.causal = causal.empty() ? CausalAlignment::kNone
-                   : causal == "bottom-right" ? CausalAlignment::kBottomRight : CausalAlignment::kTopLeft;
+  options.causal = causal.empty()             ? CausalAlignment::kNone
+                   : causal == "bottom-right" ? CausalAlignment::kBottomRight
+                                              : CausalAlignment::kTopLeft;
   options.dropout = dropout;
   options.logsumexp = logsumexp;
   return options;
@@ -77,17 +85,21 @@ double ShapeOptions::pairs() const {
   double pairs = 0;
   const int64_t shift = causal == "bottom-right" ? keys - queries : 0;
   for (int64_t query = 0; query < queries; ++query)
-    pairs += static_cast<double>(causal.empty() ? keys : std::clamp<int64_t>(query + shift + 1, 0, keys));
+    pairs += static_cast<double>(causal.empty() ? keys
+                                                : std::clamp<int64_t>(query + shift + 1, 0, keys));
   return pairs * static_cast<double>(batch * heads);
 }
 
-double ShapeOptions::operations() const { return 2 * pairs() * static_cast<double>(head_dim + value_dim); }
+double ShapeOptions::operations() const {
+  return 2 * pairs() * static_cast<double>(head_dim + value_dim);
+}
 
 std::string ShapeOptions::text() const {
   std::string text = "batch " + std::to_string(batch) + ", heads " + std::to_string(heads);
   if (key_heads != heads)
     text += "/" + std::to_string(key_heads);
-  text += ", " + std::to_string(queries) + " x " + std::to_string(keys) + ", width " + std::to_string(head_dim);
+  text += ", " + std::to_string(queries) + " x " + std::to_string(keys) + ", width " +
+          std::to_string(head_dim);
   if (value_dim != head_dim)
     text += "/" + std::to_string(value_dim);
   return text + ", " + dtype + (causal.empty() ? "" : ", causal " + causal);
@@ -108,8 +120,10 @@ Result<std::vector<Tensor>> stand_ins(const Graph &graph, const ShapeOptions &sh
         sizes.assign(node.operands.size() - 1, 1);
     const bool main_input = input.type.kind == ElementKind::kReal && real < 3 && sizes.size() == 4;
     const DataType kinds[] = {type, DataType::kInt32, DataType::kBool};
-    Result<Tensor> tensor = main_input ? Result<Tensor>(main[real++])
-                                       : without_memory(sizes, kinds[static_cast<size_t>(input.type.kind)], DeviceKind::kHost);
+    Result<Tensor> tensor =
+        main_input
+            ? Result<Tensor>(main[real++])
+            : without_memory(sizes, kinds[static_cast<size_t>(input.type.kind)], DeviceKind::kHost);
     if (!tensor)
       return tensor.error();
     tensors.push_back(std::move(*tensor));

@@ -11,7 +11,8 @@
 namespace tenon::command {
 
 struct ShapeOptions {
-  int64_t batch = 1, heads = 1, key_heads = 0, queries = 128, keys = 128, head_dim = 64, value_dim = 0;
+  int64_t batch = 1, heads = 1, key_heads = 0, queries = 128, keys = 128, head_dim = 64,
+          value_dim = 0;
   std::string dtype = "f32", causal, mask;
   bool dropout = false, logsumexp = false;
 
@@ -26,11 +27,11 @@ struct ShapeOptions {
   double pairs() const;
   /// Floating-point operations of the two products: 2 · pairs · (width + value width).
   double operations() const;
-  std::string text() const;  ///< "batch 1, heads 8, 1024 x 1024, width 64, f32, causal"
+  std::string text() const; ///< "batch 1, heads 8, 1024 x 1024, width 64, f32, causal"
 };
 
-/// Stand-ins for the inputs of any graph: the first three real ones as query, key, value; masks and biases of
-/// the scores' size; tables of ones.
+/// Stand-ins for the inputs of any graph: the first three real ones as query, key, value; masks and
+/// biases of the scores' size; tables of ones.
 Result<std::vector<Tensor>> stand_ins(const Graph &graph, const ShapeOptions &shape);
 
 } // namespace tenon::command

@@ -7,10 +7,10 @@
 struct DemoRun {
   std::string where, dtype, kernel;
   double first_milliseconds = 0, later_milliseconds = 0;
-  double gflops = 0;             ///< 0 where a rate says nothing, as on the emulator
-  double error_to_float64 = 0;   ///< the largest, over all elements
+  double gflops = 0;           ///< 0 where a rate says nothing, as on the emulator
+  double error_to_float64 = 0; ///< the largest, over all elements
   double error_to_stored = 0;
-  double bound = 0;              ///< that error_to_float64 must not exceed
+  double bound = 0; ///< that error_to_float64 must not exceed
   bool right() const { return error_to_float64 <= bound; }
 };
 

@@ -1,4 +1,5 @@
-/// ALiBi with a soft cap: two lines of mathematics, one kernel. The slopes are a table captured at tracing.
+/// ALiBi with a soft cap: two lines of mathematics, one kernel. The slopes are a table captured at
+/// tracing.
 #include <tenon/Tenon.h>
 
 #include <cmath>
@@ -12,12 +13,14 @@ int main() {
   std::vector<float> numbers;
   for (int head = 0; head < heads; ++head)
     numbers.push_back(std::exp2(-static_cast<float>(head + 1)));
-  const Tensor slopes = Tensor::from_values<float>({heads}, std::span<const float>(numbers)).value();
+  const Tensor slopes =
+      Tensor::from_values<float>({heads}, std::span<const float>(numbers)).value();
 
   auto attend = tenon::compile([&](Value query, Value key, Value value) {
     Value scores = matmul(query, transpose(key)) * 0.125;
     scores = 30 * tanh(scores / 30);
-    scores = scores + load(slopes, tenon::head_index()) * (tenon::key_index() - tenon::query_index());
+    scores =
+        scores + load(slopes, tenon::head_index()) * (tenon::key_index() - tenon::query_index());
     scores = where(tenon::query_index() >= tenon::key_index(), scores, -tenon::inf);
     return matmul(softmax(scores), value);
   });
@@ -33,6 +36,7 @@ int main() {
     std::fprintf(stderr, "%s\n", output.error().message().c_str());
     return 1;
   }
-  std::printf("%s\n%s", tenon::to_string(output->shape()).c_str(), attend->explain().text().c_str());
+  std::printf("%s\n%s", tenon::to_string(output->shape()).c_str(),
+              attend->explain().text().c_str());
   return 0;
 }

@@ -1,5 +1,5 @@
-/// The demonstration: causal attention of a real sentence encoder, from a C++ lambda to one kernel, on the
-/// host and as PTX on the emulated CUDA driver, held to float64.
+/// The demonstration: causal attention of a real sentence encoder, from a C++ lambda to one kernel,
+/// on the host and as PTX on the emulated CUDA driver, held to float64.
 #include "Command.h"
 #include "DemoTable.h"
 #include "PeakRate.h"
@@ -67,14 +67,17 @@ double largest_value(const Tensor &tensor) {
   return largest;
 }
 
-/// Pairs that take part, two products each, a multiplication and an addition per element of the width.
+/// Pairs that take part, two products each, a multiplication and an addition per element of the
+/// width.
 double operations(const Tensor &query) {
-  const double pairs = static_cast<double>(query.size(2)) * static_cast<double>(query.size(2) + 1) / 2;
+  const double pairs =
+      static_cast<double>(query.size(2)) * static_cast<double>(query.size(2) + 1) / 2;
   return 4 * pairs * static_cast<double>(query.size(0) * query.size(1) * query.size(3));
 }
 
 Result<DemoRun> run_on(Demo &demo, CompileOptions options, DataType type, int repetitions) {
-  DemoRun run{.where = std::string(name(options.device)), .dtype = std::string(name(type)), .kernel = {}};
+  DemoRun run{
+      .where = std::string(name(options.device)), .dtype = std::string(name(type)), .kernel = {}};
   const bool host = options.device == Way::kHost;
   if (!host)
     run.where = "emulated driver, " + options.target;
@@ -102,8 +105,8 @@ Result<DemoRun> run_on(Demo &demo, CompileOptions options, DataType type, int re
                          interpret(attend.graph(), exact, {.precision = Precision::kFloat64}));
   TENON_ASSIGN_OR_RETURN(run.error_to_float64, largest_difference(output, reference[0]));
   TENON_ASSIGN_OR_RETURN(run.error_to_stored, largest_difference(output, demo.stored));
-  // Sums of float32: 5e-6 on values of a few units; of float16, probabilities and results are rounded to
-  // eleven bits: two units in the last place of the largest result.
+  // Sums of float32: 5e-6 on values of a few units; of float16, probabilities and results are
+  // rounded to eleven bits: two units in the last place of the largest result.
   run.bound = type == DataType::kFloat32 ? 5e-6 : 2 * largest_value(reference[0]) * 0x1p-10;
   if (host)
     demo.output = output;
@@ -121,8 +124,10 @@ Status show_graph(const Demo &demo) {
   TENON_ASSIGN_OR_RETURN(const Function attend, demo.attention({}));
   const std::string text = attend.graph_text();
   std::cout << heading(1, "Written", "a C++ lambda on symbolic values") << indented(kAsWritten)
-            << heading(2, "Traced", std::to_string(attend.graph().nodes().size() - attend.graph().inputs().size()) +
-                                        " operations of the attention dialect, free of MLIR and of lengths")
+            << heading(
+                   2, "Traced",
+                   std::to_string(attend.graph().nodes().size() - attend.graph().inputs().size()) +
+                       " operations of the attention dialect, free of MLIR and of lengths")
             << indented(text);
   return {};
 }
@@ -133,36 +138,43 @@ Status show_kernel(const Demo &demo) {
   TENON_ASSIGN_OR_RETURN(const KernelImage image, KernelImage::parse(image_bytes.bytes));
   const command::Json schedule = command::Json::parse(image.schedule, nullptr, false);
   std::cout << heading(3, "Fused", "all of it is one kernel, " + image.kernel);
-  std::cout << "   scores and probabilities stay in registers; the mask is a function of query and key alone, so that blocks\n"
-               "   of keys above the diagonal are not visited, and those below it run without mask code. Tiles:\n";
+  std::cout << "   scores and probabilities stay in registers; the mask is a function of query and "
+               "key alone, so that blocks\n"
+               "   of keys above the diagonal are not visited, and those below it run without mask "
+               "code. Tiles:\n";
   if (schedule.is_object() && schedule.contains("explanation"))
     std::cout << indented(schedule["explanation"].get<std::string>());
   request.emit = "ptx";
   TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
   const std::string ptx(reinterpret_cast<const char *>(outcome.bytes.data()), outcome.bytes.size());
   std::ostringstream remark;
-  remark << "for sm_80, float16: " << std::ranges::count(ptx, '\n') << " lines, " << ptx.size() / 1024 << " KiB";
+  remark << "for sm_80, float16: " << std::ranges::count(ptx, '\n') << " lines, "
+         << ptx.size() / 1024 << " KiB";
   const Result<command::Assembled> assembled = command::assemble(ptx, "sm_80");
   if (assembled)
     remark << "; ptxas: " << assembled->registers << " registers, " << assembled->spill_store_bytes
            << " bytes spilled";
   else
     remark << "; not assembled: " << assembled.error().message();
-  remark << "; " << image.launch.phases.front().shared_bytes + (assembled ? assembled->shared_bytes : 0)
+  remark << "; "
+         << image.launch.phases.front().shared_bytes + (assembled ? assembled->shared_bytes : 0)
          << " bytes shared";
-  std::cout << heading(4, "PTX", remark.str()) << instructions_with(ptx, "ldmatrix", 1) << instructions_with(ptx, "mma.sync", 3)
-            << instructions_with(ptx, "ex2.approx", 1);
+  std::cout << heading(4, "PTX", remark.str()) << instructions_with(ptx, "ldmatrix", 1)
+            << instructions_with(ptx, "mma.sync", 3) << instructions_with(ptx, "ex2.approx", 1);
   return {};
 }
 
 Status run_demo(const std::string &folder, const std::string &path) {
   TENON_ASSIGN_OR_RETURN(Demo demo, load(folder));
   TENON_TRY(check_writable(path, DataType::kFloat32));
-  std::cout << command::label("Tenon " + std::string(version()), 0) << ": causal attention, layer 3 of all-MiniLM-L6-v2, "
-            << to_string(demo.query.shape()) << " float32\n";
+  std::cout << command::label("Tenon " + std::string(version()), 0)
+            << ": causal attention, layer 3 of all-MiniLM-L6-v2, " << to_string(demo.query.shape())
+            << " float32\n";
   TENON_TRY(show_graph(demo));
   TENON_TRY(show_kernel(demo));
-  std::cout << heading(5, "Run", "first call compiles, later calls are served from memory; largest error of any element")
+  std::cout << heading(5, "Run",
+                       "first call compiles, later calls are served from memory; largest error of "
+                       "any element")
             << std::flush;
 
   struct Wanted {
@@ -179,22 +191,28 @@ Status run_demo(const std::string &folder, const std::string &path) {
   }
   const double peak = command::measure_fma_peak();
   char line[160];
-  std::snprintf(line, sizeof line, "   peak of float32 FMAs in this run: %.0f GFLOP/s on %d threads\n", peak, parallel_concurrency());
+  std::snprintf(line, sizeof line,
+                "   peak of float32 FMAs in this run: %.0f GFLOP/s on %d threads\n", peak,
+                parallel_concurrency());
   std::cout << table_of(demo.runs, peak) << line;
   TENON_TRY(save_tensor(path, demo.output));
   std::cout << heading(6, "Written to", path);
   for (const DemoRun &run : demo.runs)
     if (!run.right())
-      return Error(ErrorCode::kInternal, run.where + " " + run.dtype + " differs from float64 by more than allowed");
+      return Error(ErrorCode::kInternal,
+                   run.where + " " + run.dtype + " differs from float64 by more than allowed");
   return {};
 }
 
 } // namespace
 
 int main(int count, char **arguments) {
-  CLI::App app("Causal attention of real activations: from a C++ lambda to kernels, run and checked.", "tenon-demo");
+  CLI::App app(
+      "Causal attention of real activations: from a C++ lambda to kernels, run and checked.",
+      "tenon-demo");
   std::string folder = TENON_DEMO_DATA, output = "demo-output.npy";
-  app.add_option("--data", folder, "folder with query, key, value and output_causal .npy")->capture_default_str();
+  app.add_option("--data", folder, "folder with query, key, value and output_causal .npy")
+      ->capture_default_str();
   app.add_option("--output", output, "where the result of the host goes")->capture_default_str();
   try {
     app.parse(count, arguments);

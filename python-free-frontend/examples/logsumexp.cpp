@@ -1,5 +1,5 @@
-/// A window whose width is a number of the launch, and the logsumexp as second result: into the caller's
-/// tensors, a thousand widths, one kernel.
+/// A window whose width is a number of the launch, and the logsumexp as second result: into the
+/// caller's tensors, a thousand widths, one kernel.
 #include <tenon/Tenon.h>
 
 #include <cstdio>
@@ -35,7 +35,8 @@ int main() {
       return 1;
     }
     const int64_t last[] = {1, 3, 76};
-    std::printf("window %4.0f: logsumexp of the last row %.4f\n", window, logsumexp.element_as_double(last));
+    std::printf("window %4.0f: logsumexp of the last row %.4f\n", window,
+                logsumexp.element_as_double(last));
   }
   return 0;
 }

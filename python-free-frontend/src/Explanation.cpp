@@ -18,15 +18,20 @@ std::string line(std::string_view label, std::string_view text) {
 
 } // namespace
 
-std::string_view name(Way way) { return kWayNames[static_cast<size_t>(way)]; }
-std::string_view name(CacheOutcome outcome) { return kOutcomeNames[static_cast<size_t>(outcome)]; }
+std::string_view name(Way way) {
+  return kWayNames[static_cast<size_t>(way)];
+}
+std::string_view name(CacheOutcome outcome) {
+  return kOutcomeNames[static_cast<size_t>(outcome)];
+}
 
 std::string Explanation::text() const {
   std::string text = line("asked for", name(asked)) + line("runs on", name(executed_by));
   if (!device.empty())
     text += line("device", device);
   for (const WeighedWay &weighed : ways)
-    text += line((weighed.chosen ? "  + " : "  - ") + std::string(name(weighed.way)), weighed.reason);
+    text +=
+        line((weighed.chosen ? "  + " : "  - ") + std::string(name(weighed.way)), weighed.reason);
   if (!kernel.empty()) {
     text += line("target", target) + line("kernel", kernel) + line("schedule", schedule);
     text += line("cache", std::string(name(cache)) +
@@ -42,7 +47,8 @@ std::string Explanation::json() const {
   using nlohmann::ordered_json;
   ordered_json reasons = ordered_json::array();
   for (const WeighedWay &weighed : ways)
-    reasons.push_back({{"way", name(weighed.way)}, {"chosen", weighed.chosen}, {"reason", weighed.reason}});
+    reasons.push_back(
+        {{"way", name(weighed.way)}, {"chosen", weighed.chosen}, {"reason", weighed.reason}});
   ordered_json parsed = ordered_json::parse(schedule, nullptr, /*allow_exceptions=*/false);
   ordered_json object = {{"asked", name(asked)},
                          {"executed_by", name(executed_by)},

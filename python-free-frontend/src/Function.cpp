@@ -11,7 +11,8 @@ namespace tenon {
 namespace {
 
 Error undefined_function() {
-  return Error(ErrorCode::kInvalidArgument, "the function is not defined: it was not made by tenon::compile");
+  return Error(ErrorCode::kInvalidArgument,
+               "the function is not defined: it was not made by tenon::compile");
 }
 
 Status check_options(const CompileOptions &options) {
@@ -19,8 +20,9 @@ Status check_options(const CompileOptions &options) {
     TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(options.target));
     const bool gpu = options.device == Way::kCuda || options.device == Way::kEmulator;
     if ((target.kind == TargetKind::kCuda) != gpu)
-      return Error::invalid_argument("target", options.target + " with device " + std::string(name(options.device)),
-                                     "a target of a named device: sm_80 … with cuda or emulator, host:… with host");
+      return Error::invalid_argument(
+          "target", options.target + " with device " + std::string(name(options.device)),
+          "a target of a named device: sm_80 … with cuda or emulator, host:… with host");
   }
   if (options.ordinal < 0)
     return Error::invalid_argument("ordinal", std::to_string(options.ordinal), "0 or more");
@@ -36,8 +38,11 @@ std::string default_name(size_t position) {
   return position < std::size(kNames) ? kNames[position] : "input" + std::to_string(position);
 }
 
-/// Where the results of a call are made: where it runs, or for the interpreter where the inputs lie.
-DeviceLocation results_at(const Plan &plan) { return plan.location; }
+/// Where the results of a call are made: where it runs, or for the interpreter where the inputs
+/// lie.
+DeviceLocation results_at(const Plan &plan) {
+  return plan.location;
+}
 
 } // namespace
 
@@ -50,10 +55,12 @@ Result<Function> FunctionAccess::make(TracedGraph traced, CompileOptions options
 
 Result<Function> Function::from_graph(const Graph &graph, CompileOptions options) {
   TENON_TRY(graph.verify());
-  return FunctionAccess::make(TracedGraph{.graph = graph, .captured = {}, .scalars = {}}, std::move(options));
+  return FunctionAccess::make(TracedGraph{.graph = graph, .captured = {}, .scalars = {}},
+                              std::move(options));
 }
 
-Status Function::launch(std::span<const TensorReference> outputs, std::span<const TensorReference> inputs,
+Status Function::launch(std::span<const TensorReference> outputs,
+                        std::span<const TensorReference> inputs,
                         const LaunchOptions &options) const {
   if (!state_) [[unlikely]]
     return undefined_function();
@@ -78,8 +85,10 @@ Result<std::vector<Tensor>> Function::call(std::span<const TensorReference> inpu
   std::vector<Tensor> results;
   const int rank = inputs.empty() ? 4 : inputs[0]->rank();
   for (size_t i = 0; i < plan->result_shapes.size(); ++i) {
-    Shape shape = result_shape_for_rank(plan->result_shapes[i], state_->facts.is_logsumexp[i], rank);
-    TENON_ASSIGN_OR_RETURN(Tensor result, Tensor::empty(std::move(shape), plan->result_types[i], results_at(*plan)));
+    Shape shape =
+        result_shape_for_rank(plan->result_shapes[i], state_->facts.is_logsumexp[i], rank);
+    TENON_ASSIGN_OR_RETURN(
+        Tensor result, Tensor::empty(std::move(shape), plan->result_types[i], results_at(*plan)));
     results.push_back(std::move(result));
   }
   TENON_TRY(state_->run(*plan, references(results), there, options));
@@ -94,7 +103,8 @@ Result<std::vector<Tensor>> Function::call(std::span<const TensorReference> inpu
   return results;
 }
 
-Status Function::prepare(std::span<const TensorReference> inputs, const LaunchOptions &options) const {
+Status Function::prepare(std::span<const TensorReference> inputs,
+                         const LaunchOptions &options) const {
   if (!state_)
     return undefined_function();
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> placed, state_->placed(inputs));
@@ -105,9 +115,10 @@ Status Function::prepare(std::span<const TensorReference> inputs, const LaunchOp
   std::vector<Tensor> outputs;
   const int rank = inputs.empty() ? 4 : inputs[0]->rank();
   for (size_t i = 0; i < plan->result_shapes.size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(Tensor output,
-                           stand_in(result_shape_for_rank(plan->result_shapes[i], state_->facts.is_logsumexp[i], rank),
-                                    plan->result_types[i], results_at(*plan)));
+    TENON_ASSIGN_OR_RETURN(
+        Tensor output,
+        stand_in(result_shape_for_rank(plan->result_shapes[i], state_->facts.is_logsumexp[i], rank),
+                 plan->result_types[i], results_at(*plan)));
     outputs.push_back(std::move(output));
   }
   std::unique_ptr<Plan> second;
@@ -132,7 +143,8 @@ Result<Explanation> Function::explain(std::span<const TensorReference> inputs) c
   return plan->explanation;
 }
 
-Result<CompileRequest> Function::request(std::span<const TensorReference> inputs, std::string target) const {
+Result<CompileRequest> Function::request(std::span<const TensorReference> inputs,
+                                         std::string target) const {
   if (!state_)
     return undefined_function();
   return Planner(state_->facts, state_->options).request(inputs, std::move(target));
@@ -144,7 +156,9 @@ Result<std::vector<Shape>> Function::result_shapes(std::span<const TensorReferen
   return Planner(state_->facts, state_->options).result_shapes(inputs);
 }
 
-Explanation Function::explain() const { return state_ ? state_->latest() : Explanation(); }
+Explanation Function::explain() const {
+  return state_ ? state_->latest() : Explanation();
+}
 
 std::vector<CachedShape> Function::cached() const {
   std::vector<CachedShape> shapes;
@@ -167,11 +181,14 @@ Tensor Function::captured(std::string_view input) const {
   return {};
 }
 
-std::string Function::graph_text() const { return state_ ? state_->facts.text : std::string(); }
+std::string Function::graph_text() const {
+  return state_ ? state_->facts.text : std::string();
+}
 
 namespace detail {
 
-Result<Function> compile_traced(std::span<const ValueType> parameters, TracedBody body, CompileOptions options) {
+Result<Function> compile_traced(std::span<const ValueType> parameters, TracedBody body,
+                                CompileOptions options) {
   if (!options.inputs.empty() && options.inputs.size() != parameters.size())
     return Error::invalid_argument("inputs", std::to_string(options.inputs.size()) + " names",
                                    std::to_string(parameters.size()) + ", one for each parameter");

@@ -16,9 +16,12 @@ struct Function::State {
 
   using References = std::span<const TensorReference>;
 
-  /// The plan of a call: from the table, or made now. `temporary` holds one that the table cannot take.
-  Result<const Plan *> plan_for(References outputs, References inputs, std::unique_ptr<Plan> &temporary);
-  Status run(const Plan &plan, References outputs, References inputs, const LaunchOptions &launch) const;
+  /// The plan of a call: from the table, or made now. `temporary` holds one that the table cannot
+  /// take.
+  Result<const Plan *> plan_for(References outputs, References inputs,
+                                std::unique_ptr<Plan> &temporary);
+  Status run(const Plan &plan, References outputs, References inputs,
+             const LaunchOptions &launch) const;
   /// Copies to the named device what does not lie there.
   Result<std::vector<Tensor>> placed(References inputs) const;
   Explanation latest() const;
@@ -33,7 +36,8 @@ private:
                         const LaunchOptions &launch) const;
   Result<double> scalar_value(size_t scalar, const LaunchOptions &launch) const;
   Status check_scalars(const LaunchOptions &launch) const;
-  Status set_scalars(const Plan &plan, const LaunchOptions &launch, KernelArguments &arguments) const;
+  Status set_scalars(const Plan &plan, const LaunchOptions &launch,
+                     KernelArguments &arguments) const;
 
 public:
   PlanTable plans;

@@ -7,11 +7,12 @@
 namespace tenon {
 namespace {
 
-// Which rows and columns of a graph have the same length: a union of classes, one for the rows and one
-// for the columns of each value.
+// Which rows and columns of a graph have the same length: a union of classes, one for the rows and
+// one for the columns of each value.
 class LengthClasses {
 public:
-  explicit LengthClasses(const Graph &graph) : graph_(graph), parent_(2 * graph.nodes().size() + 2) {
+  explicit LengthClasses(const Graph &graph)
+      : graph_(graph), parent_(2 * graph.nodes().size() + 2) {
     std::iota(parent_.begin(), parent_.end(), size_t{0});
     for (size_t i = 0; i < graph.nodes().size(); ++i)
       visit(static_cast<ValueId>(i));

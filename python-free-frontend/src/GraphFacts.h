@@ -1,5 +1,5 @@
-/// What a call needs to know of a graph beyond its text: which inputs callers pass, which are tables,
-/// which widths shape the code.
+/// What a call needs to know of a graph beyond its text: which inputs callers pass, which are
+/// tables, which widths shape the code.
 #pragma once
 
 #include "Trace.h"
@@ -16,26 +16,26 @@ struct InputFacts {
   std::string name = {};
   ValueType type = {};
   Source source = Source::kCaller;
-  int position = 0;             ///< among those of its source
-  bool table = false;           ///< read by load: its leading dimensions count
-  bool elementwise = false;     ///< used as a value too
-  bool width_shapes_code = false;  ///< its last dimension is neither the queries nor the keys
+  int position = 0;               ///< among those of its source
+  bool table = false;             ///< read by load: its leading dimensions count
+  bool elementwise = false;       ///< used as a value too
+  bool width_shapes_code = false; ///< its last dimension is neither the queries nor the keys
 };
 
 struct ScalarFacts {
   std::string name = {};
   ElementKind kind = ElementKind::kReal;
   std::optional<double> initial = {};
-  bool probability = false;  ///< of a dropout: must lie in [0, 1]
+  bool probability = false; ///< of a dropout: must lie in [0, 1]
 };
 
 struct GraphFacts {
-  Graph graph;  ///< canonical
+  Graph graph; ///< canonical
   std::string text, hash;
-  std::vector<InputFacts> inputs;  ///< of the graph, in its order
+  std::vector<InputFacts> inputs; ///< of the graph, in its order
   std::vector<ScalarFacts> scalars;
   std::vector<CapturedTensor> captured;
-  std::vector<bool> is_logsumexp;  ///< of each result: rank 3, float32
+  std::vector<bool> is_logsumexp; ///< of each result: rank 3, float32
   int caller_inputs = 0;
   bool uses_dropout = false;
 

@@ -21,8 +21,8 @@
 
 namespace tenon {
 
-/// Everything about the tensors of a call except where their memory is: element type, place, alignment,
-/// sizes and strides of each, as numbers that are compared word by word.
+/// Everything about the tensors of a call except where their memory is: element type, place,
+/// alignment, sizes and strides of each, as numbers that are compared word by word.
 class CallKey {
 public:
   static constexpr int kMaxTensors = 2 * kMaxTensorArguments;
@@ -62,37 +62,36 @@ private:
 
 struct Plan {
   enum class Kind : uint8_t {
-    kKernel,   ///< launch
-    kEager,    ///< interpret
-    kNothing,  ///< all results are empty
+    kKernel,  ///< launch
+    kEager,   ///< interpret
+    kNothing, ///< all results are empty
   };
 
   struct DataSlot {
     TensorRole role;
-    uint32_t position;  ///< among the caller's inputs, or the results
+    uint32_t position; ///< among the caller's inputs, or the results
   };
   struct ScalarSlot {
-    int slot, scalar;  ///< KernelArguments::scalars, GraphFacts::scalars
+    int slot, scalar; ///< KernelArguments::scalars, GraphFacts::scalars
   };
 
   std::vector<int64_t> words;
   uint64_t hash = 0;
   Kind kind = Kind::kEager;
   Way way = Way::kEager;
-  DeviceLocation location;  ///< where the tensors must lie for a kernel
+  DeviceLocation location; ///< where the tensors must lie for a kernel
   Device *device = nullptr;
   std::shared_ptr<const LoadedKernel> kernel;
-  std::vector<DataSlot> data;        ///< slot i of the arguments; captured tensors are filled in already
-  std::vector<bool> filled;          ///< slots whose pointer stays: captured tensors
+  std::vector<DataSlot> data; ///< slot i of the arguments; captured tensors are filled in already
+  std::vector<bool> filled;   ///< slots whose pointer stays: captured tensors
   std::vector<ScalarSlot> scalars;
-  bool scalars_without_default = false;
-  std::vector<Tensor> captured;      ///< where the kernel runs
-  size_t argument_bytes = 0;         ///< of `arguments` that a launch copies
-  KernelArguments arguments;         // NOLINT: filled as far as argument_bytes
+  std::vector<Tensor> captured; ///< where the kernel runs
+  size_t argument_bytes = 0;    ///< of `arguments` that a launch copies
+  KernelArguments arguments;    // NOLINT: filled as far as argument_bytes
   Explanation explanation;
-  std::vector<Shape> result_shapes;  ///< rank 4, or 3 for a logsumexp
+  std::vector<Shape> result_shapes; ///< rank 4, or 3 for a logsumexp
   std::vector<DataType> result_types;
-  std::string shapes;                ///< for people
+  std::string shapes; ///< for people
 };
 
 /// Plans by their keys: many readers, none of which ever waits; insertions exclude each other.
@@ -129,15 +128,17 @@ private:
 
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Plan>> plans_;
-  std::vector<std::unique_ptr<Slots>> generations_;  // outgrown ones may still be read
+  std::vector<std::unique_ptr<Slots>> generations_; // outgrown ones may still be read
   std::atomic<const Slots *> slots_;
 };
 
-/// Decides what a call does, compiling and loading the kernel. `outputs` may be empty: then the results
-/// are taken to be contiguous, of the element types of `result_types`, where the kernel runs.
+/// Decides what a call does, compiling and loading the kernel. `outputs` may be empty: then the
+/// results are taken to be contiguous, of the element types of `result_types`, where the kernel
+/// runs.
 class Planner {
 public:
-  Planner(const GraphFacts &facts, const CompileOptions &options) : facts_(facts), options_(options) {}
+  Planner(const GraphFacts &facts, const CompileOptions &options)
+      : facts_(facts), options_(options) {}
 
   Result<std::unique_ptr<Plan>> plan(std::span<const TensorReference> outputs,
                                      std::span<const TensorReference> inputs);
@@ -147,11 +148,11 @@ public:
 
 private:
   struct Call {
-    std::vector<Tensor> inputs;  ///< of the graph, in its order; captured ones included, scalars undefined
+    std::vector<Tensor> inputs; ///< of the graph: captured ones included, scalars undefined
     GraphShapes shapes;
-    std::vector<DataType> types;  ///< of the results
-    DeviceLocation location;      ///< of the caller's inputs
-    bool strided_output = false;  ///< an output whose rows are not adjacent
+    std::vector<DataType> types; ///< of the results
+    DeviceLocation location;     ///< of the caller's inputs
+    bool strided_output = false; ///< an output whose rows are not adjacent
     int64_t batch = 1, heads = 1, key_heads = 1, queries = 1, keys = 1;
   };
   struct Kernel {
@@ -169,8 +170,10 @@ private:
   Result<Kernel> kernel_on(Way way, const Call &call, Plan &plan) const;
   Result<Device *> device_for(Way way, const Call &call) const;
   Result<Signature> signature_of(const Call &call) const;
-  Status fill(Plan &plan, const Call &call, const Kernel &kernel, bool outputs_given,
+  Status fill(Plan &plan, const Call &call, const Kernel &kernel,
               std::span<const TensorReference> outputs) const;
+  Status decide(Way way, const Call &call, Plan &plan,
+                std::span<const TensorReference> outputs) const;
   Status check_place(const Call &call, DeviceLocation location) const;
   std::string describe(std::span<const TensorReference> inputs) const;
 
@@ -179,7 +182,10 @@ private:
 };
 
 /// The results' element types and sizes where the caller gave no tensors.
-std::vector<DataType> default_result_types(const GraphFacts &facts, std::span<const TensorReference> inputs);
+std::vector<DataType> default_result_types(const GraphFacts &facts,
+                                           std::span<const TensorReference> inputs);
+/// "host", "cuda:0"
+std::string text_of(DeviceLocation location);
 /// A contiguous, aligned tensor without memory: for sizes and strides alone.
 Result<Tensor> stand_in(Shape shape, DataType type, DeviceLocation location);
 /// [1, 1, rows, width] as a caller with inputs of `rank` dimensions expects it.

@@ -15,8 +15,8 @@ std::string number(double value) {
 }
 
 Error missing_scalar(const ScalarFacts &scalar) {
-  return Error::invalid_argument("scalars", "no \"" + scalar.name + "\"", "a number for \"" + scalar.name +
-                                                                              "\", which has no default");
+  return Error::invalid_argument("scalars", "no \"" + scalar.name + "\"",
+                                 "a number for \"" + scalar.name + "\", which has no default");
 }
 
 Status check_value(const ScalarFacts &scalar, double value) {
@@ -48,7 +48,8 @@ Status store(const Tensor &result, const Tensor &output) {
     return Error::invalid_argument("output", "strided, on a device",
                                    "contiguous, where the interpreter has to copy to it");
   TENON_ASSIGN_OR_RETURN(Tensor converted, shaped.to(output.dtype()));
-  TENON_ASSIGN_OR_RETURN(Device *device, Device::open(output.device().kind, output.device().ordinal));
+  TENON_ASSIGN_OR_RETURN(Device * device,
+                         Device::open(output.device().kind, output.device().ordinal));
   TENON_ASSIGN_OR_RETURN(Tensor dense, converted.contiguous());
   const size_t bytes = static_cast<size_t>(dense.element_count()) * size_in_bytes(dense.dtype());
   return device->copy(output.data(), dense.data(), bytes, CopyDirection::kHostToDevice, 0);
@@ -68,7 +69,8 @@ Result<double> Function::State::scalar_value(size_t scalar, const LaunchOptions 
 
 Status Function::State::check_scalars(const LaunchOptions &launch) const {
   if (launch.scalars.overflowed())
-    return Error::invalid_argument("scalars", "too many", "at most " + std::to_string(kMaxScalarArguments));
+    return Error::invalid_argument("scalars", "too many",
+                                   "at most " + std::to_string(kMaxScalarArguments));
   for (int i = 0; i < launch.scalars.size(); ++i) {
     const ScalarArgument &given = launch.scalars[i];
     auto known = std::ranges::find(facts.scalars, given.name, &ScalarFacts::name);
@@ -77,7 +79,8 @@ Status Function::State::check_scalars(const LaunchOptions &launch) const {
       for (const ScalarFacts &scalar : facts.scalars)
         names += (names.empty() ? "" : ", ") + scalar.name;
       return Error::invalid_argument("scalars", "\"" + std::string(given.name) + "\"",
-                                     names.empty() ? "none: this function has no scalars" : "one of " + names);
+                                     names.empty() ? "none: this function has no scalars"
+                                                   : "one of " + names);
     }
     TENON_TRY(check_value(*known, given.value));
   }
@@ -151,8 +154,10 @@ Status Function::State::run(const Plan &plan, References outputs, References inp
                             const LaunchOptions &launch) const {
   if (launch.scalars.size() != 0)
     TENON_TRY(check_scalars(launch));
-  if (facts.uses_dropout && launch.offset > kMaxDropoutOffset && !launch.offset_pointer) [[unlikely]]
-    return Error::invalid_argument("offset", std::to_string(launch.offset), "a number of at most 32 bits");
+  if (facts.uses_dropout && launch.offset > kMaxDropoutOffset && !launch.offset_pointer)
+      [[unlikely]]
+    return Error::invalid_argument("offset", std::to_string(launch.offset),
+                                   "a number of at most 32 bits");
   switch (plan.kind) {
   case Plan::Kind::kKernel:
     return launch_kernel(plan, outputs, inputs, launch);
@@ -199,14 +204,17 @@ Result<std::vector<Tensor>> Function::State::placed(References inputs) const {
     if (Result<Device *> device = Device::open(kind, options.ordinal); !device)
       return device.error();
   for (const TensorReference &input : inputs) {
-    const bool stays = !input->defined() || options.device == Way::kAuto || input->device().kind == kind;
+    const bool stays =
+        !input->defined() || options.device == Way::kAuto || input->device().kind == kind;
     if (stays) {
       tensors.push_back(*input);
       continue;
     }
     TENON_ASSIGN_OR_RETURN(Tensor host, on_host(*input));
     TENON_ASSIGN_OR_RETURN(host, host.contiguous());
-    TENON_ASSIGN_OR_RETURN(Tensor copy, host.to(DeviceLocation{kind, kind == DeviceKind::kHost ? 0 : options.ordinal}));
+    TENON_ASSIGN_OR_RETURN(
+        Tensor copy,
+        host.to(DeviceLocation{kind, kind == DeviceKind::kHost ? 0 : options.ordinal}));
     tensors.push_back(std::move(copy));
   }
   return tensors;

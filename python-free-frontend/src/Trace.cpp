@@ -23,8 +23,12 @@ bool takes_reals(OperationForm form) {
 } // namespace
 
 Trace::Trace() : serial_(next_serial.fetch_add(1)), outer_(std::exchange(current_trace, this)) {}
-Trace::~Trace() { current_trace = outer_; }
-Trace *Trace::current() { return current_trace; }
+Trace::~Trace() {
+  current_trace = outer_;
+}
+Trace *Trace::current() {
+  return current_trace;
+}
 
 Value Trace::wrap(ValueId id) const {
   Value value;
@@ -33,7 +37,9 @@ Value Trace::wrap(ValueId id) const {
   return value;
 }
 
-Value Trace::keep(Result<ValueId> id) { return id ? wrap(*id) : fail(id.error()); }
+Value Trace::keep(Result<ValueId> id) {
+  return id ? wrap(*id) : fail(id.error());
+}
 
 Value Trace::fail(Error error) {
   if (!error_)
@@ -133,7 +139,8 @@ Value Trace::load(const Value &table, std::span<const Value> indices) {
   std::vector<Value> operands{table};
   operands.insert(operands.end(), indices.begin(), indices.end());
   if (table.literal_)
-    return fail(Error::invalid_argument("load", "a number as table", "a tensor, or a parameter of the lambda"));
+    return fail(Error::invalid_argument("load", "a number as table",
+                                        "a tensor, or a parameter of the lambda"));
   return apply(Operation::kLoad, operands);
 }
 
@@ -184,12 +191,15 @@ Value Trace::convert(const Value &value, ElementKind kind) {
 Value Trace::dropout(const Value &probabilities, const Value &probability) {
   if (error_)
     return {};
-  const double constant = probability.kind_ == ElementKind::kReal ? probability.real_
-                                                                  : static_cast<double>(probability.index_);
+  const double constant = probability.kind_ == ElementKind::kReal
+                              ? probability.real_
+                              : static_cast<double>(probability.index_);
   if (probability.literal_ && !(constant >= 0 && constant <= 1))
-    return fail(Error::invalid_argument("dropout", std::to_string(constant), "a probability in [0, 1]"));
+    return fail(
+        Error::invalid_argument("dropout", std::to_string(constant), "a probability in [0, 1]"));
   const std::optional<ValueId> operand = node(probabilities, ElementKind::kReal);
-  const std::optional<ValueId> scalar = operand ? node(probability, ElementKind::kReal) : std::nullopt;
+  const std::optional<ValueId> scalar =
+      operand ? node(probability, ElementKind::kReal) : std::nullopt;
   return scalar ? keep(traced_.graph.add(Operation::kDropout, {*operand, *scalar})) : Value();
 }
 
@@ -231,7 +241,8 @@ Value operator/(const Value &a, const Value &b) {
   Trace *trace = Trace::current();
   if (!trace)
     return {};
-  const bool indices = trace->kind_of(a) == ElementKind::kIndex && trace->kind_of(b) == ElementKind::kIndex;
+  const bool indices =
+      trace->kind_of(a) == ElementKind::kIndex && trace->kind_of(b) == ElementKind::kIndex;
   return detail::apply(indices ? Operation::kFloorDivide : Operation::kDivide, {a, b});
 }
 

@@ -31,14 +31,17 @@ protected:
     fs::create_directories(folder_);
     const char *names[] = {"q", "k", "v"};
     for (uint64_t i = 0; i < 3; ++i)
-      ASSERT_TRUE(save_tensor(file(std::string(names[i]) + ".npy"), Tensor::random({1, 2, 16, 8}, DataType::kFloat32, i + 1).value()).ok());
+      ASSERT_TRUE(save_tensor(file(std::string(names[i]) + ".npy"),
+                              Tensor::random({1, 2, 16, 8}, DataType::kFloat32, i + 1).value())
+                      .ok());
   }
   void TearDown() override { fs::remove_all(folder_); }
 
   std::string file(const std::string &name) const { return (folder_ / name).string(); }
 
   Ran run(const std::string &arguments) const {
-    const std::string line = "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' " + arguments + " >out 2>err";
+    const std::string line = "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' " +
+                             arguments + " >out 2>err";
     const int status = std::system(line.c_str());
     return {WEXITSTATUS(status), read("out"), read("err")};
   }
@@ -48,7 +51,8 @@ protected:
     return text.str();
   }
 
-  static constexpr const char *kInputs = "sdpa --query q.npy --key k.npy --value v.npy --output o.npy ";
+  static constexpr const char *kInputs =
+      "sdpa --query q.npy --key k.npy --value v.npy --output o.npy ";
   fs::path folder_;
 };
 
@@ -62,9 +66,10 @@ TEST_F(Command, HelpAndVersionAtEveryLevel) {
 }
 
 TEST_F(Command, WrongCommandLinesEndWithTwo) {
-  for (const char *arguments : {"", "nonsense", "sdpa", "sdpa --query", "compile --emit nothing", "compile --dtype f8",
-                                "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --device gpu",
-                                "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --causal=left"}) {
+  for (const char *arguments :
+       {"", "nonsense", "sdpa", "sdpa --query", "compile --emit nothing", "compile --dtype f8",
+        "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --device gpu",
+        "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --causal=left"}) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.status, 2) << arguments;
     EXPECT_THAT(ran.err, StartsWith("tenon: error: ")) << arguments;
@@ -78,28 +83,33 @@ TEST_F(Command, SdpaWritesAndReports) {
   const json report = ran.parsed();
   EXPECT_EQ(report["executed_by"], "eager");
   EXPECT_EQ(report["cache"], "none");
-  EXPECT_TRUE(report.contains("kernel") && report.contains("reasons") && report.contains("milliseconds"));
+  EXPECT_TRUE(report.contains("kernel") && report.contains("reasons") &&
+              report.contains("milliseconds"));
   EXPECT_EQ(load_tensor(file("o.npy")).value().shape(), (Shape{1, 2, 16, 8}));
   EXPECT_EQ(load_tensor(file("l.npy")).value().shape(), (Shape{1, 2, 16}));
 }
 
 TEST_F(Command, SafetensorsCarryBFloat16) {
-  ASSERT_TRUE(save_tensor(file("q.safetensors"), Tensor::random({1, 2, 16, 8}, DataType::kBFloat16, 1).value()).ok());
-  const Ran ran = run("sdpa --query q.safetensors --key q.safetensors --value q.safetensors --device eager --output o.safetensors");
+  ASSERT_TRUE(save_tensor(file("q.safetensors"),
+                          Tensor::random({1, 2, 16, 8}, DataType::kBFloat16, 1).value())
+                  .ok());
+  const Ran ran = run("sdpa --query q.safetensors --key q.safetensors --value q.safetensors "
+                      "--device eager --output o.safetensors");
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(load_tensor(file("o.safetensors")).value().dtype(), DataType::kBFloat16);
 }
 
 TEST_F(Command, FailuresEndWithOneAndLeaveNoFile) {
   std::ofstream(file("broken.npy")) << "not a tensor";
-  for (const char *arguments : {"sdpa --query missing.npy --key k.npy --value v.npy --output o.npy",
-                                "sdpa --query broken.npy --key k.npy --value v.npy --output o.npy",
-                                "sdpa --query q.npy --key k.npy --value v.npy --output no/such/folder/o.npy",
-                                "sdpa --query q.npy --key k.npy --value v.npy --output o.txt",
-                                "sdpa --query q.npy --key k.npy --value v.npy --dropout 2 --output o.npy",
-                                "sdpa --query q.npy --key k.npy --value v.npy --scale nan --output o.npy",
-                                "compile --emit ptx --target host", "compile --target sm_1",
-                                "run missing.mlir --output o.npy"}) {
+  for (const char *arguments :
+       {"sdpa --query missing.npy --key k.npy --value v.npy --output o.npy",
+        "sdpa --query broken.npy --key k.npy --value v.npy --output o.npy",
+        "sdpa --query q.npy --key k.npy --value v.npy --output no/such/folder/o.npy",
+        "sdpa --query q.npy --key k.npy --value v.npy --output o.txt",
+        "sdpa --query q.npy --key k.npy --value v.npy --dropout 2 --output o.npy",
+        "sdpa --query q.npy --key k.npy --value v.npy --scale nan --output o.npy",
+        "compile --emit ptx --target host", "compile --target sm_1",
+        "run missing.mlir --output o.npy"}) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.status, 1) << arguments << ran.err;
     EXPECT_THAT(ran.err, StartsWith("tenon: error: ")) << arguments;
@@ -110,7 +120,8 @@ TEST_F(Command, FailuresEndWithOneAndLeaveNoFile) {
 TEST_F(Command, RunTakesNamesAndPrefixes) {
   const Ran graph = run("compile --head-dim 8 --causal --emit graph -o graph.mlir --target host");
   ASSERT_EQ(graph.status, 0) << graph.err;
-  const Ran ran = run("run graph.mlir --input q=q.npy --input k=k.npy --input value=v.npy --scalar s=0.35355339 --device eager --output r.npy --json");
+  const Ran ran = run("run graph.mlir --input q=q.npy --input k=k.npy --input value=v.npy --scalar "
+                      "s=0.35355339 --device eager --output r.npy --json");
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(ran.parsed()["executed_by"], "eager");
   ASSERT_EQ(run(std::string(kInputs) + "--device eager --causal").status, 0);
@@ -140,17 +151,21 @@ TEST_F(Command, ExplainSaysWhyNot) {
 }
 
 TEST_F(Command, BenchReportsEachShape) {
-  const Ran ran = run("bench --queries 32 --keys 32 --head-dim 16 --device eager --rounds 1 --milliseconds 1 --json");
+  const Ran ran = run("bench --queries 32 --keys 32 --head-dim 16 --device eager --rounds 1 "
+                      "--milliseconds 1 --json");
   ASSERT_EQ(ran.status, 0) << ran.err;
   const json rows = ran.parsed();
   ASSERT_EQ(rows.size(), 1u);
-  for (const char *field : {"batch", "heads", "kv_heads", "queries", "keys", "head_dim", "dtype", "causal", "kernel", "milliseconds",
-                            "gflops", "bound", "bound_share", "compile_milliseconds", "call_overhead_ns"})
+  for (const char *field : {"batch", "heads", "kv_heads", "queries", "keys", "head_dim", "dtype",
+                            "causal", "kernel", "milliseconds", "gflops", "bound", "bound_share",
+                            "compile_milliseconds", "call_overhead_ns"})
     EXPECT_TRUE(rows[0].contains(field)) << field;
 }
 
 TEST_F(Command, ADeviceThatIsNotThereIsAnError) {
-  if (!run("devices").out.empty() && run("devices --json").out.find("\"way\":\"cuda\",\"ordinal\":0,\"available\":true") != std::string::npos)
+  if (!run("devices").out.empty() &&
+      run("devices --json").out.find("\"way\":\"cuda\",\"ordinal\":0,\"available\":true") !=
+          std::string::npos)
     GTEST_SKIP() << "there is a GPU";
   const Ran ran = run(std::string(kInputs) + "--device cuda");
   EXPECT_EQ(ran.status, 1);

@@ -36,28 +36,134 @@ const Case kCases[] = {
     {"one_shared_head", {2, 6, 40, 32}, {2, 1, 50, 32}, {2, 1, 50, 32}},
     {"one_value_head", {2, 6, 40, 32}, {2, 6, 50, 32}, {2, 1, 50, 32}},
     {"shared_batch", {3, 2, 40, 32}, {1, 2, 50, 32}, {1, 2, 50, 32}},
-    {"causal", {1, 2, 130, 64}, {1, 2, 130, 64}, {1, 2, 130, 64}, DataType::kFloat32, {}, false, 0, CausalAlignment::kTopLeft},
-    {"causal_wide", {1, 2, 40, 64}, {1, 2, 130, 64}, {1, 2, 130, 64}, DataType::kFloat32, {}, false, 0, CausalAlignment::kTopLeft},
-    {"causal_bottom_right", {1, 2, 40, 64}, {1, 2, 130, 64}, {1, 2, 130, 64}, DataType::kFloat32, {}, false, 0, CausalAlignment::kBottomRight},
-    {"causal_rows_without_keys", {1, 2, 130, 64}, {1, 2, 40, 64}, {1, 2, 40, 64}, DataType::kFloat32, {}, false, 0, CausalAlignment::kBottomRight},
-    {"scale", {1, 2, 40, 64}, {1, 2, 40, 64}, {1, 2, 40, 64}, DataType::kFloat32, {}, false, 0, CausalAlignment::kNone, 0.3},
-    {"bool_mask_of_keys", {2, 2, 40, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kFloat32, {2, 1, 1, 50}, true},
-    {"bool_mask_whole", {2, 2, 40, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kFloat32, {2, 2, 40, 50}, true},
-    {"bool_mask_of_queries", {2, 2, 40, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kFloat32, {40, 1}, true},
-    {"bool_mask_and_causal", {2, 2, 50, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kFloat32, {50}, true, 0, CausalAlignment::kTopLeft},
-    {"additive_mask", {2, 2, 40, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kFloat32, {2, 40, 50}},
-    {"additive_mask_of_heads", {2, 2, 40, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kFloat32, {2, 1, 1}},
+    {"causal",
+     {1, 2, 130, 64},
+     {1, 2, 130, 64},
+     {1, 2, 130, 64},
+     DataType::kFloat32,
+     {},
+     false,
+     0,
+     CausalAlignment::kTopLeft},
+    {"causal_wide",
+     {1, 2, 40, 64},
+     {1, 2, 130, 64},
+     {1, 2, 130, 64},
+     DataType::kFloat32,
+     {},
+     false,
+     0,
+     CausalAlignment::kTopLeft},
+    {"causal_bottom_right",
+     {1, 2, 40, 64},
+     {1, 2, 130, 64},
+     {1, 2, 130, 64},
+     DataType::kFloat32,
+     {},
+     false,
+     0,
+     CausalAlignment::kBottomRight},
+    {"causal_rows_without_keys",
+     {1, 2, 130, 64},
+     {1, 2, 40, 64},
+     {1, 2, 40, 64},
+     DataType::kFloat32,
+     {},
+     false,
+     0,
+     CausalAlignment::kBottomRight},
+    {"scale",
+     {1, 2, 40, 64},
+     {1, 2, 40, 64},
+     {1, 2, 40, 64},
+     DataType::kFloat32,
+     {},
+     false,
+     0,
+     CausalAlignment::kNone,
+     0.3},
+    {"bool_mask_of_keys",
+     {2, 2, 40, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kFloat32,
+     {2, 1, 1, 50},
+     true},
+    {"bool_mask_whole",
+     {2, 2, 40, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kFloat32,
+     {2, 2, 40, 50},
+     true},
+    {"bool_mask_of_queries",
+     {2, 2, 40, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kFloat32,
+     {40, 1},
+     true},
+    {"bool_mask_and_causal",
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kFloat32,
+     {50},
+     true,
+     0,
+     CausalAlignment::kTopLeft},
+    {"additive_mask",
+     {2, 2, 40, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kFloat32,
+     {2, 40, 50}},
+    {"additive_mask_of_heads",
+     {2, 2, 40, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kFloat32,
+     {2, 1, 1}},
     {"dropout", {2, 2, 70, 64}, {2, 2, 70, 64}, {2, 2, 70, 64}, DataType::kFloat32, {}, false, 0.3},
-    {"dropout_causal", {1, 2, 70, 64}, {1, 2, 70, 64}, {1, 2, 70, 64}, DataType::kFloat32, {}, false, 0.5, CausalAlignment::kTopLeft},
+    {"dropout_causal",
+     {1, 2, 70, 64},
+     {1, 2, 70, 64},
+     {1, 2, 70, 64},
+     DataType::kFloat32,
+     {},
+     false,
+     0.5,
+     CausalAlignment::kTopLeft},
     {"float16", {2, 2, 77, 64}, {2, 2, 77, 64}, {2, 2, 77, 64}, DataType::kFloat16},
-    {"float16_causal_wide", {1, 2, 130, 128}, {1, 2, 130, 128}, {1, 2, 130, 128}, DataType::kFloat16, {}, false, 0, CausalAlignment::kTopLeft},
-    {"float16_dropout", {1, 2, 70, 64}, {1, 2, 70, 64}, {1, 2, 70, 64}, DataType::kFloat16, {}, false, 0.2},
+    {"float16_causal_wide",
+     {1, 2, 130, 128},
+     {1, 2, 130, 128},
+     {1, 2, 130, 128},
+     DataType::kFloat16,
+     {},
+     false,
+     0,
+     CausalAlignment::kTopLeft},
+    {"float16_dropout",
+     {1, 2, 70, 64},
+     {1, 2, 70, 64},
+     {1, 2, 70, 64},
+     DataType::kFloat16,
+     {},
+     false,
+     0.2},
     {"bfloat16", {2, 2, 77, 64}, {2, 2, 77, 64}, {2, 2, 77, 64}, DataType::kBFloat16},
-    {"bfloat16_mask", {2, 2, 40, 32}, {2, 2, 50, 32}, {2, 2, 50, 32}, DataType::kBFloat16, {2, 1, 1, 50}, true},
+    {"bfloat16_mask",
+     {2, 2, 40, 32},
+     {2, 2, 50, 32},
+     {2, 2, 50, 32},
+     DataType::kBFloat16,
+     {2, 1, 1, 50},
+     true},
 };
 
-/// Two units in the last place of values up to 4, for the type of probabilities and results; float32 sums of
-/// some hundred terms.
+/// Two units in the last place of values up to 4, for the type of probabilities and results;
+/// float32 sums of some hundred terms.
 double tolerance(DataType type) {
   if (type == DataType::kFloat16)
     return 2 * 4 * 0x1p-10;
@@ -70,7 +176,9 @@ protected:
     const Way way = std::get<0>(GetParam());
     if (const Result<void> compiler = compiler_available(); !compiler)
       GTEST_SKIP() << compiler.error().message();
-    const DeviceKind kind = way == Way::kHost ? DeviceKind::kHost : way == Way::kCuda ? DeviceKind::kCuda : DeviceKind::kEmulator;
+    const DeviceKind kind = way == Way::kHost   ? DeviceKind::kHost
+                            : way == Way::kCuda ? DeviceKind::kCuda
+                                                : DeviceKind::kEmulator;
     if (const Result<Device *> device = Device::open(kind); !device)
       GTEST_SKIP() << device.error().message();
   }
@@ -78,7 +186,8 @@ protected:
 
 TEST_P(Devices, AgreesWithFloat64) {
   const auto &[way, each] = GetParam();
-  const Tensor query = random(each.query, 1, each.type), key = random(each.key, 2, each.type), value = random(each.value, 3, each.type);
+  const Tensor query = random(each.query, 1, each.type), key = random(each.key, 2, each.type),
+               value = random(each.value, 3, each.type);
   Tensor mask;
   if (!each.mask.empty()) {
     mask = random(each.mask, 4);
@@ -88,8 +197,15 @@ TEST_P(Devices, AgreesWithFloat64) {
     mask = mask.to(each.bool_mask ? DataType::kBool : each.type).value();
   }
   Tensor logsumexp, exact_logsumexp;
-  AttentionOptions options{.mask = mask.defined() ? &mask : nullptr, .dropout = each.dropout, .causal = each.causal,
-                           .scale = each.scale, .enable_gqa = true, .logsumexp = &logsumexp, .device = way, .seed = 42, .offset = 7};
+  AttentionOptions options{.mask = mask.defined() ? &mask : nullptr,
+                           .dropout = each.dropout,
+                           .causal = each.causal,
+                           .scale = each.scale,
+                           .enable_gqa = true,
+                           .logsumexp = &logsumexp,
+                           .device = way,
+                           .seed = 42,
+                           .offset = 7};
   const Result<Tensor> output = scaled_dot_product_attention(query, key, value, options);
   ASSERT_TRUE(output.ok()) << output.error().message();
 
@@ -101,13 +217,15 @@ TEST_P(Devices, AgreesWithFloat64) {
     exact_mask = each.bool_mask ? mask : exact(mask);
     options.mask = &exact_mask;
   }
-  const Tensor reference = scaled_dot_product_attention(exact(query), exact(key), exact(value), options).value();
+  const Tensor reference =
+      scaled_dot_product_attention(exact(query), exact(key), exact(value), options).value();
   EXPECT_EQ(output->shape(), reference.shape());
   EXPECT_EQ(output->dtype(), each.type);
   EXPECT_LE(largest_difference(*output, reference), tolerance(each.type) / (1 - each.dropout));
   ASSERT_EQ(logsumexp.shape(), exact_logsumexp.shape());
   for (int64_t i = 0; i < logsumexp.element_count(); ++i) {
-    const double expected = exact_logsumexp.data_as<double>()[i], found = logsumexp.data_as<float>()[i];
+    const double expected = exact_logsumexp.data_as<double>()[i],
+                 found = logsumexp.data_as<float>()[i];
     if (std::isinf(expected))
       ASSERT_EQ(found, expected) << i;
     else
@@ -116,9 +234,12 @@ TEST_P(Devices, AgreesWithFloat64) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Devices,
-                         ::testing::Combine(::testing::Values(Way::kHost, Way::kEmulator, Way::kCuda), ::testing::ValuesIn(kCases)),
+                         ::testing::Combine(::testing::Values(Way::kHost, Way::kEmulator,
+                                                              Way::kCuda),
+                                            ::testing::ValuesIn(kCases)),
                          [](const auto &info) {
-                           return std::string(name(std::get<0>(info.param))) + "_" + std::get<1>(info.param).name;
+                           return std::string(name(std::get<0>(info.param))) + "_" +
+                                  std::get<1>(info.param).name;
                          });
 
 // ---- Lambdas beyond attention's own options.
@@ -131,12 +252,14 @@ TEST_P(Lambdas, AlibiSoftCapAndWindow) {
   auto graph = [&](Value q, Value k, Value v, IndexScalar window) {
     Value scores = 20 * tanh(matmul(q, transpose(k)) * 0.125 / 20);
     scores = scores + load(slopes, head_index()) * (key_index() - query_index());
-    scores = where(query_index() >= key_index() && query_index() - key_index() < window, scores, -inf);
+    scores =
+        where(query_index() >= key_index() && query_index() - key_index() < window, scores, -inf);
     return matmul(softmax(scores), v);
   };
   const std::vector<std::string> names{"query", "key", "value", "window"};
   KernelCache cache;
-  const Function compiled = compile(graph, {.device = way, .inputs = names, .cache = &cache}).value();
+  const Function compiled =
+      compile(graph, {.device = way, .inputs = names, .cache = &cache}).value();
   const Function eager = compile(graph, {.device = Way::kEager, .inputs = names}).value();
   for (int64_t length : {1, 40, 130}) {
     const Tensor query = random({2, 3, length, 64}, 1), key = random({2, 3, length, 64}, 2);
@@ -144,7 +267,9 @@ TEST_P(Lambdas, AlibiSoftCapAndWindow) {
       const LaunchOptions options{.scalars = {{"window", window}}};
       const auto found = compiled.call({query, key, key}, options);
       ASSERT_TRUE(found.ok()) << found.error().message();
-      EXPECT_LE(largest_difference(found.value()[0], eager.call({query, key, key}, options).value()[0]), 1e-5);
+      EXPECT_LE(
+          largest_difference(found.value()[0], eager.call({query, key, key}, options).value()[0]),
+          1e-5);
     }
   }
   EXPECT_LE(cache.list().size(), 2u); // lengths and windows compile nothing new
@@ -153,18 +278,25 @@ TEST_P(Lambdas, AlibiSoftCapAndWindow) {
 TEST_P(Lambdas, DocumentsFromATable) {
   const Way way = std::get<0>(GetParam());
   auto graph = [&](Value q, Value k, Value v, Index document) {
-    const Value same = load(document, batch_index(), query_index()) == load(document, batch_index(), key_index());
-    return matmul(softmax(where(same && query_index() >= key_index(), matmul(q, transpose(k)) * 0.1, -inf)), v);
+    const Value same =
+        load(document, batch_index(), query_index()) == load(document, batch_index(), key_index());
+    return matmul(
+        softmax(where(same && query_index() >= key_index(), matmul(q, transpose(k)) * 0.1, -inf)),
+        v);
   };
   const std::vector<std::string> names{"query", "key", "value", "document"};
   std::vector<int32_t> numbers;
   for (int32_t i = 0; i < 2 * 100; ++i)
     numbers.push_back(i / 33);
-  const Tensor documents = Tensor::from_values<int32_t>({2, 100}, std::span<const int32_t>(numbers)).value();
+  const Tensor documents =
+      Tensor::from_values<int32_t>({2, 100}, std::span<const int32_t>(numbers)).value();
   const Tensor query = random({2, 3, 100, 32}, 1), key = random({2, 3, 100, 32}, 2);
-  const auto found = compile(graph, {.device = way, .inputs = names}).value().call({query, key, key, documents});
+  const auto found =
+      compile(graph, {.device = way, .inputs = names}).value().call({query, key, key, documents});
   ASSERT_TRUE(found.ok()) << found.error().message();
-  const auto expected = compile(graph, {.device = Way::kEager, .inputs = names}).value().call({query, key, key, documents});
+  const auto expected = compile(graph, {.device = Way::kEager, .inputs = names})
+                            .value()
+                            .call({query, key, key, documents});
   EXPECT_LE(largest_difference(found.value()[0], expected.value()[0]), 1e-5);
 }
 
@@ -175,7 +307,8 @@ TEST_P(Lambdas, StridedInputsAndOutputs) {
   const Function compiled = attention_function({}, {.device = way}).value();
   const Function eager = attention_function({}, {.device = Way::kEager}).value();
   // [batch, length, heads, width] in memory; and a key whose width runs over rows.
-  const Tensor query = random({2, 40, 3, 32}, 1).transpose(1, 2).value(), value = random({2, 50, 3, 32}, 3).transpose(1, 2).value();
+  const Tensor query = random({2, 40, 3, 32}, 1).transpose(1, 2).value(),
+               value = random({2, 50, 3, 32}, 3).transpose(1, 2).value();
   const Tensor key = random({2, 3, 32, 50}, 2).transpose(2, 3).value();
   const Tensor output = Tensor::zeros({2, 40, 3, 32}).value().transpose(1, 2).value();
   const LaunchOptions options{.scalars = {{"scale", 0.2}}};
@@ -184,9 +317,11 @@ TEST_P(Lambdas, StridedInputsAndOutputs) {
   EXPECT_LE(largest_difference(output, eager.call({query, key, value}, options).value()[0]), 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Lambdas,
-                         ::testing::Combine(::testing::Values(Way::kHost, Way::kEmulator, Way::kCuda), ::testing::Values(kCases[0])),
-                         [](const auto &info) { return std::string(name(std::get<0>(info.param))); });
+INSTANTIATE_TEST_SUITE_P(
+    All, Lambdas,
+    ::testing::Combine(::testing::Values(Way::kHost, Way::kEmulator, Way::kCuda),
+                       ::testing::Values(kCases[0])),
+    [](const auto &info) { return std::string(name(std::get<0>(info.param))); });
 
 } // namespace
 } // namespace tenon

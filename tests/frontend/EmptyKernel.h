@@ -1,5 +1,5 @@
-/// A cache that holds a kernel which does nothing, so that everything around a kernel is tested without
-/// the compiler.
+/// A cache that holds a kernel which does nothing, so that everything around a kernel is tested
+/// without the compiler.
 #pragma once
 
 #include "tenon/Tenon.h"
@@ -27,11 +27,14 @@ inline std::vector<std::byte> empty_kernel(int scalars, int results, bool dropou
 
 /// Puts the empty kernel where a call of `function` with these inputs will look for it.
 inline void put_empty_kernel(KernelCache &cache, const Function &function,
-                             std::span<const TensorReference> inputs, int scalars, int results = 1) {
+                             std::span<const TensorReference> inputs, int scalars,
+                             int results = 1) {
   const CompileRequest request = function.request(inputs).value();
-  const KernelKey key({function.graph().hash(), request.signature, request.target, request.options});
-  auto made = cache.lookup_or_compile(
-      key, [&] { return Result(CompileOutcome{empty_kernel(scalars, results), 1}); });
+  const KernelKey key(
+      {function.graph().hash(), request.signature, request.target, request.options});
+  auto made = cache.lookup_or_compile(key, [&] {
+    return Result(CompileOutcome{empty_kernel(scalars, results), 1});
+  });
   made.value();
 }
 

@@ -7,17 +7,21 @@
 namespace tenon {
 namespace {
 
-using ::testing::HasSubstr;
 using test::random;
+using ::testing::HasSubstr;
 
 Result<Function> eager_attention() {
-  return compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v); },
-                 {.device = Way::kEager});
+  return compile(
+      [](Value q, Value k, Value v) {
+        return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
+      },
+      {.device = Way::kEager});
 }
 
 TEST(Function, TheShortFormAllocates) {
   const Function function = eager_attention().value();
-  const Tensor query = random({2, 3, 5, 8}, 1), key = random({2, 3, 7, 8}, 2), value = random({2, 3, 7, 4}, 3);
+  const Tensor query = random({2, 3, 5, 8}, 1), key = random({2, 3, 7, 8}, 2),
+               value = random({2, 3, 7, 4}, 3);
   const Result<Tensor> output = function(query, key, value);
   ASSERT_TRUE(output.ok()) << output.error().message();
   EXPECT_EQ(output->shape(), (Shape{2, 3, 5, 4}));
@@ -26,8 +30,11 @@ TEST(Function, TheShortFormAllocates) {
 
 TEST(Function, ResultsHaveTheRankOfTheQuery) {
   const Function function = eager_attention().value();
-  EXPECT_EQ(function(random({5, 8}, 1), random({7, 8}, 2), random({7, 4}, 3)).value().shape(), (Shape{5, 4}));
-  EXPECT_EQ(function(random({3, 5, 8}, 1), random({3, 7, 8}, 2), random({3, 7, 4}, 3)).value().shape(), (Shape{3, 5, 4}));
+  EXPECT_EQ(function(random({5, 8}, 1), random({7, 8}, 2), random({7, 4}, 3)).value().shape(),
+            (Shape{5, 4}));
+  EXPECT_EQ(
+      function(random({3, 5, 8}, 1), random({3, 7, 8}, 2), random({3, 7, 4}, 3)).value().shape(),
+      (Shape{3, 5, 4}));
 }
 
 TEST(Function, LaunchWritesIntoStridedTensorsOfTheCaller) {
@@ -44,7 +51,8 @@ TEST(Function, LaunchWritesIntoStridedTensorsOfTheCaller) {
 TEST(Function, ScalarsAreSetByNameAtEachLaunch) {
   const Function function = eager_attention().value();
   const Tensor query = random({1, 1, 4, 8}, 1);
-  const std::vector<Tensor> flat = function.call({query, query, query}, {.scalars = {{"scale", 0}}}).value();
+  const std::vector<Tensor> flat =
+      function.call({query, query, query}, {.scalars = {{"scale", 0}}}).value();
   double sum = 0;
   for (int64_t i = 0; i < 4; ++i)
     sum += query.data_as<float>()[i * 8];
@@ -56,8 +64,10 @@ TEST(Function, ScalarsAreSetByNameAtEachLaunch) {
 
 TEST(Function, AScalarWithoutDefaultMustBeGiven) {
   const Function function =
-      compile([](Value q, Value k, Value v, Scalar scale) { return matmul(softmax(matmul(q, transpose(k)) * scale), v); },
-              {.device = Way::kEager, .inputs = {"query", "key", "value", "scale"}}).value();
+      compile([](Value q, Value k, Value v,
+                 Scalar scale) { return matmul(softmax(matmul(q, transpose(k)) * scale), v); },
+              {.device = Way::kEager, .inputs = {"query", "key", "value", "scale"}})
+          .value();
   const Tensor query = random({1, 1, 4, 8}, 1);
   const auto missing = function(query, query, query);
   ASSERT_FALSE(missing.ok());
@@ -68,7 +78,10 @@ TEST(Function, AScalarWithoutDefaultMustBeGiven) {
 TEST(Function, WrongTensorsAreNamed) {
   const Function function = eager_attention().value();
   const Tensor query = random({1, 2, 4, 8}, 1);
-  struct { std::vector<Tensor> inputs; const char *argument; } const cases[] = {
+  struct {
+    std::vector<Tensor> inputs;
+    const char *argument;
+  } const cases[] = {
       {{query, query}, "inputs"},
       {{query, random({1, 2, 4, 9}, 2), query}, "key"},
       {{query, query, random({1, 2, 5, 8}, 2)}, "value"},
@@ -90,10 +103,13 @@ TEST(Function, WrongTensorsAreNamed) {
 }
 
 TEST(Function, EmptySizesNeedNoKernel) {
-  const Function function = compile([](Value q, Value k, Value v) {
-                              const Value scores = matmul(q, transpose(k));
-                              return std::pair(matmul(softmax(scores), v), logsumexp(scores));
-                            }, {.device = Way::kHost}).value();
+  const Function function = compile(
+                                [](Value q, Value k, Value v) {
+                                  const Value scores = matmul(q, transpose(k));
+                                  return std::pair(matmul(softmax(scores), v), logsumexp(scores));
+                                },
+                                {.device = Way::kHost})
+                                .value();
   auto call = [&](Shape query, Shape key) {
     const Tensor q = random(std::move(query), 1), k = random(std::move(key), 2);
     return function.call({q, k, k});
@@ -107,7 +123,9 @@ TEST(Function, EmptySizesNeedNoKernel) {
 }
 
 TEST(Function, EagerTakesWhatKernelsDoNot) {
-  const Function function = compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); }).value();
+  const Function function = compile([](Value q, Value k, Value v) {
+                              return matmul(softmax(matmul(q, transpose(k))), v);
+                            }).value();
   const Tensor wide = random({1, 1, 4, 300}, 1, DataType::kFloat64);
   const Result<Tensor> output = function(wide, wide, wide);
   ASSERT_TRUE(output.ok()) << output.error().message();
@@ -122,7 +140,9 @@ TEST(Function, EagerTakesWhatKernelsDoNot) {
 
 TEST(Function, ANamedDeviceRunsItOrTheCallFails) {
   const Function function =
-      compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); }, {.device = Way::kHost}).value();
+      compile([](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); },
+              {.device = Way::kHost})
+          .value();
   const Tensor wide = random({1, 1, 4, 300}, 1);
   const Result<Tensor> output = function(wide, wide, wide);
   ASSERT_FALSE(output.ok());
@@ -131,7 +151,9 @@ TEST(Function, ANamedDeviceRunsItOrTheCallFails) {
 }
 
 TEST(Function, OptionsThatMakeNoSense) {
-  auto attention = [](Value q, Value k, Value v) { return matmul(softmax(matmul(q, transpose(k))), v); };
+  auto attention = [](Value q, Value k, Value v) {
+    return matmul(softmax(matmul(q, transpose(k))), v);
+  };
   EXPECT_FALSE(compile(attention, {.target = "sm_80"}).ok());
   EXPECT_FALSE(compile(attention, {.device = Way::kHost, .target = "sm_80"}).ok());
   EXPECT_FALSE(compile(attention, {.device = Way::kEmulator, .target = "sm_8"}).ok());
@@ -139,20 +161,33 @@ TEST(Function, OptionsThatMakeNoSense) {
 }
 
 TEST(Function, DropoutIsAFunctionOfSeedAndOffset) {
-  const Function function = compile([](Value q, Value k, Value v) {
-                              return matmul(dropout(softmax(matmul(q, transpose(k))), scalar("probability")), v);
-                            }, {.device = Way::kEager}).value();
+  const Function function =
+      compile(
+          [](Value q, Value k, Value v) {
+            return matmul(dropout(softmax(matmul(q, transpose(k))), scalar("probability")), v);
+          },
+          {.device = Way::kEager})
+          .value();
   const Tensor query = random({2, 2, 33, 8}, 1);
   auto run = [&](uint64_t seed, uint64_t offset) {
-    return function.call({query, query, query}, {.seed = seed, .offset = offset, .scalars = {{"probability", 0.5}}}).value()[0];
+    return function
+        .call({query, query, query},
+              {.seed = seed, .offset = offset, .scalars = {{"probability", 0.5}}})
+        .value()[0];
   };
   EXPECT_EQ(test::largest_difference(run(1, 2), run(1, 2)), 0);
   EXPECT_GT(test::largest_difference(run(1, 2), run(1, 3)), 0);
   EXPECT_GT(test::largest_difference(run(1, 2), run(2, 2)), 0);
   const uint64_t seed = 1, offset = 2;
-  const LaunchOptions by_pointer{.seed_pointer = &seed, .offset_pointer = &offset, .scalars = {{"probability", 0.5}}};
-  EXPECT_EQ(test::largest_difference(run(1, 2), function.call({query, query, query}, by_pointer).value()[0]), 0);
-  EXPECT_FALSE(function.call({query, query, query}, {.offset = uint64_t{1} << 32, .scalars = {{"probability", 0.5}}}).ok());
+  const LaunchOptions by_pointer{
+      .seed_pointer = &seed, .offset_pointer = &offset, .scalars = {{"probability", 0.5}}};
+  EXPECT_EQ(test::largest_difference(run(1, 2),
+                                     function.call({query, query, query}, by_pointer).value()[0]),
+            0);
+  EXPECT_FALSE(function
+                   .call({query, query, query},
+                         {.offset = uint64_t{1} << 32, .scalars = {{"probability", 0.5}}})
+                   .ok());
   EXPECT_FALSE(function.call({query, query, query}, {.scalars = {{"probability", 1.5}}}).ok());
 }
 

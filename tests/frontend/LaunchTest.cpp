@@ -1,4 +1,5 @@
-// What stands around a kernel: signatures, the cache, the memory of calls. The kernel itself does nothing.
+// What stands around a kernel: signatures, the cache, the memory of calls. The kernel itself does
+// nothing.
 #include "EmptyKernel.h"
 
 #include "tenon/Signature.h"
@@ -17,8 +18,12 @@ void *operator new(size_t size) {
     return memory;
   throw std::bad_alloc();
 }
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
+void operator delete(void *memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void *memory, size_t) noexcept {
+  std::free(memory);
+}
 
 namespace tenon {
 namespace {
@@ -30,9 +35,12 @@ protected:
   void SetUp() override {
     if (host_target().empty())
       GTEST_SKIP() << "this processor is below x86-64-v3";
-    function_ = compile([](Value q, Value k, Value v) {
-                  return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
-                }, {.device = Way::kHost, .cache = &cache_}).value();
+    function_ = compile(
+                    [](Value q, Value k, Value v) {
+                      return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
+                    },
+                    {.device = Way::kHost, .cache = &cache_})
+                    .value();
   }
 
   KernelCache cache_;
@@ -44,7 +52,8 @@ TEST_F(Launch, AThousandLengthsShareOneKernel) {
   for (int64_t length = 1; length <= 1000; ++length) {
     const Tensor query = all.slice(2, 0, length).value(), output = room.slice(2, 0, length).value();
     if (length == 1)
-      test::put_empty_kernel(cache_, function_, std::array<TensorReference, 3>{query, query, query}, 1);
+      test::put_empty_kernel(cache_, function_, std::array<TensorReference, 3>{query, query, query},
+                             1);
     const Status done = function_.launch({output}, {query, query, query});
     ASSERT_TRUE(done.ok()) << length << ": " << done.error().message();
   }
@@ -57,7 +66,9 @@ TEST_F(Launch, AThousandScalesShareOneKernel) {
   const Tensor query = random({1, 4, 16, 32}, 1), output = Tensor::zeros({1, 4, 16, 32}).value();
   test::put_empty_kernel(cache_, function_, std::array<TensorReference, 3>{query, query, query}, 1);
   for (int i = 0; i < 1000; ++i)
-    ASSERT_TRUE(function_.launch({output}, {query, query, query}, {.scalars = {{"scale", i * 0.001}}}).ok());
+    ASSERT_TRUE(
+        function_.launch({output}, {query, query, query}, {.scalars = {{"scale", i * 0.001}}})
+            .ok());
   EXPECT_EQ(cache_.list().size(), 1u);
   EXPECT_EQ(function_.cached().size(), 1u);
 }
@@ -68,7 +79,8 @@ TEST_F(Launch, ARepeatedCallAllocatesNothing) {
   ASSERT_TRUE(function_.prepare({query, query, query}).ok());
   const int64_t before = allocations;
   for (int i = 0; i < 100; ++i)
-    ASSERT_TRUE(function_.launch({output}, {query, query, query}, {.scalars = {{"scale", 0.5}}}).ok());
+    ASSERT_TRUE(
+        function_.launch({output}, {query, query, query}, {.scalars = {{"scale", 0.5}}}).ok());
   EXPECT_EQ(allocations - before, 0);
 }
 
@@ -82,7 +94,8 @@ TEST_F(Launch, ThreadsShareOneFunction) {
     threads.emplace_back([&] {
       const Tensor room = Tensor::zeros({1, 4, 64, 32}).value();
       for (int64_t length = 1; length <= 64; ++length) {
-        const Tensor query = all.slice(2, 0, length).value(), output = room.slice(2, 0, length).value();
+        const Tensor query = all.slice(2, 0, length).value(),
+                     output = room.slice(2, 0, length).value();
         failures += !function_.launch({output}, {query, query, query}).ok();
       }
     });
@@ -104,7 +117,8 @@ TEST_F(Launch, TheSignatureHoldsWhatShapesCodeAndNoLength) {
   EXPECT_FALSE(plain.exact.has_value());
   EXPECT_EQ(plain, signature(random({3, 4, 7, 64}, 1), random({3, 1, 90, 64}, 2)));
   EXPECT_NE(plain, signature(random({1, 8, 16, 32}, 1), random({1, 2, 16, 32}, 2)));
-  EXPECT_NE(plain, signature(random({1, 8, 16, 64}, 1, DataType::kFloat16), random({1, 2, 16, 64}, 2, DataType::kFloat16)));
+  EXPECT_NE(plain, signature(random({1, 8, 16, 64}, 1, DataType::kFloat16),
+                             random({1, 2, 16, 64}, 2, DataType::kFloat16)));
   const Tensor transposed = random({1, 8, 64, 16}, 1).transpose(2, 3).value();
   EXPECT_EQ(signature(transposed, random({1, 2, 16, 64}, 2)).inputs[0].layout, Layout::kStrided);
 }

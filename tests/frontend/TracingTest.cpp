@@ -29,7 +29,8 @@ TEST(Tracing, WritesTheGraphOfTheLambda) {
 
 TEST(Tracing, IndicesThatMeetRealsAreConverted) {
   const auto function = compile([](Value query, Value key, Value value) {
-    return matmul(softmax(matmul(query, transpose(key)) + 0.5 * (key_index() - query_index())), value);
+    return matmul(softmax(matmul(query, transpose(key)) + 0.5 * (key_index() - query_index())),
+                  value);
   });
   ASSERT_TRUE(function.ok()) << function.error().message();
   EXPECT_THAT(function->graph_text(), HasSubstr("attention.convert"));
@@ -51,15 +52,18 @@ TEST(Tracing, EveryFunctionIsAnOperation) {
   const auto function = compile([](Value q, Value k, Value v) {
     Value s = matmul(q, transpose(k));
     s = exp(s) + exp2(s) + log(s) + tanh(s) + sqrt(s) + rsqrt(s) + abs(s) + sigmoid(s) + erf(s);
-    s = s + sin(s) + cos(s) + floor(s) + pow(s, 2) + min(s, 1) + max(s, 0) + to_real(to_index(s)) - (-s) / 3;
+    s = s + sin(s) + cos(s) + floor(s) + pow(s, 2) + min(s, 1) + max(s, 0) + to_real(to_index(s)) -
+        (-s) / 3;
     s += to_real(!(query_index() < key_index()) || batch_index() > 0);
     s = where(query_length() <= key_length(), s, head_index());
     return matmul(dropout(softmax(s), 0.1), v);
   });
   ASSERT_TRUE(function.ok()) << function.error().message();
-  for (const char *name : {"exp ", "exp2", "log ", "tanh", "sqrt", "rsqrt", "abs", "sigmoid", "erf", "sin", "cos",
-                           "floor", "power", "minimum", "maximum", "convert", "negate", "not", "or", "query_length",
-                           "key_length", "head_index", "batch_index", "dropout"})
+  for (const char *name :
+       {"exp ",  "exp2",         "log ",       "tanh",       "sqrt",        "rsqrt",
+        "abs",   "sigmoid",      "erf",        "sin",        "cos",         "floor",
+        "power", "minimum",      "maximum",    "convert",    "negate",      "not",
+        "or",    "query_length", "key_length", "head_index", "batch_index", "dropout"})
     EXPECT_THAT(function->graph_text(), HasSubstr("attention." + std::string(name))) << name;
 }
 
@@ -74,21 +78,26 @@ TEST(Tracing, TheFirstErrorIsKeptAndReturned) {
 
 TEST(Tracing, ValuesOfNowhereArePoison) {
   const Value outside = query_index();
-  const auto function = compile([&](Value q, Value k, Value v) { return attention(q, k, v) * to_real(outside); });
+  const auto function =
+      compile([&](Value q, Value k, Value v) { return attention(q, k, v) * to_real(outside); });
   ASSERT_FALSE(function.ok());
   EXPECT_THAT(function.error().message(), HasSubstr("outside of tenon::compile"));
 }
 
 TEST(Tracing, ValuesOfAnotherTracingArePoison) {
   Value escaped;
-  ASSERT_TRUE(compile([&](Value q, Value k, Value v) { return escaped = attention(q, k, v); }).ok());
-  const auto function = compile([&](Value q, Value k, Value v) { return attention(q, k, v) + escaped; });
+  ASSERT_TRUE(
+      compile([&](Value q, Value k, Value v) { return escaped = attention(q, k, v); }).ok());
+  const auto function =
+      compile([&](Value q, Value k, Value v) { return attention(q, k, v) + escaped; });
   ASSERT_FALSE(function.ok());
   EXPECT_THAT(function.error().message(), HasSubstr("another tracing"));
 }
 
 TEST(Tracing, WrongConstantsAreErrors) {
-  const auto dropped = compile([](Value q, Value k, Value v) { return matmul(dropout(softmax(matmul(q, transpose(k))), 1.5), v); });
+  const auto dropped = compile([](Value q, Value k, Value v) {
+    return matmul(dropout(softmax(matmul(q, transpose(k))), 1.5), v);
+  });
   ASSERT_FALSE(dropped.ok());
   EXPECT_EQ(dropped.error().argument(), "dropout");
   const auto large = compile([](Value q, Value k, Value v) {
@@ -100,9 +109,10 @@ TEST(Tracing, WrongConstantsAreErrors) {
 
 TEST(Tracing, LambdasOfOneToEightParameters) {
   EXPECT_TRUE(compile([](Value a) { return softmax(a); }).ok());
-  const auto eight = compile([](Value a, Value b, Value c, Value d, Value e, Value f, Value g, Value h) {
-    return matmul(softmax(matmul(a, transpose(b)) + d + e + f + g + h), c);
-  });
+  const auto eight =
+      compile([](Value a, Value b, Value c, Value d, Value e, Value f, Value g, Value h) {
+        return matmul(softmax(matmul(a, transpose(b)) + d + e + f + g + h), c);
+      });
   ASSERT_TRUE(eight.ok()) << eight.error().message();
   EXPECT_THAT(eight->graph_text(), HasSubstr("%input7: tensor<*xf32>"));
   EXPECT_TRUE(compile([](auto q, auto k, auto v) { return attention(q, k, v); }).ok());
@@ -119,7 +129,9 @@ TEST(Tracing, ParametersSayWhatTheyAre) {
       },
       {.inputs = {"query", "key", "value", "mask", "document", "scale", "window"}});
   ASSERT_TRUE(function.ok()) << function.error().message();
-  EXPECT_THAT(function->graph_text(), HasSubstr("%mask: tensor<*xi1>, %document: tensor<*xi32>, %scale: f32, %window: i32"));
+  EXPECT_THAT(
+      function->graph_text(),
+      HasSubstr("%mask: tensor<*xi1>, %document: tensor<*xi32>, %scale: f32, %window: i32"));
   EXPECT_EQ(function->graph().results().size(), 2u);
 }
 
@@ -132,12 +144,14 @@ TEST(Tracing, NamesMustBeIdentifiersAndAsManyAsParameters) {
 TEST(Tracing, OneTableIsCapturedOnce) {
   const Tensor slopes = test::random({4}, 1);
   const auto function = compile([&](Value q, Value k, Value v) {
-    const Value scores = matmul(q, transpose(k)) + load(slopes, head_index()) * load(slopes, head_index() + 0);
+    const Value scores =
+        matmul(q, transpose(k)) + load(slopes, head_index()) * load(slopes, head_index() + 0);
     return matmul(softmax(scores), v);
   });
   ASSERT_TRUE(function.ok()) << function.error().message();
   EXPECT_EQ(function->graph().inputs().size(), 4u);
-  const auto no_table = compile([&](Value q, Value k, Value v) { return attention(q, k, v) + load(q * 2, 0); });
+  const auto no_table =
+      compile([&](Value q, Value k, Value v) { return attention(q, k, v) + load(q * 2, 0); });
   EXPECT_FALSE(no_table.ok());
 }
 
