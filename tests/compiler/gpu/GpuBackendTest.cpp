@@ -1,5 +1,4 @@
 /// Kernels of all widths, types and holes, for all targets: PTX that ptxas takes, without a spill.
-#include "compiler/gpu/AssignLayouts.h"
 #include "compiler/gpu/GpuBackend.h"
 #include "dialects/tile/Tile.h"
 #include "kernels/FlashForward.h"
@@ -38,7 +37,7 @@ std::string name(const Case &c) {
   return std::array{"f16", "bf16", "f32"}[int(c.element)] + ("_width" + std::to_string(c.width)) +
          std::array{"", "_causal", "_dropout", "_bias"}[int(c.hole)] + "_layout" + std::to_string(c.layout);
 }
-std::string name(const testing::TestParamInfo<Case> &info) { return name(info.param); }
+std::string nameOf(const testing::TestParamInfo<Case> &info) { return name(info.param); }
 
 /// One context for all: to make one takes longer than to compile a kernel.
 MLIRContext &context() {
@@ -169,8 +168,9 @@ INSTANTIATE_TEST_SUITE_P(Half, Kernel,
                                          Case{.width = 128, .hole = Hole::kDropout},
                                          Case{.hole = Hole::kBias},
                                          Case{.width = 128, .hole = Hole::kBias},
-                                         Case{.width = 40, .layout = 1}, Case{.layout = 2}),
-                         name);
+                                         Case{.width = 40, .layout = 1}, Case{.layout = 2},
+                                         Case{.width = 128, .layout = 2}),
+                         nameOf);
 INSTANTIATE_TEST_SUITE_P(Others, Kernel,
                          testing::Values(Case{.element = Element::kBfloat},
                                          Case{.element = Element::kBfloat, .width = 128},
@@ -179,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(Others, Kernel,
                                          Case{.element = Element::kFloat, .width = 128, .keys = 32},
                                          Case{.element = Element::kFloat, .hole = Hole::kDropout},
                                          Case{.element = Element::kFloat, .width = 20, .layout = 1}),
-                         name);
+                         nameOf);
 
 TEST(GpuBackend, RefusesSharedMemoryBeyondTheTargets) {
   Case wide{.element = Element::kFloat, .width = 256};
