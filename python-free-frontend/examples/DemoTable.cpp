@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr size_t kColumns = 160;
+constexpr size_t kColumns = 116;
 
 std::string shortened(std::string line) {
   for (char &character : line)
