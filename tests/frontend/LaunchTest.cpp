@@ -18,6 +18,10 @@ void *operator new(size_t size) {
     return memory;
   throw std::bad_alloc();
 }
+void *operator new(size_t size, const std::nothrow_t &) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return std::malloc(size ? size : 1);
+}
 void operator delete(void *memory) noexcept {
   std::free(memory);
 }
