@@ -216,9 +216,9 @@ LogicalResult ThreadProgram::lowerStore(StoreOp op) {
   return success();
 }
 
-/// A loop that carries so many values (an output of 128 columns) leaves no room for the addresses and elements
+/// A loop that carries so many values (an output of 96 columns or more) leaves no room for the addresses and elements
 /// of a whole tile of a table, which ptxas would request at once.
-static constexpr size_t kManyCarried = 64;
+static constexpr size_t kManyCarried = 48;
 static constexpr int kLoadsAtOnce = 16;
 
 LogicalResult ThreadProgram::lowerGather(GatherOp op) {
