@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/TypeUtilities.h"
+#include "mlir/Interfaces/FoldInterfaces.h"
 
 using namespace mlir;
 using namespace tenon::attention;
@@ -26,7 +27,16 @@ static void printSameType(OpAsmPrinter &printer, Operation *, Type type, Types..
 #define GET_OP_CLASSES
 #include "dialects/attention/AttentionOps.cpp.inc"
 
+namespace {
+/// Constants of a fused operation's regions stay there: what they capture are inputs.
+struct FoldWithinRegions : DialectFoldInterface {
+  using DialectFoldInterface::DialectFoldInterface;
+  bool shouldMaterializeInto(Region *region) const final { return isa<FusedOp>(region->getParentOp()); }
+};
+} // namespace
+
 void AttentionDialect::initialize() {
+  addInterfaces<FoldWithinRegions>();
   addOperations<
 #define GET_OP_LIST
 #include "dialects/attention/AttentionOps.cpp.inc"

@@ -4,10 +4,10 @@
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(analyze-mask,canonicalize))" | FileCheck %s
 
 func.func @causal(%query: tensor<*xf32>, %key: tensor<*xf32>, %value: tensor<*xf32>) -> tensor<*xf32> {
-  // CHECK-DAG: %[[ZERO:.*]] = arith.constant 0 : i32
-  // CHECK-DAG: %[[ONE:.*]] = arith.constant 1 : i64
   // CHECK: bounds
   // CHECK: ^bb0(%{{.*}}: i32, %{{.*}}: i32, %[[FIRST:.*]]: i32, %[[LAST:.*]]: i32):
+  // CHECK-DAG: %[[ZERO:.*]] = arith.constant 0 : i32
+  // CHECK-DAG: %[[ONE:.*]] = arith.constant 1 : i64
   // CHECK-DAG: %[[KEYS:.*]] = attention.key_length : i32
   // CHECK-DAG: %[[FIRST64:.*]] = arith.extsi %[[FIRST]]
   // CHECK-DAG: %[[BEYOND_FIRST:.*]] = arith.addi %[[FIRST64]], %[[ONE]]

@@ -5,9 +5,9 @@
 
 func.func @tables(%query: tensor<*xf32>, %key: tensor<*xf32>, %value: tensor<*xf32>, %lengths: tensor<*xi32>,
                   %mask: tensor<*xi1>) -> tensor<*xf32> {
-  // CHECK: %[[ZERO:.*]] = arith.constant 0 : i32
   // CHECK: bounds
   // CHECK: ^bb0(%[[BATCH:.*]]: i32, %{{.*}}: i32, %{{.*}}: i32, %{{.*}}: i32):
+  // CHECK: %[[ZERO:.*]] = arith.constant 0 : i32
   // CHECK: attention.element %{{.*}}[%[[BATCH]]] : tensor<*xi32> -> i32
   // CHECK: attention.yield %[[ZERO]], %[[ZERO]], %[[ZERO]], %{{.*}} : i32, i32, i32, i32
   %0 = attention.fused query(%query) key(%key) value(%value) : tensor<*xf32> -> tensor<*xf32> mask {
