@@ -41,6 +41,12 @@ struct Head {
   int64_t keys() const { return key.size(2); }
 };
 
+Elements integerScalar(MLIRContext *context, int64_t value) {
+  Elements scalar = Elements::zeros(IntegerType::get(context, 32));
+  scalar.integers[0] = value;
+  return scalar;
+}
+
 class FunctionRun {
 public:
   FunctionRun(func::FuncOp function, const AttentionLaunch &launch) : function_(function), launch_(launch) {
@@ -193,6 +199,13 @@ FailureOr<SmallVector<Elements>> FunctionRun::runRegion(Region &region, ArrayRef
       known[constant] = evaluateConstant(constant);
       continue;
     }
+    if (isa<QueryLengthOp, KeyLengthOp>(op)) {
+      FailureOr<Tensor> tensor = tensorOf(isa<QueryLengthOp>(op) ? fused_.getQuery() : fused_.getKey());
+      if (failed(tensor))
+        return failure();
+      known[op.getResult(0)] = integerScalar(op.getContext(), tensor->size(-2));
+      continue;
+    }
     if (auto read = dyn_cast<ElementOp>(op)) {
       FailureOr<Elements> value = element(read, known);
       if (failed(value))
@@ -220,12 +233,6 @@ FailureOr<SmallVector<Elements>> FunctionRun::runRegion(Region &region, ArrayRef
     known[op.getResult(0)] = std::move(*result);
   }
   return yielded;
-}
-
-Elements integerScalar(MLIRContext *context, int64_t value) {
-  Elements scalar = Elements::zeros(IntegerType::get(context, 32));
-  scalar.integers[0] = value;
-  return scalar;
 }
 
 LogicalResult FunctionRun::applyBounds(FusedOp op, int64_t batch, int64_t head, Elements &visible) {
@@ -342,7 +349,8 @@ LogicalResult FunctionRun::runHead(FusedOp op, const Head &head, double probabil
 
 LogicalResult FunctionRun::runFused(FusedOp op) {
   Tensor operands[3];
-  for (auto [tensor, value] : llvm::zip(operands, ValueRange{op.getQuery(), op.getKey(), op.getValue()})) {
+  const Value values[] = {op.getQuery(), op.getKey(), op.getValue()};
+  for (auto [tensor, value] : llvm::zip(operands, values)) {
     FailureOr<Tensor> known = tensorOf(value);
     if (failed(known))
       return failure();

@@ -121,8 +121,9 @@ private:
 };
 
 [[maybe_unused]] const bool kRegistered = [] {
-  for (DeviceKind kind : {DeviceKind::kCuda, DeviceKind::kEmulator})
-    register_device_memory(kind, new MemoryOfDevices(kind)); // lives as long as the process
+  static MemoryOfDevices cuda(DeviceKind::kCuda), emulator(DeviceKind::kEmulator);
+  register_device_memory(DeviceKind::kCuda, &cuda);
+  register_device_memory(DeviceKind::kEmulator, &emulator);
   return true;
 }();
 

@@ -108,10 +108,11 @@ TEST(Parsing, DamagedTextNeverCrashes) {
     parse_ptx(text.substr(0, i));
   Card card;
   std::mt19937 random(7);
+  const std::string_view symbols = "%{}[];,.0123456789abcdef@!|+-<>() \n\"\x01\xff";
   for (int i = 0; i < 3000; i++) {
     std::string damaged = text;
     for (unsigned n = 0; n < 1 + random() % 3; n++)
-      damaged[random() % damaged.size()] = static_cast<char>("%{}[];,.0123456789abcdef@!|+-<>() \n\"\x01\xff"[random() % 42]);
+      damaged[random() % damaged.size()] = symbols[random() % symbols.size()];
     ModuleObject *module = nullptr;
     std::string log = card.refusal(damaged, &module);
     EXPECT_EQ(module != nullptr, log.empty());

@@ -3,7 +3,8 @@
 // RUN: tenon-opt %s --check-each --simplify-attention --fuse-attention --analyze-mask --choose-schedule=target=sm_80 --tile-attention -o /dev/null
 // RUN: tenon-opt %s --check-each --check-seed=7 --simplify-attention --fuse-attention --analyze-mask --choose-schedule=target=host:x86-64-v3 --tile-attention -o /dev/null
 
-func.func @causal(%query: tensor<*xf32>, %key: tensor<*xf32>, %value: tensor<*xf32>, %scale: f32) -> tensor<*xf32> {
+func.func @causal(%query: tensor<*xf32> {attention.width = 16 : i32}, %key: tensor<*xf32> {attention.width = 16 : i32},
+                  %value: tensor<*xf32> {attention.width = 16 : i32}, %scale: f32) -> tensor<*xf32> {
   %0 = attention.query_index : tensor<*xi32>
   %1 = attention.key_index : tensor<*xi32>
   %2 = attention.greater_equal %0, %1 : (tensor<*xi32>, tensor<*xi32>) -> tensor<*xi1>

@@ -1,9 +1,10 @@
 // Rewrites of tile IR are checked too: the plugin's pass drops the mask of a tile kernel.
-// RUN: not tenon-opt %s --load-pass-plugin=%plugins/PlantedRewrite.so --check-each --fuse-attention --analyze-mask --choose-schedule=target=host:x86-64-v3 --tile-attention --planted-tile-rewrite -o /dev/null 2>&1 | FileCheck %s
+// RUN: not tenon-opt %s --load-pass-plugin=%plugins/PlantedRewrite.so --check-each --pass-pipeline="builtin.module(func.func(fuse-attention,analyze-mask,choose-schedule{target=host:x86-64-v3}),tile-attention,func.func(planted-tile-rewrite))" -o /dev/null 2>&1 | FileCheck %s
 
 // CHECK-NOT: 'tile-attention' changed
 // CHECK: error: check-each: 'planted-tile-rewrite' changed the answer
-func.func @causal(%query: tensor<*xf32>, %key: tensor<*xf32>, %value: tensor<*xf32>) -> tensor<*xf32> {
+func.func @causal(%query: tensor<*xf32> {attention.width = 16 : i32}, %key: tensor<*xf32> {attention.width = 16 : i32},
+                  %value: tensor<*xf32> {attention.width = 16 : i32}) -> tensor<*xf32> {
   %0 = attention.query_index : tensor<*xi32>
   %1 = attention.key_index : tensor<*xi32>
   %2 = attention.greater_equal %0, %1 : (tensor<*xi32>, tensor<*xi32>) -> tensor<*xi1>
