@@ -3,6 +3,7 @@
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/driver/Emission.h"
+#include "compiler/driver/PassLog.h"
 #include "compiler/driver/Pipeline.h"
 #include "compiler/driver/Request.h"
 
@@ -69,6 +70,7 @@ CompileAnswer compile(const Request &request, MLIRContext &context) {
     return reasons.answer(request.target);
 
   PassManager passes(&context);
+  logPasses(passes);
 #ifdef NDEBUG
   passes.enableVerifier(false);
 #endif
@@ -91,6 +93,7 @@ CompileAnswer compile(const Request &request, MLIRContext &context) {
   if (!kernel)
     return wrong(kernel.takeError());
   PassManager device(&context);
+  logPasses(device);
   device.enableVerifier(false);
   if (llvm::Error error = buildDevicePipeline(device, request.target))
     return wrong(std::move(error));
