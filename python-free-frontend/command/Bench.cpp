@@ -155,12 +155,12 @@ Json to_json(const Case &made, double peak, double overhead) {
 
 std::string table(const std::vector<Case> &cases, double peak, double overhead) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-58s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms",
+  std::snprintf(line, sizeof line, "%-66s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms",
                 "spread", "GFLOP/s", "of FMA", "first ms");
   std::string text = label(line, 0);
   for (const Case &made : cases) {
     const Figures figures = figures_of(made, peak);
-    std::snprintf(line, sizeof line, "%-58s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n",
+    std::snprintf(line, sizeof line, "%-66s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n",
                   made.shape.text().c_str(),
                   std::string(name(made.explanation.executed_by)).c_str(), figures.median,
                   100 * figures.spread, figures.gflops, 100 * figures.share,
