@@ -35,7 +35,7 @@ bool isPositive(Value value) {
 // One element of a value of the graph, as code of a region. Where `visible` stands, it is
 // visible ? value : -inf, and the condition does not depend on the product.
 struct Element {
-  Value value, visible;
+  Value value, visible = {};
   bool ofProduct = false;
 };
 

@@ -19,7 +19,7 @@ static constexpr TargetFigures kTargets[] = {
     {"sm_120", true, 32, 255, 99 * kKiB, 96 * kMiB, 64, 64},
     {"host:x86-64-v3", false, 8, 16, 32 * kKiB, 256 * kKiB, 16, 96},
     {"host:x86-64-v4", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96},
-    {"host:x86-64-v4+bf16", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96},
+    {"host:x86-64-v4+bf16", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96, true},
     {"host:x86-64-v4+amx", false, 16, 32, 48 * kKiB, 2 * kMiB, 64, 96},
 };
 

@@ -17,6 +17,7 @@ struct TargetFigures {
   int64_t secondLevelBytes; ///< second-level cache: of the chip on a GPU, of a core on the host
   int64_t tileQueries;      ///< preferred tiles
   int64_t tileKeys;
+  bool bfloat16Products = false; ///< host: pairs of bfloat16 multiply faster than float32
 };
 
 /// GPUs: CUDA C++ Programming Guide 13.0, "Technical Specifications per Compute Capability" (maximum

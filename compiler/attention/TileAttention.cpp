@@ -106,6 +106,9 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
       return refuse(fused_, "tile", "query, key and value are stored as " + types +
                                         "; a GPU's product takes one type");
     }
+  } else if (figures && figures->bfloat16Products && query.type.isBF16() && key.type.isBF16() &&
+             value.type.isBF16()) {
+    tile = query.type;
   }
   plan = {schedule_.tileQueries, schedule_.tileKeys, query.width, value.width, schedule_.paddedWidth,
           schedule_.paddedValueWidth, tile, query.type, key.type, value.type, outputStorage(function_),

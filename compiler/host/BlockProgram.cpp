@@ -10,10 +10,10 @@ using namespace tenon::tile;
 static constexpr int64_t kSlackColumns = 11;
 
 BlockProgram::BlockProgram(ImplicitLocOpBuilder &builder, ValueRange entry,
-                           VectorRegisters registers)
+                           VectorRegisters registers, Products products)
     : builder_(builder), arguments_(entry[0]),
       workspacePointer_(entry[1]), programIds_{entry[2], entry[3], entry[4]},
-      registers_(registers) {}
+      registers_(registers), products_(products) {}
 
 LogicalResult BlockProgram::lowerBlock(Block &block) {
   Block *outer = std::exchange(block_, &block);
@@ -55,8 +55,8 @@ LogicalResult BlockProgram::lower(Operation *op) {
 //--------------------------------------------------------------------------------===//
 
 int64_t BlockProgram::allocateBuffer(RankedTensorType type) {
-  int64_t offset = workspace_.allocate((type.getDimSize(1) + kSlackColumns) * type.getDimSize(0) *
-                                       sizeof(float));
+  int64_t columns = hasPairs(type) ? type.getDimSize(1) / 2 : type.getDimSize(1) + kSlackColumns;
+  int64_t offset = workspace_.allocate(columns * type.getDimSize(0) * sizeof(float));
   owners_[offset] = block_;
   return offset;
 }
@@ -94,21 +94,23 @@ bool BlockProgram::mayOverwrite(Value tile, const Cone *cone) {
 }
 
 void BlockProgram::releaseBuffers(Block *ending) {
-  for (auto *buffers : {&buffers_, &rowBuffers_}) {
-    SmallVector<Value> dead;
-    for (auto [tile, offset] : *buffers)
-      if (Block *owner = owners_.lookup(offset); owner == (ending ? ending : block_) && owner)
-        if (ending || !isNeeded(tile))
-          dead.push_back(tile);
-    for (Value tile : dead) {
-      int64_t offset = (*buffers)[tile];
-      buffers->erase(tile);
-      rows_.erase(tile);
+  auto release = [&](auto &buffers, auto tileOf) {
+    auto isDead = [&](auto &entry) {
+      Block *owner = owners_.lookup(entry.second);
+      return owner && owner == (ending ? ending : block_) && (ending || !isNeeded(tileOf(entry.first)));
+    };
+    auto dead = llvm::to_vector(llvm::make_filter_range(buffers, isDead));
+    for (auto [key, offset] : dead) {
+      buffers.erase(key);
       // Another tile may have been computed in the same place.
-      if (llvm::none_of(*buffers, [&](auto &entry) { return entry.second == offset; })) {
+      if (llvm::none_of(buffers, [&](auto &entry) { return entry.second == offset; })) {
         workspace_.release(offset);
         owners_.erase(offset);
       }
     }
-  }
+    return dead;
+  };
+  release(buffers_, [](Value tile) { return tile; });
+  for (auto &[operand, offset] : release(rowBuffers_, [](RightOperand operand) { return operand.first; }))
+    rows_.erase(operand);
 }

@@ -2,8 +2,8 @@
 ///
 /// A scalar has one value. A tile of one dimension has rows / lanes vectors. A tile of rows and
 /// columns has a buffer in the workspace, column after column, elements of four bytes (a mask's are
-/// 0 and -1); or it has none yet, and is computed by the loop over columns that needs it: see
-/// LowerTileToVector.td.
+/// 0 and -1; two neighbouring columns of bfloat16 share a word, see Pairs.cpp); or it has none yet,
+/// and is computed by the loop over columns that needs it: see LowerTileToVector.td.
 #pragma once
 
 #include "compiler/host/Workspace.h"
@@ -33,8 +33,11 @@ struct VectorRegisters {
   int64_t lanes, count;
 };
 
+/// What the target multiplies.
+enum class Products { kFloat32, kPairs /* also bfloat16, in pairs: vdpbf16ps */ };
+
 /// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in
-/// bytes.
+/// bytes. Of bfloat16 an element is a word: a pair of neighbours along what the product sums over.
 struct Rows {
   Value pointer, rowStride, columnStride;
   Value count;   ///< rows that exist, i64; those from there on are zeros
@@ -45,7 +48,8 @@ struct Rows {
 class BlockProgram {
 public:
   /// `entry`: arguments, workspace, x, y, z.
-  BlockProgram(mlir::ImplicitLocOpBuilder &builder, ValueRange entry, VectorRegisters registers);
+  BlockProgram(mlir::ImplicitLocOpBuilder &builder, ValueRange entry, VectorRegisters registers,
+               Products products);
 
   /// Lowers the operations of a block, its terminator aside.
   LogicalResult lowerBlock(mlir::Block &block);
@@ -80,6 +84,10 @@ private:
   };
   template <typename Op>
   Transfer transferOf(Op op, const TensorView &tensor, int64_t rows, int64_t offset);
+  /// A strip into the buffer; `convert` makes 32-bit elements of a vector of `stored`.
+  void packStrip(const Transfer &transfer, ArrayRef<Value> pointers, Value row, Value target,
+                 Type stored, int64_t alignment, llvm::function_ref<Value(Value)> convert);
+  void clearBuffer(int64_t offset, int64_t rows, int64_t columns);
   /// `strip`: pointers to four elements in each of a vector of rows, the first row, and the place
   /// of the first of these four columns in the buffer. `element`: a place in global memory, and one
   /// in the buffer.
@@ -87,8 +95,18 @@ private:
                 llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                 llvm::function_ref<void(Value, Value)> element);
   Value lanesBelow(Value count, int64_t lanes);
-  void widenRows(LoadOp op, const TensorView &tensor, Rows &rows);
-  FailureOr<Rows> rowsOf(Value operand);
+  Rows rowsInMemory(LoadOp op, const TensorView &tensor);
+  int64_t allocateRows(LoadOp op, bool transposed, int64_t bytes);
+  void widenRows(LoadOp op, const TensorView &tensor, Rows &rows, bool transposed);
+  FailureOr<Rows> rowsOf(Value operand, bool transposed);
+
+  // Pairs of bfloat16: Pairs.cpp.
+  LogicalResult packPairs(LoadOp op);
+  FailureOr<Rows> pairsOf(LoadOp op, Value operand, bool transposed);
+  void copyRows(LoadOp op, const TensorView &tensor, Rows &rows);
+  void interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows);
+  Value pairOf(Value even, Value odd);
+  Value multiplyPairs(Value left, Value right, Value sum);
   LogicalResult lowerStore(StoreOp op);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
   Value gatherElement(const TensorView &tensor, Value offset, Value guard);
@@ -103,12 +121,11 @@ private:
     int64_t rows;       ///< of left and result
     int64_t columns;    ///< of the result's tile
     bool accumulate;    ///< result += product, else result = product
-    Value base;         ///< of the right operand
-    Value
-        columnStride; ///< of the right operand, in bytes: from one column of the result to the next
-    Value innerStride; ///< from one term of the sum to the next
-    Value columnCount; ///< columns of the result that the right operand has, i64
-    Value innerCount;  ///< terms of the sum, i64
+    bool pairs = false; ///< of bfloat16, on both sides
+    // Of the right operand; strides in bytes, from one column of the result, or term of the sum, to the next.
+    Value base = {}, columnStride = {}, innerStride = {};
+    Value columnCount = {}; ///< columns of the result that the right operand has, i64
+    Value innerCount = {};  ///< terms of the sum, i64
   };
   void emitProduct(const Product &product);
   void emitRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
@@ -129,6 +146,7 @@ private:
     SmallVector<std::pair<Value, int64_t>> leaves; ///< that have buffers, and their places
   };
   LogicalResult collect(Value tile, Cone &cone);
+  void absorbRounding(Cone &cone); ///< Pairs.cpp
   bool isFree(Value tile); ///< as cheap to compute again as to load
   using ColumnHook =
       llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
@@ -142,7 +160,10 @@ private:
                               Values &carried, ColumnHook hook);
   /// What later loops need of a cone, each with its place; marks what has become needless.
   SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
-  LogicalResult computeColumn(Operation *op, Value column, llvm::DenseMap<Value, Values> &values);
+  using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
+  void loadLeaves(const Cone &cone, int64_t rows, Value columnOffset, ColumnValues &values);
+  LogicalResult computeColumn(Operation *op, Value column, ColumnValues &values);
+  void storeColumns(const Stored &stored, Value first, mlir::MutableArrayRef<ColumnValues> values);
   FailureOr<Values> repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf);
 
   // Buffers.
@@ -199,19 +220,27 @@ private:
   mlir::ImplicitLocOpBuilder &builder_;
   Value arguments_, workspacePointer_, programIds_[3];
   VectorRegisters registers_;
+  Products products_;
   Workspace workspace_;
   llvm::DenseMap<Value, Value> scalars_;
   llvm::DenseMap<Value, Values> vectors_;
   llvm::DenseMap<Value, TensorView> tensors_;
-  llvm::DenseMap<Value, Rows> rows_;
+  /// A right operand, and whether the product takes it transposed.
+  using RightOperand = std::pair<Value, unsigned>;
+  llvm::DenseMap<RightOperand, Rows> rows_;
 
   llvm::DenseMap<Value, int64_t> buffers_;
-  llvm::DenseMap<Value, int64_t> rowBuffers_; ///< of right operands that had to be widened
+  llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten
   /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.
   llvm::DenseMap<int64_t, mlir::Block *> owners_;
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered
 };
+
+/// Whether a tile's columns lie in pairs.
+inline bool hasPairs(Type type) {
+  return mlir::getElementTypeOrSelf(type).isBF16();
+}
 
 /// Whether a type is a tile of rows and columns.
 inline bool isMatrix(Type type) {

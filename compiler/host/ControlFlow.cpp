@@ -13,8 +13,9 @@ LogicalResult BlockProgram::prepareOperandsFromOutside(Operation *op) {
       if (inner == op || !isMatrix(tile.getType()) || !definition || op->isAncestor(definition) ||
           buffers_.contains(tile) || isFree(tile))
         continue;
-      bool isRightOperand = isa<DotOp>(inner) && operand.getOperandNumber() == 1;
-      if (isRightOperand ? failed(rowsOf(tile)) : failed(materialize(tile)))
+      auto dot = dyn_cast<DotOp>(inner);
+      bool isRightOperand = dot && operand.getOperandNumber() == 1;
+      if (isRightOperand ? failed(rowsOf(tile, dot.getTransposed())) : failed(materialize(tile)))
         return WalkResult::interrupt();
     }
     return WalkResult::advance();

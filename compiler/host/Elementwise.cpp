@@ -150,7 +150,8 @@ LogicalResult BlockProgram::collect(Value tile, Cone &cone) {
   if (llvm::is_contained(cone.ops, op))
     return success();
   Type element = getElementTypeOrSelf(tile);
-  if (!element.isF32() && !element.isInteger(32) && !element.isInteger(1))
+  if (!element.isF32() && !element.isInteger(32) && !element.isInteger(1) &&
+      !(isa<arith::TruncFOp>(op) && hasPairs(tile.getType())))
     return op->emitOpError("has elements that the host does not compute with: ") << element;
   for (Value operand : op->getOperands())
     if (isMatrix(operand.getType()) && failed(collect(operand, cone)))
@@ -191,7 +192,7 @@ SmallVector<BlockProgram::Stored> BlockProgram::planStores(Value tile, const Con
 }
 
 LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
-                                          llvm::DenseMap<Value, Values> &values) {
+                                          ColumnValues &values) {
   auto tile = cast<RankedTensorType>(op->getResult(0).getType());
   auto valuesOf = [&](Value value) {
     if (isMatrix(value.getType()))
@@ -219,6 +220,8 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
         result->push_back(rowIndices(builder_, start, lanesOf(tile.getDimSize(0)), i));
   } else if (auto table = dyn_cast<GatherOp>(op)) {
     result = gather(table, valuesOf);
+  } else if (hasPairs(tile)) { // rounded when it is stored, two columns at once
+    result = values[op->getOperand(0)];
   } else {
     result = repeat(op, valuesOf);
   }
@@ -228,45 +231,76 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
   return success();
 }
 
+void BlockProgram::loadLeaves(const Cone &cone, int64_t rows, Value columnOffset,
+                              ColumnValues &values) {
+  int64_t lanes = lanesOf(rows), vectorBytes = lanes * sizeof(float);
+  for (auto [leaf, offset] : cone.leaves) {
+    Value pointer = byte(buffer(offset), columnOffset);
+    for (int64_t i = 0; i < rows / lanes; ++i) {
+      bool mask = isMask(leaf.getType());
+      Type element = mask ? builder_.getI32Type() : getElementTypeOrSelf(leaf.getType());
+      Value vector =
+          load(VectorType::get({lanes}, element), byte(pointer, i * vectorBytes), vectorBytes);
+      if (mask)
+        vector = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, vector,
+                                       filled(vector.getType(), 0));
+      values[leaf].push_back(vector);
+    }
+  }
+}
+
+// Stores a tile's elements in the columns from `first`, one for each of `values`.
+void BlockProgram::storeColumns(const Stored &stored, Value first, MutableArrayRef<ColumnValues> values) {
+  auto type = cast<RankedTensorType>(stored.tile.getType());
+  int64_t rows = type.getDimSize(0), lanes = lanesOf(rows), vectorBytes = lanes * sizeof(float);
+  auto vectorOf = [&](ColumnValues &column, int64_t i) {
+    const Values &vectors = column[stored.tile];
+    return broadcast(vectors.size() == 1 ? vectors[0] : vectors[i], lanes);
+  };
+  auto storeColumn = [&](Value column, llvm::function_ref<Value(int64_t)> elements) {
+    Value pointer = byte(buffer(stored.offset), multiply(column, i64(rows * sizeof(float))));
+    for (int64_t i = 0; i < rows / lanes; ++i)
+      store(elements(i), byte(pointer, i * vectorBytes), vectorBytes);
+  };
+  if (hasPairs(type)) {
+    Value word = arith::ShRUIOp::create(builder_, first, i64(1));
+    storeColumn(word, [&](int64_t i) { return pairOf(vectorOf(values[0], i), vectorOf(values[1], i)); });
+    return;
+  }
+  for (auto [i, column] : llvm::enumerate(values))
+    storeColumn(add(first, i64(i)), [&](int64_t j) -> Value {
+      Value vector = vectorOf(column, j);
+      if (!isMask(type))
+        return vector;
+      return arith::ExtSIOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()), vector);
+    });
+}
+
 LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
                                           Values &carried, ColumnHook hook) {
   auto type = cast<RankedTensorType>(tile.getType());
-  int64_t rows = type.getDimSize(0), lanes = lanesOf(rows);
-  int64_t vectorBytes = lanes * sizeof(float), columnBytes = rows * sizeof(float);
+  int64_t rows = type.getDimSize(0), columnBytes = rows * sizeof(float);
+  bool pairs = llvm::any_of(stored, [](const Stored &s) { return hasPairs(s.tile.getType()); });
+  int64_t step = pairs ? 2 : 1;
   bool fine = true;
-  carried = loop(i64(0), i64(type.getDimSize(1)), 1, carried, [&](Value column, ValueRange state) {
-    llvm::DenseMap<Value, Values> values;
-    Value columnOffset = multiply(column, i64(columnBytes));
-    for (auto [leaf, offset] : cone.leaves) {
-      Value pointer = byte(buffer(offset), columnOffset);
-      for (int64_t i = 0; i < rows / lanes; ++i) {
-        bool mask = isMask(leaf.getType());
-        Type element = mask ? builder_.getI32Type() : getElementTypeOrSelf(leaf.getType());
-        Value vector =
-            load(VectorType::get({lanes}, element), byte(pointer, i * vectorBytes), vectorBytes);
-        if (mask)
-          vector = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, vector,
-                                         filled(vector.getType(), 0));
-        values[leaf].push_back(vector);
-      }
+  auto body = [&](Value column, ValueRange state) {
+    SmallVector<ColumnValues, 2> values(step);
+    Values next(state);
+    for (auto [i, ofColumn] : llvm::enumerate(values)) {
+      Value current = add(column, i64(i));
+      loadLeaves(cone, rows, multiply(current, i64(columnBytes)), ofColumn);
+      for (Operation *op : cone.ops)
+        fine &= succeeded(computeColumn(op, current, ofColumn));
+      if (!fine)
+        return next;
+      if (hook)
+        next = hook(current, ofColumn[tile], next);
     }
-    for (Operation *op : cone.ops)
-      fine &= succeeded(computeColumn(op, column, values));
-    if (!fine)
-      return Values(state);
-    for (auto [value, offset] : stored) {
-      Value pointer = byte(buffer(offset), columnOffset);
-      const Values &vectors = values[value];
-      for (int64_t i = 0; i < rows / lanes; ++i) {
-        Value vector = broadcast(vectors.size() == 1 ? vectors[0] : vectors[i], lanes);
-        if (isMask(value.getType()))
-          vector = arith::ExtSIOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()),
-                                          vector);
-        store(vector, byte(pointer, i * vectorBytes), vectorBytes);
-      }
-    }
-    return hook ? hook(column, values[tile], state) : Values();
-  });
+    for (const Stored &store : stored)
+      storeColumns(store, column, values);
+    return next;
+  };
+  carried = loop(i64(0), i64(type.getDimSize(1)), step, carried, body);
   return success(fine);
 }
 
@@ -315,6 +349,7 @@ LogicalResult BlockProgram::lowerReduce(ReduceOp op) {
   if (failed(collect(source, cone)))
     return failure();
   done_.insert(op);
+  absorbRounding(cone);
   auto fold = [&](Value, const Values &elements, ValueRange state) {
     Values next;
     for (auto [i, soFar] : llvm::enumerate(state)) {

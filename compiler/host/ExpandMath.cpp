@@ -3,6 +3,7 @@
 #include "compiler/host/MathFunctions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 
 namespace tenon {
@@ -70,6 +71,9 @@ struct ExpandMath : tenon::impl::ExpandMathBase<ExpandMath> {
                  : nullptr;
     if (!element.isF32())
       return nullptr;
+    if (auto power = dyn_cast<math::Exp2Op>(op);
+        power && bitEnumContainsAny(power.getFastmath(), arith::FastMathFlags::afn))
+      return functions.exp2ForBFloat16(power.getOperand());
     for (const UnaryRule &rule : kUnary)
       if (rule.name == name)
         return (functions.*rule.function)(op->getOperand(0));

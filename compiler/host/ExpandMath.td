@@ -10,6 +10,8 @@ def ExpandMath : Pass<"tenon-expand-math"> {
     few units in the last place (MathFunctions.h); NaN propagates; exp2 and exp of -inf are exactly 0, of 0
     exactly 1. Divisions of vectors of 32-bit integers, which x86 has not, become exact ones of float64, and
     those of scalars ones of 64 bits, where -2^31 / -1 does not trap.
+
+    An exp2 that is marked `afn` will be rounded to bfloat16 (LowerTileToVector marks it): degree 3 suffices.
   }];
   let options = [
     Option<"avx512", "avx512", "bool", "false", "use vreduceps and vscalefps on vectors of 16">

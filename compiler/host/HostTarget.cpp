@@ -6,10 +6,10 @@
 using namespace tenon;
 
 static const HostTarget kHostTargets[] = {
-    {"host:x86-64-v3", "x86-64-v3", "", 8, 16, false},
-    {"host:x86-64-v4", "x86-64-v4", "", 16, 32, true},
-    {"host:x86-64-v4+bf16", "x86-64-v4", "+avx512bf16", 16, 32, true},
-    {"host:x86-64-v4+amx", "x86-64-v4", "+avx512bf16,+amx-tile,+amx-bf16", 16, 32, true},
+    {"host:x86-64-v3", "x86-64-v3", "", 8, 16, false, false},
+    {"host:x86-64-v4", "x86-64-v4", "", 16, 32, true, false},
+    {"host:x86-64-v4+bf16", "x86-64-v4", "+avx512bf16", 16, 32, true, true},
+    {"host:x86-64-v4+amx", "x86-64-v4", "+avx512bf16,+amx-tile,+amx-bf16", 16, 32, true, false},
 };
 
 llvm::Expected<HostTarget> HostTarget::named(llvm::StringRef name) {

@@ -38,7 +38,8 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
     function.setArgAttr(1, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
     Block *entry = function.addEntryBlock(builder);
     builder.setInsertionPointToStart(entry);
-    BlockProgram program(builder, entry->getArguments(), {lanes, registers});
+    BlockProgram program(builder, entry->getArguments(), {lanes, registers},
+                         pairs ? Products::kPairs : Products::kFloat32);
     if (failed(program.lowerBlock(kernel.front()))) {
       function.erase();
       return failure();

@@ -19,10 +19,15 @@ def LowerTileToVector : Pass<"tenon-lower-tile-to-vector", "::mlir::ModuleOp"> {
     whatever needs it: a reduction, a product, a store. What that loop computes and later ones need is stored
     in place of an operand that dies there. Products are loops over register tiles; their right operand is
     read where it lies in global memory, unless it must be widened.
+
+    With `pairs`, products of bfloat16 take two terms at once: neighbours along the sum share a 32-bit word.
+    Those of a key lie so in memory; those of a value are two rows, interleaved for each block of keys; those
+    of the probabilities are two columns, rounded by the loop that sums them up.
   }];
   let options = [
     Option<"lanes", "lanes", "int64_t", "16", "float32 elements of a vector register">,
-    Option<"registers", "registers", "int64_t", "32", "vector registers">
+    Option<"registers", "registers", "int64_t", "32", "vector registers">,
+    Option<"pairs", "pairs", "bool", "false", "multiply pairs of bfloat16 by vdpbf16ps">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",

@@ -129,24 +129,29 @@ Value MathFunctions::scale(Value x, Value exponent) {
 //===-- Exponentials
 //---------------------------------------------------------------------------===//
 
-// 2^x = 2^floor(x) p(x - floor(x)). p: minimax of relative error on [0, 1], 8.2e-8, with p(0) = 1
-// exactly.
+// Both minimax of relative error on [0, 1], with p(0) = 1 exactly.
 Value MathFunctions::exp2(Value x) {
-  constexpr double kPolynomial[] = {0x1.e974fep-10, 0x1.277854p-7, 0x1.c91ce6p-5,
-                                    0x1.ebdb56p-3,  0x1.62e4bap-1, 1};
+  return exp2(x, {0x1.e974fep-10, 0x1.277854p-7, 0x1.c91ce6p-5, 0x1.ebdb56p-3, 0x1.62e4bap-1, 1}); // 8.2e-8
+}
+Value MathFunctions::exp2ForBFloat16(Value x) {
+  return exp2(x, {0x1.3baacap-4, 0x1.d23776p-3, 0x1.63e65ap-1, 1}); // 8.6e-5
+}
+
+// 2^x = 2^floor(x) p(x - floor(x))
+Value MathFunctions::exp2(Value x, ArrayRef<double> fractionalPower) {
   if (avx512_) {
     Value all = arith::ConstantOp::create(b_, b_.getI16IntegerAttr(-1));
     Value current = arith::ConstantOp::create(b_, b_.getI32IntegerAttr(4));
     Value down = arith::ConstantOp::create(b_, b_.getI32IntegerAttr(1));
     Value fraction = call("llvm.x86.avx512.mask.reduce.ps.512", {x, down, real(0), all, current});
-    Value result = polynomial(fraction, kPolynomial);
+    Value result = polynomial(fraction, fractionalPower);
     // Takes the floor of x itself. What would be subnormal is 0: products with it would be slow.
     result = call("llvm.x86.avx512.mask.scalef.ps.512", {result, x, real(0), all, current});
     return select(less(x, real(-126)), real(0), result);
   }
   x = clamp(x, -127, 128);
   Value below = floor(x);
-  Value result = polynomial(subtract(x, below), kPolynomial);
+  Value result = polynomial(subtract(x, below), fractionalPower);
   return multiply(result, powerOfTwo(whole(below)));
 }
 

@@ -86,6 +86,8 @@ BlockProgram::Transfer BlockProgram::transferOf(Op op, const TensorView &tensor,
   return t;
 }
 
+template BlockProgram::Transfer BlockProgram::transferOf(LoadOp, const TensorView &, int64_t, int64_t);
+
 // Rows in global memory and the columns of a buffer: most in strips of four columns, transposed in
 // registers, the rest one by one. A strip's rows beyond the last repeat it.
 void BlockProgram::transfer(const Transfer &t,
@@ -121,9 +123,36 @@ void BlockProgram::transfer(const Transfer &t,
   });
 }
 
+void BlockProgram::clearBuffer(int64_t offset, int64_t rows, int64_t columns) {
+  int64_t vectorBytes = lanesOf(rows) * sizeof(float);
+  Value zero = filled(vectorOf(builder_.getF32Type(), rows), 0);
+  loop(i64(0), i64(rows * columns * sizeof(float)), vectorBytes,
+       [&](Value place) { store(zero, byte(buffer(offset), place), vectorBytes); });
+}
+
+void BlockProgram::packStrip(const Transfer &t, ArrayRef<Value> pointers, Value row, Value target,
+                             Type stored, int64_t alignment,
+                             llvm::function_ref<Value(Value)> convert) {
+  int64_t lanes = lanesOf(t.rows);
+  Type piece = VectorType::get({kTransposedColumns}, stored);
+  Values rows;
+  for (int64_t i = 0; i < kTransposedColumns; ++i) {
+    Values pieces; // of every fourth row, from i
+    for (int64_t j = i; j < lanes; j += kTransposedColumns)
+      pieces.push_back(load(piece, pointers[j], alignment));
+    rows.push_back(convert(concatenate(builder_, pieces)));
+  }
+  Value exists = lanesBelow(builder_.createOrFold<arith::SubIOp>(t.count, row), lanes);
+  for (auto [i, column] : llvm::enumerate(transposePieces(builder_, rows)))
+    store(arith::SelectOp::create(builder_, exists, column, filled(column.getType(), 0)),
+          byte(target, i * t.rows * sizeof(float)), lanes * sizeof(float));
+}
+
 // Into a buffer of its own, transposed.
 LogicalResult BlockProgram::pack(LoadOp op) {
   auto tile = cast<RankedTensorType>(op.getResult().getType());
+  if (hasPairs(tile))
+    return packPairs(op);
   if (!tile.getElementType().isF32())
     return op.emitOpError("loads tiles of float32 on the host, not ") << tile.getElementType();
   TensorView tensor = view(op.getTensor());
@@ -132,27 +161,15 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   bind(op.getResult(), offset);
   done_.insert(op);
 
-  auto vector = VectorType::get({lanes}, builder_.getF32Type());
-  int64_t vectorBytes = lanes * sizeof(float), columnBytes = rows * sizeof(float);
-  loop(i64(0), i64(columnBytes * tile.getDimSize(1)), vectorBytes,
-       [&](Value place) { store(filled(vector, 0), byte(buffer(offset), place), vectorBytes); });
+  clearBuffer(offset, rows, tile.getDimSize(1));
   Transfer t = transferOf(op, tensor, rows, offset);
+  auto widened = [&](Value bits) {
+    if (tensor.element.isF16())
+      bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, tensor.element), bits);
+    return fromStorage(bits, tensor.element);
+  };
   auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
-    Type piece = VectorType::get({kTransposedColumns}, bitsOf(tensor.element));
-    Values rows;
-    for (int64_t i = 0; i < kTransposedColumns; ++i) {
-      Values pieces; // of every fourth row, from i
-      for (int64_t j = i; j < lanes; j += kTransposedColumns)
-        pieces.push_back(load(piece, pointers[j], tensor.bytes));
-      Value bits = concatenate(builder_, pieces);
-      if (tensor.element.isF16())
-        bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, tensor.element), bits);
-      rows.push_back(fromStorage(bits, tensor.element));
-    }
-    Value exists = lanesBelow(builder_.createOrFold<arith::SubIOp>(t.count, row), lanes);
-    for (auto [i, column] : llvm::enumerate(transposePieces(builder_, rows)))
-      store(arith::SelectOp::create(builder_, exists, column, filled(vector, 0)),
-            byte(target, i * columnBytes), vectorBytes);
+    packStrip(t, pointers, row, target, bitsOf(tensor.element), tensor.bytes, widened);
   };
   transfer(t, strip, [&](Value source, Value target) {
     Value element = load(storageOf(tensor.element), source, tensor.bytes);
@@ -172,12 +189,14 @@ Value BlockProgram::lanesBelow(Value count, int64_t lanes) {
                                broadcast(count32, lanes));
 }
 
-// The right operand of a product: where it lies, or widened to float32 in a buffer.
-FailureOr<Rows> BlockProgram::rowsOf(Value operand) {
-  if (auto it = rows_.find(operand); it != rows_.end())
+// The right operand of a product: where it lies, or rewritten in a buffer.
+FailureOr<Rows> BlockProgram::rowsOf(Value operand, bool transposed) {
+  if (auto it = rows_.find({operand, transposed}); it != rows_.end())
     return it->second;
   auto tile = cast<RankedTensorType>(operand.getType());
   auto op = operand.getDefiningOp<LoadOp>();
+  if (hasPairs(tile))
+    return pairsOf(op, operand, transposed);
   if (!op || buffers_.contains(operand)) {
     FailureOr<int64_t> offset = materialize(operand);
     if (failed(offset))
@@ -187,27 +206,37 @@ FailureOr<Rows> BlockProgram::rowsOf(Value operand) {
         i64(tile.getDimSize(0)), tile.getDimSize(0), tile.getDimSize(1)};
   }
   TensorView tensor = view(op.getTensor());
+  Rows rows = rowsInMemory(op, tensor);
+  if (!tensor.element.isF32())
+    widenRows(op, tensor, rows, transposed);
+  rows_[{operand, transposed}] = rows;
+  return rows;
+}
+
+Rows BlockProgram::rowsInMemory(LoadOp op, const TensorView &tensor) {
   Value row = scalars_.lookup(op.getRow());
   Rows rows;
-  rows.rows = tile.getDimSize(0);
+  rows.rows = cast<RankedTensorType>(op.getResult().getType()).getDimSize(0);
   rows.width = op.getWidth();
   rows.count = rowCount(row, scalars_.lookup(op.getLimit()), rows.rows);
   rows.pointer =
       rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), row);
   rows.rowStride = tensor.strides[2];
   rows.columnStride = op.getLayout() <= 1 ? i64(tensor.bytes) : tensor.strides[3];
-  if (!tensor.element.isF32())
-    widenRows(op, tensor, rows);
-  rows_[operand] = rows;
   return rows;
 }
 
-void BlockProgram::widenRows(LoadOp op, const TensorView &tensor, Rows &rows) {
+int64_t BlockProgram::allocateRows(LoadOp op, bool transposed, int64_t bytes) {
+  int64_t offset = workspace_.allocate(bytes);
+  owners_[offset] = block_;
+  rowBuffers_[{op.getResult(), transposed}] = offset;
+  return offset;
+}
+
+void BlockProgram::widenRows(LoadOp op, const TensorView &tensor, Rows &rows, bool transposed) {
   int64_t lanes = op.getLayout() <= 1 ? registers_.lanes : 1;
   int64_t rowBytes = llvm::alignTo(rows.width, registers_.lanes) * sizeof(float);
-  int64_t offset = workspace_.allocate(rows.rows * rowBytes);
-  owners_[offset] = block_;
-  rowBuffers_[op.getResult()] = offset;
+  int64_t offset = allocateRows(op, transposed, rows.rows * rowBytes);
   Type stored = storageOf(tensor.element);
   loop(i64(0), rows.count, 1, [&](Value row) {
     Value source = byte(rows.pointer, multiply(row, rows.rowStride));

@@ -47,7 +47,8 @@ void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64
                                     Value firstColumn, Value vectorOffset) {
   int64_t lanes = lanesOf(product.rows);
   int64_t vectorBytes = lanes * sizeof(float), columnBytes = product.rows * sizeof(float);
-  Type f32 = builder_.getF32Type(), vector = VectorType::get({lanes}, f32);
+  auto vector = VectorType::get({lanes}, builder_.getF32Type());
+  Type word = product.pairs ? builder_.getI32Type() : vector.getElementType();
 
   // Columns beyond the last repeat it; what comes of them is dropped below.
   Value last = builder_.createOrFold<arith::SubIOp>(product.columnCount, i64(1));
@@ -65,11 +66,14 @@ void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64
     Value step = byte(left, multiply(k, i64(columnBytes)));
     Values a, next;
     for (int64_t v = 0; v < vectors; ++v)
-      a.push_back(load(vector, byte(step, v * vectorBytes), vectorBytes));
+      a.push_back(load(vector.clone(word), byte(step, v * vectorBytes), vectorBytes));
     for (int64_t i = 0; i < group; ++i) {
-      Value b = broadcast(load(f32, byte(bases[i], offset)), lanes);
-      for (int64_t v = 0; v < vectors; ++v)
-        next.push_back(math::FmaOp::create(builder_, a[v], b, state[i * vectors + v]));
+      Value b = broadcast(load(word, byte(bases[i], offset), product.pairs ? 2 : 4), lanes);
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value sum = state[i * vectors + v];
+        next.push_back(product.pairs ? multiplyPairs(a[v], b, sum)
+                                     : Value(math::FmaOp::create(builder_, a[v], b, sum)));
+      }
     }
     next.push_back(add(offset, product.innerStride));
     return next;
@@ -195,18 +199,22 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
   auto a = dyn_cast<RankedTensorType>(op.getA().getType());
   auto b = dyn_cast<RankedTensorType>(op.getB().getType());
   auto c = cast<RankedTensorType>(op.getResult().getType());
-  if (!a || !b || !a.getElementType().isF32() || !b.getElementType().isF32() ||
+  bool pairs = a && hasPairs(a) && products_ == Products::kPairs;
+  Type factor = pairs ? a.getElementType() : builder_.getF32Type();
+  if (!a || !b || a.getElementType() != factor || b.getElementType() != factor ||
       !c.getElementType().isF32())
-    return op.emitOpError("multiplies tiles of float32 on the host");
+    return op.emitOpError(products_ == Products::kPairs
+                              ? "multiplies tiles of float32, or of bfloat16, on this host"
+                              : "multiplies tiles of float32 on this host");
   FailureOr<int64_t> left = materialize(op.getA());
-  FailureOr<Rows> right = rowsOf(op.getB());
+  FailureOr<Rows> right = rowsOf(op.getB(), op.getTransposed());
   if (failed(left) || failed(right))
     return failure();
   bool accumulate = false;
   int64_t offset = 0;
   if (failed(prepareAccumulator(op, accumulate, offset)))
     return failure();
-  Product product{buffer(*left), buffer(offset), a.getDimSize(0), c.getDimSize(1), accumulate};
+  Product product{buffer(*left), buffer(offset), a.getDimSize(0), c.getDimSize(1), accumulate, pairs};
   product.base = right->pointer;
   if (op.getTransposed()) {
     product.columnStride = right->rowStride, product.innerStride = right->columnStride;

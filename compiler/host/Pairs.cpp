@@ -1,0 +1,175 @@
+// Products of bfloat16: vdpbf16ps multiplies two neighbours of each lane and adds both to a float32.
+// Neighbours along the sum share a 32-bit word, the first in the lower half.
+//
+//   Q Kᵀ  sums over the width: a word of K lies so in memory; Q is transposed by words.
+//   P V   sums over the keys:  P is rounded two columns at once; V is interleaved, two rows at once.
+#include "compiler/host/BlockProgram.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::tile;
+
+static constexpr int64_t kWordBytes = 4, kElementBytes = 2;
+
+// sum + left[0] right[0] + left[1] right[1], in each lane.
+Value BlockProgram::multiplyPairs(Value left, Value right, Value sum) {
+  int64_t lanes = cast<VectorType>(sum.getType()).getNumElements();
+  auto pairs = VectorType::get({2 * lanes}, builder_.getBF16Type());
+  auto asPairs = [&](Value words) { return LLVM::BitcastOp::create(builder_, pairs, words); };
+  return LLVM::CallIntrinsicOp::create(
+             builder_, sum.getType(), builder_.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+             ValueRange{sum, asPairs(left), asPairs(right)})
+      .getResult(0);
+}
+
+// Words of two vectors of float32, rounded to nearest even.
+Value BlockProgram::pairOf(Value even, Value odd) {
+  int64_t lanes = cast<VectorType>(even.getType()).getNumElements();
+  auto halves = VectorType::get({2 * lanes}, builder_.getBF16Type());
+  Value rounded =
+      LLVM::CallIntrinsicOp::create(
+          builder_, halves, builder_.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16.512"),
+          ValueRange{odd, even})
+          .getResult(0);
+  Value bits =
+      LLVM::BitcastOp::create(builder_, halves.clone(builder_.getI16Type()), rounded);
+  SmallVector<int32_t> order; // even's elements are the lower half
+  for (int32_t lane = 0; lane < lanes; ++lane)
+    order.append({lane, lane + static_cast<int32_t>(lanes)});
+  Value paired = LLVM::ShuffleVectorOp::create(builder_, bits, bits, order);
+  return LLVM::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()), paired);
+}
+
+// The loop that computes a tile and sums it up rounds it too; a power of two then needs no more
+// than what the rounding leaves.
+void BlockProgram::absorbRounding(Cone &cone) {
+  SmallVector<Operation *> roundings;
+  for (Operation *op : cone.ops)
+    for (Operation *user : op->getResult(0).getUsers())
+      if (isa<arith::TruncFOp>(user) && hasPairs(user->getResult(0).getType()) &&
+          user->getBlock() == block_ && !isDone(user)) {
+        roundings.push_back(user);
+        if (auto power = dyn_cast<math::Exp2Op>(op))
+          power.setFastmath(power.getFastmath() | arith::FastMathFlags::afn);
+      }
+  llvm::append_range(cone.ops, roundings);
+}
+
+// The left operand: words of a row become words of a column. What makes no whole word, or is not
+// adjacent, goes by elements.
+LogicalResult BlockProgram::packPairs(LoadOp op) {
+  auto tile = cast<RankedTensorType>(op.getResult().getType());
+  TensorView tensor = view(op.getTensor());
+  if (!tensor.element.isBF16())
+    return op.emitOpError("loads pairs of bfloat16 from a tensor of ") << tensor.element;
+  int64_t rows = tile.getDimSize(0), columnBytes = rows * kWordBytes;
+  int64_t offset = allocateBuffer(tile);
+  bind(op.getResult(), offset);
+  done_.insert(op);
+  clearBuffer(offset, rows, tile.getDimSize(1) / 2);
+
+  Transfer words = transferOf(op, tensor, rows, offset);
+  int64_t width = words.width;
+  words.width = words.adjacent ? width / 2 : 0;
+  if (words.width != 0) {
+    Type word = builder_.getI32Type();
+    words.columnStride = i64(kWordBytes);
+    auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
+      packStrip(words, pointers, row, target, word, kElementBytes, [](Value bits) { return bits; });
+    };
+    transfer(words, strip, [&](Value source, Value target) {
+      store(load(word, source, kElementBytes), target);
+    });
+  }
+  for (int64_t column = 2 * words.width; column < width; ++column)
+    loop(i64(0), words.count, 1, [&](Value row) {
+      Value stride = words.adjacent ? i64(kElementBytes) : words.columnStride;
+      Value source = byte(byte(words.start, multiply(row, words.rowStride)),
+                          multiply(i64(column), stride));
+      Value target = byte(words.buffer, add(multiply(row, i64(kWordBytes)),
+                                            i64(column / 2 * columnBytes + column % 2 * kElementBytes)));
+      store(load(builder_.getI16Type(), source, kElementBytes), target, kElementBytes);
+    });
+  return success();
+}
+
+FailureOr<Rows> BlockProgram::pairsOf(LoadOp op, Value operand, bool transposed) {
+  TensorView tensor = op ? view(op.getTensor()) : TensorView();
+  if (!op || !tensor.element.isBF16()) {
+    emitError(operand.getLoc(), "the right operand of a product of bfloat16 must be loaded as such");
+    return failure();
+  }
+  Rows rows = rowsInMemory(op, tensor);
+  if (!transposed) {
+    interleaveRows(op, tensor, rows);
+  } else {
+    if (op.getLayout() > 1 || rows.width % 2 != 0)
+      copyRows(op, tensor, rows);
+    rows.width = llvm::divideCeil(rows.width, 2);
+    rows.columnStride = i64(kWordBytes);
+  }
+  rows_[{operand, transposed}] = rows;
+  return rows;
+}
+
+// Whose words do not lie in memory: side by side, an odd one with a zero.
+void BlockProgram::copyRows(LoadOp op, const TensorView &tensor, Rows &rows) {
+  int64_t rowBytes = llvm::divideCeil(rows.width, 2) * kWordBytes;
+  int64_t offset = allocateRows(op, /*transposed=*/true, rows.rows * rowBytes);
+  Type element = builder_.getI16Type();
+  loop(i64(0), rows.count, 1, [&](Value row) {
+    Value source = byte(rows.pointer, multiply(row, rows.rowStride));
+    Value target = byte(buffer(offset), multiply(row, i64(rowBytes)));
+    store(i32(0), byte(target, rowBytes - kWordBytes));
+    loop(i64(0), i64(rows.width), 1, [&](Value column) {
+      Value bits = load(element, byte(source, multiply(column, rows.columnStride)), kElementBytes);
+      store(bits, byte(target, multiply(column, i64(kElementBytes))), kElementBytes);
+    });
+  });
+  rows.pointer = buffer(offset);
+  rows.rowStride = i64(rowBytes);
+}
+
+// Two rows become one of words; behind an odd last one stand zeros.
+void BlockProgram::interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows) {
+  int64_t rowBytes = llvm::alignTo(rows.width, registers_.lanes) * kWordBytes;
+  int64_t offset = allocateRows(op, /*transposed=*/false, rows.rows / 2 * rowBytes);
+  Type i32Type = builder_.getI32Type();
+  auto interleave = [&](Value first, Value second, Value columns, int64_t lanes, Value target) {
+    Type stored = builder_.getI16Type(), word = i32Type;
+    if (lanes != 1)
+      stored = VectorType::get({lanes}, stored), word = VectorType::get({lanes}, word);
+    auto widened = [&](Value row) {
+      Value bits = load(stored, byte(row, multiply(columns, rows.columnStride)), kElementBytes);
+      return arith::ExtUIOp::create(builder_, word, bits);
+    };
+    Value result = widened(first);
+    if (second) {
+      Value upper = arith::ShLIOp::create(builder_, widened(second), filled(word, 16));
+      result = arith::OrIOp::create(builder_, result, upper);
+    }
+    store(result, byte(target, multiply(columns, i64(kWordBytes))));
+  };
+  auto pair = [&](Value row, bool both) { // row and, perhaps, the next
+    Value first = byte(rows.pointer, multiply(row, rows.rowStride));
+    Value second = both ? byte(first, rows.rowStride) : Value();
+    Value half = arith::ShRUIOp::create(builder_, row, i64(1));
+    Value target = byte(buffer(offset), multiply(half, i64(rowBytes)));
+    int64_t lanes = op.getLayout() <= 1 ? registers_.lanes : 1;
+    int64_t whole = rows.width / lanes * lanes;
+    if (whole != 0)
+      loop(i64(0), i64(whole), lanes, [&](Value c) { interleave(first, second, c, lanes, target); });
+    if (whole != rows.width)
+      loop(i64(whole), i64(rows.width), 1, [&](Value c) { interleave(first, second, c, 1, target); });
+  };
+  Value even = arith::AndIOp::create(builder_, rows.count, i64(~int64_t{1}));
+  loop(i64(0), even, 2, [&](Value row) { pair(row, true); });
+  loop(even, rows.count, 1, [&](Value row) { pair(row, false); });
+  rows.pointer = buffer(offset);
+  rows.rowStride = i64(rowBytes);
+  rows.columnStride = i64(kWordBytes);
+  rows.count = arith::DivUIOp::create(builder_, add(rows.count, i64(1)), i64(2));
+  rows.rows /= 2;
+}
