@@ -134,7 +134,7 @@ Value MathFunctions::exp2(Value x) {
   return exp2(x, {0x1.e974fep-10, 0x1.277854p-7, 0x1.c91ce6p-5, 0x1.ebdb56p-3, 0x1.62e4bap-1, 1}); // 8.2e-8
 }
 Value MathFunctions::exp2ForBFloat16(Value x) {
-  return exp2(x, {0x1.3baacap-4, 0x1.d23776p-3, 0x1.63e65ap-1, 1}); // 8.6e-5
+  return exp2(x, {0x1.b7f744p-7, 0x1.abf862p-5, 0x1.ee2452p-3, 0x1.62d6c6p-1, 1}); // 2.9e-06
 }
 
 // 2^x = 2^floor(x) p(x - floor(x))

@@ -24,7 +24,7 @@ func.func @power(%x: vector<16xf32>) -> vector<16xf32> {
 
 // What is rounded to bfloat16 next needs less.
 // CHECK-LABEL: func.func @rounded(
-// CHECK-COUNT-3: math.fma
+// CHECK-COUNT-4: math.fma
 // CHECK-NOT: math.fma
 func.func @rounded(%x: vector<16xf32>) -> vector<16xf32> {
   %y = math.exp2 %x fastmath<afn> : vector<16xf32>
