@@ -37,7 +37,8 @@ const std::vector<RunWay> &ways() {
       {"eager", Way::kEager, "", "", skips_nothing},
       host_level("host_v3", "host:x86-64-v3"),
       host_level("host_v4", "host:x86-64-v4"),
-      {"host_best", Way::kHost, "", "", skips_nothing},
+      host_level("host_v4_bf16", "host:x86-64-v4+bf16"),
+      host_level("host_v4_amx", "host:x86-64-v4+amx"),
       {"emulator", Way::kEmulator, "", why_missing(DeviceKind::kEmulator), skips_nothing},
       {"cuda", Way::kCuda, "", why_missing(DeviceKind::kCuda), skips_nothing},
   };

@@ -1,0 +1,104 @@
+// Generated host code touches no byte outside its tensors: each tensor ends where a page begins that nobody may
+// touch, then begins where one ends, and the results have the bits that they have in ordinary memory.
+#include "Ways.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace tenon::conformance {
+namespace {
+
+enum class Edge { kEnd, kBegin };
+
+// A copy of `tensor` beside a page without access.
+Tensor beside_guard(const Tensor &tensor, Edge edge) {
+  size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  size_t bytes = static_cast<size_t>(tensor.element_count()) * size_in_bytes(tensor.dtype());
+  size_t room = (bytes + page - 1) / page * page;
+  auto *pages = static_cast<std::byte *>(
+      mmap(nullptr, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  EXPECT_NE(static_cast<void *>(pages), MAP_FAILED);
+  std::byte *inside = pages + page;
+  EXPECT_EQ(mprotect(inside, room, PROT_READ | PROT_WRITE), 0);
+  std::byte *data = edge == Edge::kBegin ? inside : inside + room - bytes;
+  std::memcpy(data, tensor.data(), bytes);
+  return Tensor::wrap(data, tensor.shape(), {}, tensor.dtype(), {},
+                      [pages, room, page](void *) { munmap(pages, room + 2 * page); })
+      .value();
+}
+
+struct Widths {
+  int64_t key, value;
+};
+constexpr Widths kWidths[] = {{1, 1}, {7, 3}, {16, 31}, {33, 17}, {64, 64}, {80, 40}};
+
+class GuardPages : public testing::TestWithParam<std::tuple<RunWay, DataType>> {};
+
+// One more key each time, so that every length of a tail has its turn, in two classes of the query's length.
+TEST_P(GuardPages, NothingBeyondATensorIsTouched) {
+  const auto &[way, dtype] = GetParam();
+  if (!way.missing.empty())
+    GTEST_SKIP() << way.name << " is not available: " << way.missing;
+  CompileOptions options;
+  options.device = way.way;
+  options.target = way.target;
+  auto function = attention_function({AttentionGraphOptions::Mask::kBool, {}, false, true}, options);
+  ASSERT_TRUE(function.ok()) << function.error().message();
+  for (int64_t keys = 1; keys <= 66; ++keys) {
+    auto [width, value_width] = kWidths[keys % std::size(kWidths)];
+    int64_t queries = keys % 3 == 0 ? 1 : keys % 37 + 1;
+    std::vector<Tensor> inputs = {Tensor::random({1, 2, queries, width}, dtype, 1).value(),
+                                  Tensor::random({1, 2, keys, width}, dtype, 2).value(),
+                                  Tensor::random({1, 2, keys, value_width}, dtype, 3).value(),
+                                  Tensor::random({1, 1, queries, keys}, DataType::kBool, 4).value()};
+    std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value(),
+                                   Tensor::zeros({1, 2, queries}).value()};
+    LaunchOptions launch;
+    launch.scalars.add({"scale", 0.25});
+    auto run = [&](const std::vector<Tensor> &in, const std::vector<Tensor> &out) {
+      Status status = function->launch({out[0], out[1]}, {in[0], in[1], in[2], in[3]}, launch);
+      ASSERT_TRUE(status.ok()) << status.error().message();
+    };
+    run(inputs, outputs);
+    for (Edge edge : {Edge::kEnd, Edge::kBegin}) {
+      auto guarded = [&](const std::vector<Tensor> &tensors) {
+        std::vector<Tensor> copies;
+        for (const Tensor &tensor : tensors)
+          copies.push_back(beside_guard(tensor, edge));
+        return copies;
+      };
+      std::vector<Tensor> results = guarded(outputs);
+      for (Tensor &result : results)
+        std::memset(result.data(), 0xff, static_cast<size_t>(result.element_count()) * size_in_bytes(result.dtype()));
+      run(guarded(inputs), results);
+      for (size_t i = 0; i < results.size(); ++i)
+        EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(),
+                              static_cast<size_t>(outputs[i].element_count()) * size_in_bytes(outputs[i].dtype())),
+                  0)
+            << "result " << i << " of " << queries << " queries, " << keys << " keys, widths " << width << " and "
+            << value_width;
+    }
+  }
+}
+
+std::vector<RunWay> host_ways() {
+  std::vector<RunWay> host;
+  for (const RunWay &way : ways())
+    if (way.way == Way::kHost)
+      host.push_back(way);
+  return host;
+}
+
+INSTANTIATE_TEST_SUITE_P(Host, GuardPages,
+                         testing::Combine(testing::ValuesIn(host_ways()),
+                                          testing::Values(DataType::kFloat32, DataType::kFloat16,
+                                                          DataType::kBFloat16)),
+                         [](const auto &info) {
+                           return std::get<0>(info.param).name + "_" + std::string(name(std::get<1>(info.param)));
+                         });
+
+} // namespace
+} // namespace tenon::conformance
