@@ -1,6 +1,6 @@
 // Where the CUDA toolkit is, the constants of driver/CudaAbi.h are those of cuda.h.
 #include <cuda.h>
-#include "driver/CudaAbi.h"
+#include "driver/CudaStructs.h"
 #include <gtest/gtest.h>
 
 namespace tenon::emulator {
@@ -62,6 +62,95 @@ TEST(CudaHeader, ConstantsAgree) {
     EXPECT_EQ(pair.ours, pair.theirs);
   EXPECT_EQ(kLaunchParamBufferPointer, CU_LAUNCH_PARAM_BUFFER_POINTER);
   EXPECT_EQ(kLaunchParamBufferSize, CU_LAUNCH_PARAM_BUFFER_SIZE);
+}
+
+TEST(CudaHeader, StatusesAgree) {
+  struct Row {
+    int ours, theirs;
+    const char *name;
+  };
+  const Row kRows[] = {
+#define STATUS(number, name, text) {number, name, #name},
+#include "driver/Statuses.def"
+#undef STATUS
+  };
+  for (const Row &row : kRows)
+    EXPECT_EQ(row.ours, row.theirs) << row.name;
+}
+
+#define EXPECT_FIELD(ours, field, theirs, member) EXPECT_EQ(offsetof(ours, field), offsetof(theirs, member)) << #theirs "." #member
+
+TEST(CudaHeader, CopiesAndFillsAreLaidOutAlike) {
+  EXPECT_EQ(sizeof(Copy2D), sizeof(CUDA_MEMCPY2D));
+  EXPECT_FIELD(Copy2D, source_device, CUDA_MEMCPY2D, srcDevice);
+  EXPECT_FIELD(Copy2D, source_pitch, CUDA_MEMCPY2D, srcPitch);
+  EXPECT_FIELD(Copy2D, target_type, CUDA_MEMCPY2D, dstMemoryType);
+  EXPECT_FIELD(Copy2D, target_device, CUDA_MEMCPY2D, dstDevice);
+  EXPECT_FIELD(Copy2D, width, CUDA_MEMCPY2D, WidthInBytes);
+  EXPECT_EQ(sizeof(Copy3D), sizeof(CUDA_MEMCPY3D));
+  EXPECT_EQ(sizeof(Copy3D), sizeof(CUDA_MEMCPY3D_PEER));
+  EXPECT_FIELD(Copy3D, source_device, CUDA_MEMCPY3D, srcDevice);
+  EXPECT_FIELD(Copy3D, source_height, CUDA_MEMCPY3D, srcHeight);
+  EXPECT_FIELD(Copy3D, target_x, CUDA_MEMCPY3D, dstXInBytes);
+  EXPECT_FIELD(Copy3D, target_context, CUDA_MEMCPY3D_PEER, dstContext);
+  EXPECT_FIELD(Copy3D, depth, CUDA_MEMCPY3D, Depth);
+  EXPECT_EQ(sizeof(Fill2D), sizeof(CUDA_MEMSET_NODE_PARAMS));
+  EXPECT_FIELD(Fill2D, element_bytes, CUDA_MEMSET_NODE_PARAMS, elementSize);
+  EXPECT_FIELD(Fill2D, height, CUDA_MEMSET_NODE_PARAMS, height);
+}
+
+TEST(CudaHeader, LaunchesAndGraphsAreLaidOutAlike) {
+  EXPECT_EQ(sizeof(KernelNodeParameters), sizeof(CUDA_KERNEL_NODE_PARAMS));
+  EXPECT_EQ(offsetof(KernelNodeParameters, kernel), sizeof(CUDA_KERNEL_NODE_PARAMS_v1));
+  EXPECT_FIELD(KernelNodeParameters, extra, CUDA_KERNEL_NODE_PARAMS, extra);
+  EXPECT_EQ(sizeof(HostCall), sizeof(CUDA_HOST_NODE_PARAMS));
+  EXPECT_EQ(sizeof(LaunchAttribute), sizeof(CUlaunchAttribute));
+  EXPECT_FIELD(LaunchAttribute, cooperative, CUlaunchAttribute, value);
+  EXPECT_EQ(sizeof(LaunchConfiguration), sizeof(CUlaunchConfig));
+  EXPECT_FIELD(LaunchConfiguration, stream, CUlaunchConfig, hStream);
+  EXPECT_FIELD(LaunchConfiguration, attribute_count, CUlaunchConfig, numAttrs);
+  EXPECT_EQ(sizeof(GraphUpdateResult), sizeof(CUgraphExecUpdateResultInfo));
+  EXPECT_EQ(sizeof(GraphInstantiation), sizeof(CUDA_GRAPH_INSTANTIATE_PARAMS));
+  EXPECT_FIELD(GraphInstantiation, result, CUDA_GRAPH_INSTANTIATE_PARAMS, result_out);
+  EXPECT_EQ(sizeof(PoolProperties), sizeof(CUmemPoolProps));
+  EXPECT_FIELD(PoolProperties, most_bytes, CUmemPoolProps, maxSize);
+  EXPECT_EQ(sizeof(PoolAccess), sizeof(CUmemAccessDesc));
+  EXPECT_EQ(sizeof(DeviceProperties), sizeof(CUdevprop));
+#if CUDA_VERSION >= 13000
+  EXPECT_EQ(sizeof(ContextParameters), sizeof(CUctxCreateParams));
+#endif
+  EXPECT_FIELD(DeviceProperties, alignment, CUdevprop, textureAlign);
+}
+
+TEST(CudaHeader, LaterConstantsAgree) {
+  struct Pair {
+    int64_t ours, theirs;
+  };
+  const Pair kPairs[] = {
+      {kManagedMemory, CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY}, {kCooperativeLaunch, CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH},
+      {kSingleToDouble, CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO},
+      {kHostRegisterSupported, CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED},
+      {kMaxPersistingL2, CU_DEVICE_ATTRIBUTE_MAX_PERSISTING_L2_CACHE_SIZE},
+      {kMaxAccessWindow, CU_DEVICE_ATTRIBUTE_MAX_ACCESS_POLICY_WINDOW_SIZE},
+      {kConcurrentManagedAccess, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS},
+      {kUnifiedFunctionPointers, CU_DEVICE_ATTRIBUTE_UNIFIED_FUNCTION_POINTERS},
+      {kFunctionLastAttribute, CU_FUNC_ATTRIBUTE_MAX}, {kFunctionClusterPolicy, CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE},
+      {kJitMaxRegisters, CU_JIT_MAX_REGISTERS}, {kJitWallTime, CU_JIT_WALL_TIME}, {kJitLogVerbose, CU_JIT_LOG_VERBOSE},
+      {kInputPtx, CU_JIT_INPUT_PTX}, {kInputFatBinary, CU_JIT_INPUT_FATBINARY}, {kInputTypes, CU_JIT_NUM_INPUT_TYPES},
+      {kPointerSyncMemops, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS}, {kPointerBufferId, CU_POINTER_ATTRIBUTE_BUFFER_ID},
+      {kPointerMapped, CU_POINTER_ATTRIBUTE_MAPPED}, {kPointerPool, CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE},
+      {kMemoryTypeArray, CU_MEMORYTYPE_ARRAY}, {kMemoryTypeUnified, CU_MEMORYTYPE_UNIFIED},
+      {kPlaceDevice, CU_MEM_LOCATION_TYPE_DEVICE}, {kPoolReleaseThreshold, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD},
+      {kPoolUsedHigh, CU_MEMPOOL_ATTR_USED_MEM_HIGH}, {kLimitFetch, CU_LIMIT_MAX_L2_FETCH_GRANULARITY},
+      {kLaunchCooperative, CU_LAUNCH_ATTRIBUTE_COOPERATIVE}, {kLaunchCluster, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION},
+      {kCaptureRelaxed, CU_STREAM_CAPTURE_MODE_RELAXED}, {kCaptureInvalid, CU_STREAM_CAPTURE_STATUS_INVALIDATED},
+      {kNodeFree, CU_GRAPH_NODE_TYPE_MEM_FREE}, {kNodeMemoryOperation, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP},
+      {kUpdateParametersChanged, CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED},
+      {kUpdateTopologyChanged, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED},
+      {kWaitNor, CU_STREAM_WAIT_VALUE_NOR}, {kWaitFlush, CU_STREAM_WAIT_VALUE_FLUSH},
+  };
+  for (const Pair &pair : kPairs)
+    EXPECT_EQ(pair.ours, pair.theirs);
 }
 
 } // namespace

@@ -1,6 +1,5 @@
 // The driver API: what entries return, for good arguments and bad.
 #include "Emulator.h"
-#include <dlfcn.h>
 
 namespace tenon::emulator {
 namespace {
@@ -187,30 +186,6 @@ TEST(DriverApi, ErrorsHaveNames) {
   EXPECT_STREQ(text, "a PTX JIT compilation failed");
   EXPECT_EQ(cuGetErrorName(123456, &text), kInvalidValue);
   EXPECT_EQ(text, nullptr);
-}
-
-TEST(DriverApi, EntriesAreFoundByName) {
-  void *entry = nullptr;
-  int found = -1;
-  EXPECT_EQ(cuGetProcAddress_v2("cuMemAlloc", &entry, 12000, 0, &found), kSuccess);
-  EXPECT_EQ(entry, reinterpret_cast<void *>(&cuMemAlloc_v2));
-  EXPECT_EQ(found, 0);
-  EXPECT_EQ(cuGetProcAddress_v2("cuNothing", &entry, 12000, 0, &found), kNotFound);
-  EXPECT_EQ(found, 1);
-}
-
-/// The library as a program opens it.
-TEST(DriverApi, TheLibraryOpensUnderTheDriversName) {
-  void *library = dlopen(TENON_EMULATED_DRIVER, RTLD_NOW | RTLD_LOCAL);
-  ASSERT_TRUE(library) << dlerror();
-  for (const char *name : {"cuInit", "cuLaunchKernel", "cuGetProcAddress_v2", "cuMemcpyHtoDAsync_v2", "tenonEmulatorReport"})
-    EXPECT_TRUE(dlsym(library, name)) << name;
-  auto version = reinterpret_cast<Status (*)(int *)>(dlsym(library, "cuDriverGetVersion"));
-  int number = 0;
-  EXPECT_EQ(version(&number), kSuccess);
-  auto count = reinterpret_cast<Status (*)(int *)>(dlsym(library, "cuDeviceGetCount"));
-  EXPECT_EQ(count(&number), kNotInitialised);
-  dlclose(library);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #pragma once
 #include "driver/CudaAbi.h"
 #include "driver/Driver.h"
+#include "driver/Prototypes.h"
 #include "launch/Report.h"
 #include <cstdlib>
 #include <cstring>
@@ -9,83 +10,15 @@
 #include <string>
 #include <vector>
 
-extern "C" {
-using tenon::emulator::ContextObject;
-using tenon::emulator::Device;
-using tenon::emulator::DevicePointer;
-using tenon::emulator::EventObject;
-using tenon::emulator::FunctionObject;
-using tenon::emulator::ModuleObject;
-using tenon::emulator::Status;
-using tenon::emulator::StreamObject;
-Status cuInit(unsigned);
-Status cuDriverGetVersion(int *);
-Status cuDeviceGetCount(int *);
-Status cuDeviceGet(Device *, int);
-Status cuDeviceGetName(char *, int, Device);
-Status cuDeviceGetAttribute(int *, int, Device);
-Status cuDeviceTotalMem_v2(size_t *, Device);
-Status cuDevicePrimaryCtxRetain(ContextObject **, Device);
-Status cuDevicePrimaryCtxRelease_v2(Device);
-Status cuCtxSetCurrent(ContextObject *);
-Status cuCtxGetCurrent(ContextObject **);
-Status cuCtxPushCurrent_v2(ContextObject *);
-Status cuCtxPopCurrent_v2(ContextObject **);
-Status cuCtxSynchronize();
-Status cuModuleLoadData(ModuleObject **, const void *);
-Status cuModuleLoadDataEx(ModuleObject **, const void *, unsigned, int *, void **);
-Status cuModuleUnload(ModuleObject *);
-Status cuModuleGetFunction(FunctionObject **, ModuleObject *, const char *);
-Status cuModuleGetGlobal_v2(DevicePointer *, size_t *, ModuleObject *, const char *);
-Status cuFuncGetAttribute(int *, int, FunctionObject *);
-Status cuFuncSetAttribute(FunctionObject *, int, int);
-Status cuMemAlloc_v2(DevicePointer *, size_t);
-Status cuMemFree_v2(DevicePointer);
-Status cuMemAllocAsync(DevicePointer *, size_t, StreamObject *);
-Status cuMemFreeAsync(DevicePointer, StreamObject *);
-Status cuMemAllocHost_v2(void **, size_t);
-Status cuMemFreeHost(void *);
-Status cuMemGetInfo_v2(size_t *, size_t *);
-Status cuMemcpyHtoD_v2(DevicePointer, const void *, size_t);
-Status cuMemcpyDtoH_v2(void *, DevicePointer, size_t);
-Status cuMemcpyDtoD_v2(DevicePointer, DevicePointer, size_t);
-Status cuMemcpyHtoDAsync_v2(DevicePointer, const void *, size_t, StreamObject *);
-Status cuMemcpyDtoHAsync_v2(void *, DevicePointer, size_t, StreamObject *);
-Status cuMemsetD8_v2(DevicePointer, unsigned char, size_t);
-Status cuMemsetD32_v2(DevicePointer, unsigned, size_t);
-Status cuMemsetD32Async(DevicePointer, unsigned, size_t, StreamObject *);
-Status cuPointerGetAttribute(void *, int, DevicePointer);
-Status cuStreamCreate(StreamObject **, unsigned);
-Status cuStreamDestroy_v2(StreamObject *);
-Status cuStreamSynchronize(StreamObject *);
-Status cuStreamQuery(StreamObject *);
-Status cuStreamWaitEvent(StreamObject *, EventObject *, unsigned);
-Status cuEventCreate(EventObject **, unsigned);
-Status cuEventDestroy_v2(EventObject *);
-Status cuEventRecord(EventObject *, StreamObject *);
-Status cuEventSynchronize(EventObject *);
-Status cuEventQuery(EventObject *);
-Status cuEventElapsedTime(float *, EventObject *, EventObject *);
-Status cuLaunchKernel(FunctionObject *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, StreamObject *,
-                      void **, void **);
-Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int *, FunctionObject *, int, size_t);
-Status cuGetErrorName(int, const char **);
-Status cuGetErrorString(int, const char **);
-Status cuGetProcAddress_v2(const char *, void **, int, uint64_t, int *);
-size_t tenonEmulatorReport(char *, size_t);
-void tenonEmulatorClearReport();
-size_t tenonEmulatorCounters(char *, size_t);
-}
-
 namespace tenon::emulator {
 
 /// A fresh context on an emulated card.
 class Card {
 public:
-  /// `device` as TENON_EMULATED_DEVICE has it.
+  /// `device` as TENON_EMULATOR_CARD has it.
   explicit Card(const char *device = "a100") {
     EXPECT_EQ(cuInit(0), kSuccess);
-    setenv("TENON_EMULATED_DEVICE", device, 1);
+    setenv("TENON_EMULATOR_CARD", device, 1);
     Driver::instance().model = device_model(); // a process has one card; tests take turns
     EXPECT_EQ(cuDevicePrimaryCtxRetain(&context_, 0), kSuccess);
     EXPECT_EQ(cuCtxSetCurrent(context_), kSuccess);

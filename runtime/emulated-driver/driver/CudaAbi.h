@@ -11,11 +11,20 @@ namespace tenon::emulator {
 using Device = int;
 using DevicePointer = unsigned long long;
 
+inline constexpr int kDriverVersion = 13000; // CUDA 13.0
+
 struct ContextObject;
 struct ModuleObject;
 struct FunctionObject;
+struct LibraryObject;
+struct KernelObject;
+struct LinkObject;
 struct StreamObject;
 struct EventObject;
+struct PoolObject;
+struct GraphObject;
+struct NodeObject;
+struct ExecutableObject;
 
 /// CUresult
 enum Status : int {
@@ -24,28 +33,49 @@ enum Status : int {
   kOutOfMemory = 2,
   kNotInitialised = 3,
   kDeinitialised = 4,
+  kNewerDriverNeeded = 36,
   kNoDevice = 100,
   kInvalidDevice = 101,
   kInvalidImage = 200,
   kInvalidContext = 201,
   kNoBinaryForGpu = 209,
+  kUnsupportedLimit = 215,
+  kPeerAccessUnsupported = 217,
   kInvalidPtx = 218,
   kUnsupportedPtxVersion = 222,
   kInvalidSource = 300,
   kFileNotFound = 301,
+  kSharedObjectSymbolNotFound = 302,
   kInvalidHandle = 400,
+  kIllegalState = 401,
   kNotFound = 500,
   kNotReady = 600,
   kIllegalAddress = 700,
   kLaunchOutOfResources = 701,
   kLaunchTimeout = 702,
+  kPeerAccessNotEnabled = 705,
   kPrimaryContextActive = 708,
   kContextIsDestroyed = 709,
+  kAssert = 710,
   kHostMemoryAlreadyRegistered = 712,
   kHostMemoryNotRegistered = 713,
   kMisalignedAddress = 716,
   kLaunchFailed = 719,
+  kCooperativeLaunchTooLarge = 720,
+  kNotPermitted = 800,
   kNotSupported = 801,
+  kCaptureUnsupported = 900,
+  kCaptureInvalidated = 901,
+  kCaptureMerge = 902,
+  kCaptureUnmatched = 903,
+  kCaptureUnjoined = 904,
+  kCaptureIsolation = 905,
+  kCaptureImplicit = 906,
+  kCapturedEvent = 907,
+  kCaptureWrongThread = 908,
+  kTimeout = 909,
+  kGraphUpdateFailure = 910,
+  kInvalidClusterSize = 912,
   kUnknown = 999,
 };
 
@@ -68,6 +98,7 @@ enum DeviceAttribute : int {
   kGpuOverlap = 15,
   kMultiprocessorCount = 16,
   kCanMapHostMemory = 19,
+  kSurfaceAlignment = 30,
   kConcurrentKernels = 31,
   kEccEnabled = 32,
   kMemoryClockRate = 36,
@@ -76,16 +107,28 @@ enum DeviceAttribute : int {
   kMaxThreadsPerMultiprocessor = 39,
   kAsyncEngineCount = 40,
   kUnifiedAddressing = 41,
+  kTexturePitchAlignment = 51,
   kComputeCapabilityMajor = 75,
   kComputeCapabilityMinor = 76,
   kStreamPrioritiesSupported = 78,
+  kGlobalL1 = 79,
+  kLocalL1 = 80,
   kMaxSharedPerMultiprocessor = 81,
   kMaxRegistersPerMultiprocessor = 82,
+  kManagedMemory = 83,
+  kSingleToDouble = 87,
+  kConcurrentManagedAccess = 89,
+  kComputePreemption = 90,
+  kCooperativeLaunch = 95,
   kMaxSharedPerBlockOptin = 97,
+  kHostRegisterSupported = 99,
   kMaxBlocksPerMultiprocessor = 106,
+  kMaxPersistingL2 = 108,
+  kMaxAccessWindow = 109,
   kReservedSharedPerBlock = 111,
   kMemoryPoolsSupported = 115,
-  kLastAttribute = 160,
+  kUnifiedFunctionPointers = 129,
+  kLastAttribute = 148,
 };
 
 /// CUfunction_attribute
@@ -100,16 +143,27 @@ enum FunctionAttribute : int {
   kFunctionCacheModeCa = 7,
   kFunctionMaxDynamicShared = 8,
   kFunctionPreferredCarveout = 9,
+  kFunctionNonPortableCluster = 14,
+  kFunctionClusterPolicy = 15,
   kFunctionLastAttribute = 16,
 };
 
 /// CUjit_option
 enum JitOption : int {
+  kJitMaxRegisters = 0,
+  kJitThreadsPerBlock = 1,
+  kJitWallTime = 2,
   kJitInfoLogBuffer = 3,
   kJitInfoLogBufferBytes = 4,
   kJitErrorLogBuffer = 5,
   kJitErrorLogBufferBytes = 6,
+  kJitOptimisationLevel = 7,
+  kJitTarget = 9,
+  kJitLogVerbose = 12,
+  kJitLastOption = 35,
 };
+/// CUjitInputType
+enum JitInput : int { kInputCubin, kInputPtx, kInputFatBinary, kInputObject, kInputLibrary, kInputNvvm, kInputTypes };
 
 /// CUpointer_attribute
 enum PointerAttribute : int {
@@ -117,12 +171,71 @@ enum PointerAttribute : int {
   kPointerMemoryType = 2,
   kPointerDevicePointer = 3,
   kPointerHostPointer = 4,
+  kPointerSyncMemops = 6,
+  kPointerBufferId = 7,
   kPointerIsManaged = 8,
   kPointerDeviceOrdinal = 9,
+  kPointerLegacyIpc = 10,
   kPointerRangeStart = 11,
   kPointerRangeSize = 12,
+  kPointerMapped = 13,
+  kPointerHandleTypes = 14,
+  kPointerDirectRdma = 15,
+  kPointerAccessFlags = 16,
+  kPointerPool = 17,
 };
-inline constexpr unsigned kMemoryTypeHost = 1, kMemoryTypeDevice = 2;
+/// CUmemorytype
+inline constexpr unsigned kMemoryTypeHost = 1, kMemoryTypeDevice = 2, kMemoryTypeArray = 3, kMemoryTypeUnified = 4;
+/// CUmemLocationType
+inline constexpr int kPlaceDevice = 1;
+
+/// CUmemPool_attribute
+enum PoolAttribute : int {
+  kPoolReuseFollowEvents = 1,
+  kPoolReuseOpportunistic,
+  kPoolReuseInternal,
+  kPoolReleaseThreshold,
+  kPoolReservedCurrent,
+  kPoolReservedHigh,
+  kPoolUsedCurrent,
+  kPoolUsedHigh,
+};
+
+/// CUlimit
+enum Limit : int { kLimitStack, kLimitPrintf, kLimitHeap, kLimitSyncDepth, kLimitPending, kLimitFetch, kLimitPersisting, kLimits };
+
+/// CUlaunchAttributeID
+enum LaunchAttributeId : int { kLaunchIgnore = 0, kLaunchCooperative = 2, kLaunchCluster = 4, kLaunchAttributes = 17 };
+
+/// CUstreamCaptureMode, CUstreamCaptureStatus
+enum CaptureMode : int { kCaptureGlobal, kCaptureThreadLocal, kCaptureRelaxed };
+enum CaptureState : int { kCaptureNone, kCaptureActive, kCaptureInvalid };
+
+/// CUgraphNodeType
+enum NodeType : int {
+  kNodeKernel,
+  kNodeCopy,
+  kNodeFill,
+  kNodeHost,
+  kNodeGraph,
+  kNodeEmpty,
+  kNodeWaitEvent,
+  kNodeRecordEvent,
+  kNodeAllocate = 10,
+  kNodeFree = 11,
+  kNodeMemoryOperation = 12,
+};
+/// CUgraphExecUpdateResult
+enum GraphUpdate : int {
+  kUpdateSuccess,
+  kUpdateError,
+  kUpdateTopologyChanged,
+  kUpdateTypeChanged,
+  kUpdateFunctionChanged,
+  kUpdateParametersChanged,
+};
+/// CUstreamWaitValue_flags
+enum WaitValue : unsigned { kWaitAtLeast, kWaitEqual, kWaitAnd, kWaitNor, kWaitFlush = 1u << 30 };
 
 /// The "extra" list of cuLaunchKernel.
 inline void *const kLaunchParamEnd = nullptr;

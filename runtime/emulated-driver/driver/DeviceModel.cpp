@@ -7,16 +7,16 @@ namespace {
 // CUDA C++ programming guide, compute capabilities; data sheets of the cards.
 constexpr DeviceModel kModels[] = {
     {"a100", "NVIDIA A100-SXM4-80GB (emulated)", 80, 108, 85'094'825'984, 164 * 1024, 163 * 1024, 2048, 32, 40 << 20,
-     1'410'000, 1'593'000, 5120, false},
+     1'410'000, 1'593'000, 5120, 30 << 20, 2, true, false},
     {"h100", "NVIDIA H100 80GB HBM3 (emulated)", 90, 132, 85'052'358'656, 228 * 1024, 227 * 1024, 2048, 32, 50 << 20,
-     1'980'000, 2'619'000, 5120, true},
+     1'980'000, 2'619'000, 5120, 32 << 20, 2, true, true},
     {"rtx4090", "NVIDIA GeForce RTX 4090 (emulated)", 89, 128, 25'386'352'640, 100 * 1024, 99 * 1024, 1536, 24, 72 << 20,
-     2'520'000, 10'501'000, 384, false},
+     2'520'000, 10'501'000, 384, 48 << 20, 64, false, false},
 };
 } // namespace
 
 const DeviceModel *device_model() {
-  const char *asked = std::getenv("TENON_EMULATED_DEVICE");
+  const char *asked = std::getenv("TENON_EMULATOR_CARD");
   if (!asked || !*asked)
     return &kModels[0];
   for (const DeviceModel &model : kModels)
@@ -46,7 +46,7 @@ int device_attribute(const DeviceModel &model, int attribute) {
       {kTextureAlignment, 512},
       {kGpuOverlap, 1},
       {kMultiprocessorCount, model.multiprocessors},
-      {kCanMapHostMemory, 0},
+      {kCanMapHostMemory, 1},
       {kConcurrentKernels, 1},
       {kMemoryClockRate, model.memory_clock_khz},
       {kMemoryBusWidth, model.memory_bus_bits},
@@ -63,6 +63,20 @@ int device_attribute(const DeviceModel &model, int attribute) {
       {kMaxBlocksPerMultiprocessor, model.blocks_per_multiprocessor},
       {kReservedSharedPerBlock, kReservedShared},
       {kMemoryPoolsSupported, 1},
+      {kEccEnabled, model.error_correction},
+      {kGlobalL1, 1},
+      {kLocalL1, 1},
+      {kManagedMemory, 1},
+      {kSingleToDouble, model.doubles_ratio},
+      {kConcurrentManagedAccess, 1},
+      {kComputePreemption, 1},
+      {kCooperativeLaunch, 1},
+      {kHostRegisterSupported, 1},
+      {kMaxPersistingL2, model.persisting_l2_bytes},
+      {kMaxAccessWindow, 134213632},
+      {kSurfaceAlignment, 512},
+      {kTexturePitchAlignment, 32},
+      {kUnifiedFunctionPointers, 1},
   };
   for (const Value &row : values)
     if (row.attribute == attribute)

@@ -1,4 +1,4 @@
-// The card that is emulated: its limits, and how its tensor cores add. One row a card; TENON_EMULATED_DEVICE names it.
+// The card that is emulated: its limits, and how its tensor cores add. One row a card; TENON_EMULATOR_CARD names it.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -6,7 +6,7 @@
 namespace tenon::emulator {
 
 struct DeviceModel {
-  std::string_view key;  // what TENON_EMULATED_DEVICE says
+  std::string_view key;  // what TENON_EMULATOR_CARD says
   std::string_view name; // what cuDeviceGetName says
   int capability;        // 80 is 8.0
   int multiprocessors;
@@ -19,13 +19,16 @@ struct DeviceModel {
   int clock_khz;
   int memory_clock_khz;
   int memory_bus_bits;
+  int persisting_l2_bytes;
+  int doubles_ratio; // float32 operations for one of float64
+  bool error_correction;
   bool tensor_cores_fuse_whole_k; // Hopper and later; see execute/TensorCore.h
 };
 
 inline constexpr int kSharedPerBlock = 48 * 1024; // without opting in
 inline constexpr int kReservedShared = 1024;      // of each block, by the system
 
-/// The card chosen by TENON_EMULATED_DEVICE, an A100 where it is not set, nullptr where it names none.
+/// The card chosen by TENON_EMULATOR_CARD, an A100 where it is not set, nullptr where it names none.
 const DeviceModel *device_model();
 /// The value of a CUdevice_attribute, or -1 where the number is no attribute.
 int device_attribute(const DeviceModel &model, int attribute);

@@ -1,6 +1,28 @@
 #include "driver/Driver.h"
+#include "driver/Graph.h"
+#include <algorithm>
+#include <utility>
 
 namespace tenon::emulator {
+namespace {
+// cuda.h leaves the defaults open; these are those of drivers for the emulated cards.
+constexpr size_t kDefaultLimits[kLimits] = {1024, 1 << 20, 8 << 20, 2, 2048, 64, 0};
+thread_local CaptureMode capture_mode_of_thread = kCaptureGlobal;
+} // namespace
+
+ContextObject::ContextObject(uint64_t memory_bytes, unsigned context_flags) : memory(memory_bytes), flags(context_flags) {
+  std::copy(std::begin(kDefaultLimits), std::end(kDefaultLimits), limits);
+  id = Driver::instance().new_id();
+  legacy.context = this;
+  legacy.id = Driver::instance().new_id();
+}
+
+FunctionObject *ModuleObject::find(const std::string &name) const {
+  for (const auto &function : functions)
+    if (function->kernel->name == name)
+      return function.get();
+  return nullptr;
+}
 
 Driver &Driver::instance() {
   static Driver *driver = new Driver; // lives as long as the process: entries may be called while it ends
@@ -17,6 +39,20 @@ bool Driver::is_context(const ContextObject *context) const {
 }
 
 ContextObject *Driver::current() const { return stack().empty() ? nullptr : stack().back(); }
+
+void Driver::forget(ContextObject *context) {
+  for (auto &[key, library] : libraries)
+    library->modules.erase(context);
+}
+
+uint64_t Driver::memory_used() const {
+  uint64_t used = primary ? primary->memory.used() : 0;
+  for (const auto &[key, context] : created)
+    used += context->memory.used();
+  return used;
+}
+
+CaptureMode exchange_capture_mode(CaptureMode mode) { return std::exchange(capture_mode_of_thread, mode); }
 
 Call::Call(Needs needs) : driver(Driver::instance()), lock_(driver.mutex) {
   if (needs == Needs::kNothing)
@@ -36,10 +72,63 @@ Call::Call(Needs needs) : driver(Driver::instance()), lock_(driver.mutex) {
     status = context->sticky;
 }
 
-bool Call::owns(const StreamObject *stream) const {
-  return reinterpret_cast<uintptr_t>(stream) <= 2 || context->streams.count(const_cast<StreamObject *>(stream));
+Call::Call(Device device) : Call(Needs::kInitialised) {
+  if (status == kSuccess && device != 0)
+    status = kInvalidDevice;
 }
+
+StreamObject *Call::stream(StreamObject *handle) const {
+  auto number = reinterpret_cast<uintptr_t>(handle);
+  if (number == kStreamDefault || number == kStreamLegacy)
+    return &context->legacy;
+  if (number == kStreamPerThread) {
+    auto &mine = context->per_thread[std::this_thread::get_id()];
+    if (!mine)
+      mine = std::make_unique<StreamObject>(StreamObject{context, 0, 0, driver.new_id(), nullptr, {}});
+    return mine.get();
+  }
+  return context->streams.count(handle) ? handle : nullptr;
+}
+
 bool Call::owns(const EventObject *event) const { return context->events.count(const_cast<EventObject *>(event)) != 0; }
+
+FunctionObject *Call::function(FunctionObject *handle) const {
+  if (context->functions.count(handle))
+    return handle;
+  auto *kernel = reinterpret_cast<KernelObject *>(handle);
+  auto found = driver.kernels.find(kernel);
+  if (found == driver.kernels.end())
+    return nullptr;
+  ModuleObject *module = nullptr;
+  std::string log;
+  if (library_module(*context, *driver.model, *found->second, module, log) != kSuccess)
+    return nullptr;
+  return module->find(kernel->name);
+}
+
+Status Call::forbid_in_capture() {
+  if (capture_mode_of_thread == kCaptureRelaxed)
+    return kSuccess;
+  Status answer = kSuccess;
+  for (const std::weak_ptr<Capture> &each : driver.captures) {
+    std::shared_ptr<Capture> capture = each.lock();
+    if (!capture || capture->mode == kCaptureRelaxed)
+      continue;
+    bool mine = capture->thread == std::this_thread::get_id();
+    bool hurt = mine || (capture->mode == kCaptureGlobal && capture_mode_of_thread == kCaptureGlobal);
+    if (!hurt)
+      continue;
+    capture->invalid = true;
+    answer = kCaptureUnsupported;
+  }
+  return answer;
+}
+
+void Call::call_host(void (*function)(void *), void *data) {
+  lock_.unlock();
+  function(data);
+  lock_.lock();
+}
 
 namespace {
 struct StatusRow {
@@ -47,38 +136,9 @@ struct StatusRow {
   const char *name, *text;
 };
 constexpr StatusRow kStatuses[] = {
-    {kSuccess, "CUDA_SUCCESS", "no error"},
-    {kInvalidValue, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
-    {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
-    {kNotInitialised, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
-    {kDeinitialised, "CUDA_ERROR_DEINITIALIZED", "driver shutting down"},
-    {kNoDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
-    {kInvalidDevice, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
-    {kInvalidImage, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
-    {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
-    {kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
-    {kInvalidPtx, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-    {kUnsupportedPtxVersion, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
-     "the provided PTX was compiled with an unsupported toolchain."},
-    {kInvalidSource, "CUDA_ERROR_INVALID_SOURCE", "device kernel image is invalid"},
-    {kFileNotFound, "CUDA_ERROR_FILE_NOT_FOUND", "file not found"},
-    {kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
-    {kNotFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
-    {kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
-    {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
-    {kLaunchOutOfResources, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
-    {kLaunchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"},
-    {kPrimaryContextActive, "CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE",
-     "cannot set while device is active in this process"},
-    {kContextIsDestroyed, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
-    {kHostMemoryAlreadyRegistered, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
-     "part or all of the requested memory range is already mapped"},
-    {kHostMemoryNotRegistered, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
-     "pointer does not correspond to a registered memory region"},
-    {kMisalignedAddress, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
-    {kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
-    {kNotSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
-    {kUnknown, "CUDA_ERROR_UNKNOWN", "unknown error"},
+#define STATUS(number, name, text) {number, #name, text},
+#include "driver/Statuses.def"
+#undef STATUS
 };
 } // namespace
 

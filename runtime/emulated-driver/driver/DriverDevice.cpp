@@ -1,4 +1,4 @@
-// Initialisation, the device, contexts.
+// Initialisation and the device.
 #include "driver/Driver.h"
 #include <algorithm>
 #include <cstring>
@@ -6,11 +6,7 @@
 using namespace tenon::emulator;
 
 namespace {
-constexpr int kDriverVersion = 13000; // CUDA 13.0
-
-Status check_device(const Call &call, Device device) {
-  return call.status != kSuccess ? call.status : device != 0 ? kInvalidDevice : kSuccess;
-}
+constexpr char kBus[] = "0000:00:00.0";
 } // namespace
 
 TENON_DRIVER_ENTRY Status cuInit(unsigned flags) {
@@ -48,9 +44,7 @@ TENON_DRIVER_ENTRY Status cuDeviceGet(Device *device, int ordinal) {
 }
 
 TENON_DRIVER_ENTRY Status cuDeviceGetName(char *name, int length, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
+  TENON_BEGIN(device);
   if (!name || length <= 0)
     return kInvalidValue;
   std::string_view full = call.driver.model->name;
@@ -61,9 +55,7 @@ TENON_DRIVER_ENTRY Status cuDeviceGetName(char *name, int length, Device device)
 }
 
 TENON_DRIVER_ENTRY Status cuDeviceGetAttribute(int *value, int attribute, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
+  TENON_BEGIN(device);
   int found = device_attribute(*call.driver.model, attribute);
   if (!value || found < 0)
     return kInvalidValue;
@@ -72,9 +64,7 @@ TENON_DRIVER_ENTRY Status cuDeviceGetAttribute(int *value, int attribute, Device
 }
 
 TENON_DRIVER_ENTRY Status cuDeviceComputeCapability(int *major, int *minor, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
+  TENON_BEGIN(device);
   if (!major || !minor)
     return kInvalidValue;
   *major = call.driver.model->capability / 10;
@@ -83,9 +73,7 @@ TENON_DRIVER_ENTRY Status cuDeviceComputeCapability(int *major, int *minor, Devi
 }
 
 TENON_DRIVER_ENTRY Status cuDeviceTotalMem_v2(size_t *bytes, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
+  TENON_BEGIN(device);
   if (!bytes)
     return kInvalidValue;
   *bytes = call.driver.model->memory_bytes;
@@ -93,9 +81,7 @@ TENON_DRIVER_ENTRY Status cuDeviceTotalMem_v2(size_t *bytes, Device device) {
 }
 
 TENON_DRIVER_ENTRY Status cuDeviceGetUuid_v2(char *uuid, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
+  TENON_BEGIN(device);
   if (!uuid)
     return kInvalidValue;
   std::memset(uuid, 0, 16);
@@ -105,148 +91,61 @@ TENON_DRIVER_ENTRY Status cuDeviceGetUuid_v2(char *uuid, Device device) {
 }
 TENON_DRIVER_ENTRY Status cuDeviceGetUuid(char *uuid, Device device) { return cuDeviceGetUuid_v2(uuid, device); }
 
+TENON_DRIVER_ENTRY Status cuDeviceGetProperties(DeviceProperties *properties, Device device) {
+  TENON_BEGIN(device);
+  if (!properties)
+    return kInvalidValue;
+  auto attribute = [&](int number) { return device_attribute(*call.driver.model, number); };
+  *properties = {attribute(kMaxThreadsPerBlock),
+                 {attribute(kMaxBlockX), attribute(kMaxBlockY), attribute(kMaxBlockZ)},
+                 {attribute(kMaxGridX), attribute(kMaxGridY), attribute(kMaxGridZ)},
+                 attribute(kMaxSharedPerBlock),
+                 attribute(kTotalConstantMemory),
+                 attribute(kWarpSize),
+                 attribute(kMaxPitch),
+                 attribute(kMaxRegistersPerBlock),
+                 attribute(kClockRate),
+                 attribute(kTextureAlignment)};
+  return kSuccess;
+}
+
 TENON_DRIVER_ENTRY Status cuDeviceGetPCIBusId(char *text, int length, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  constexpr char kBus[] = "0000:00:00.0";
+  TENON_BEGIN(device);
   if (!text || length < static_cast<int>(sizeof(kBus)))
     return kInvalidValue;
   std::memcpy(text, kBus, sizeof(kBus));
   return kSuccess;
 }
 
-TENON_DRIVER_ENTRY Status cuDevicePrimaryCtxRetain(ContextObject **context, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  if (!context)
-    return kInvalidValue;
-  if (!call.driver.primary)
-    call.driver.primary = std::make_unique<ContextObject>(call.driver.model->memory_bytes);
-  call.driver.primary_references++;
-  *context = call.driver.primary.get();
-  return kSuccess;
-}
 
-TENON_DRIVER_ENTRY Status cuDevicePrimaryCtxRelease_v2(Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  if (call.driver.primary_references == 0)
-    return kInvalidContext;
-  if (--call.driver.primary_references == 0)
-    call.driver.primary.reset();
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuDevicePrimaryCtxReset_v2(Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  call.driver.primary.reset();
-  call.driver.primary_references = 0;
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuDevicePrimaryCtxSetFlags_v2(Device device, unsigned flags) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  call.driver.primary_flags = flags;
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuDevicePrimaryCtxGetState(Device device, unsigned *flags, int *active) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  if (!flags || !active)
-    return kInvalidValue;
-  *flags = call.driver.primary_flags;
-  *active = call.driver.primary != nullptr;
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxCreate_v2(ContextObject **context, unsigned, Device device) {
-  Call call(Call::Needs::kInitialised);
-  if (Status status = check_device(call, device))
-    return status;
-  if (!context)
-    return kInvalidValue;
-  auto made = std::make_unique<ContextObject>(call.driver.model->memory_bytes);
-  *context = made.get();
-  call.driver.created[made.get()] = std::move(made);
-  Driver::stack().push_back(*context);
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxDestroy_v2(ContextObject *context) {
+TENON_DRIVER_ENTRY Status cuDeviceGetByPCIBusId(Device *device, const char *bus) {
   TENON_BEGIN(Call::Needs::kInitialised);
-  if (!call.driver.created.erase(context))
-    return context ? kInvalidContext : kInvalidValue;
-  if (!Driver::stack().empty() && Driver::stack().back() == context)
-    Driver::stack().pop_back();
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxSetCurrent(ContextObject *context) {
-  TENON_BEGIN(Call::Needs::kInitialised);
-  if (context && !call.driver.is_context(context))
-    return kInvalidContext;
-  auto &stack = Driver::stack();
-  if (!stack.empty())
-    stack.pop_back();
-  if (context)
-    stack.push_back(context);
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxGetCurrent(ContextObject **context) {
-  TENON_BEGIN(Call::Needs::kInitialised);
-  if (!context)
+  if (!device || !bus)
     return kInvalidValue;
-  *context = call.driver.current();
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxPushCurrent_v2(ContextObject *context) {
-  TENON_BEGIN(Call::Needs::kInitialised);
-  if (!call.driver.is_context(context))
-    return context ? kInvalidContext : kInvalidValue;
-  Driver::stack().push_back(context);
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxPopCurrent_v2(ContextObject **context) {
-  TENON_BEGIN(Call::Needs::kInitialised);
-  auto &stack = Driver::stack();
-  if (stack.empty())
-    return kInvalidContext;
-  if (context)
-    *context = stack.back();
-  stack.pop_back();
-  return kSuccess;
-}
-
-TENON_DRIVER_ENTRY Status cuCtxGetDevice(Device *device) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!device)
-    return kInvalidValue;
+  if (std::strcmp(bus, kBus) != 0 && std::strcmp(bus, kBus + 5) != 0) // the domain may be left out
+    return kInvalidDevice;
   *device = 0;
   return kSuccess;
 }
 
-TENON_DRIVER_ENTRY Status cuCtxSynchronize() {
-  TENON_BEGIN(Call::Needs::kContext);
+// There is one device, and none is its own peer.
+TENON_DRIVER_ENTRY Status cuDeviceCanAccessPeer(int *can, Device device, Device peer) {
+  TENON_BEGIN(device);
+  if (!can)
+    return kInvalidValue;
+  if (peer != 0)
+    return kInvalidDevice;
+  *can = 0;
   return kSuccess;
 }
-
-TENON_DRIVER_ENTRY Status cuCtxGetStreamPriorityRange(int *least, int *greatest) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (least)
-    *least = 0;
-  if (greatest)
-    *greatest = -5;
+TENON_DRIVER_ENTRY Status cuDeviceGetP2PAttribute(int *value, int, Device source, Device target) {
+  TENON_BEGIN(source);
+  return !value ? kInvalidValue : target != 0 || source == target ? kInvalidDevice : kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuDeviceGetExecAffinitySupport(int *supported, int, Device device) {
+  TENON_BEGIN(device);
+  if (!supported)
+    return kInvalidValue;
+  *supported = 0;
   return kSuccess;
 }

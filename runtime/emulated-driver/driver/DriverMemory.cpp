@@ -1,103 +1,100 @@
-// Memory: allocation, copies, fills. The asynchronous entries do their work at once, in order.
-#include "driver/Driver.h"
-#include "execute/Warp.h"
-#include <cstdlib>
-#include <cstring>
-#include <functional>
+// Device memory: allocation, also in a stream's order and from pools.
+#include "driver/Graph.h"
+#include <algorithm>
 
 using namespace tenon::emulator;
 
 namespace {
-constexpr size_t kHostAlignment = 4096;
+constexpr size_t kPitchAlignment = 512; // CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT
+constexpr int kPoolAllocationPinned = 1; // CU_MEM_ALLOCATION_TYPE_PINNED
 
 Status allocate(Call &call, DevicePointer *address, size_t bytes) {
   if (!address || bytes == 0)
     return kInvalidValue;
-  *address = call.context->memory.allocate(bytes);
+  bool fits = bytes <= call.context->memory.capacity() && call.driver.memory_used() + bytes <= call.context->memory.capacity();
+  *address = fits ? call.context->memory.allocate(bytes) : 0;
   return *address ? kSuccess : kOutOfMemory;
 }
 
-Status copy_in(Call &call, DevicePointer to, const void *from, size_t bytes) {
-  if (bytes == 0)
-    return kSuccess;
+Status release(Call &call, DevicePointer address) {
   DeviceMemory &memory = call.context->memory;
-  if (!from || !memory.find(to, bytes))
+  const Allocation *allocation = memory.find(address, 1);
+  if (!allocation || allocation->begin != address || !allocation->name.empty() ||
+      (allocation->host_visible() && allocation->kind != MemoryKind::kManaged))
     return kInvalidValue;
-  std::memcpy(memory.data(to), from, bytes);
-  std::memset(memory.shadow(to), kWritten, bytes);
-  return kSuccess;
-}
-Status copy_out(Call &call, void *to, DevicePointer from, size_t bytes) {
-  if (bytes == 0)
-    return kSuccess;
-  DeviceMemory &memory = call.context->memory;
-  if (!to || !memory.find(from, bytes))
-    return kInvalidValue;
-  std::memcpy(to, memory.data(from), bytes);
-  return kSuccess;
-}
-Status copy_within(Call &call, DevicePointer to, DevicePointer from, size_t bytes) {
-  if (bytes == 0)
-    return kSuccess;
-  DeviceMemory &memory = call.context->memory;
-  if (!memory.find(to, bytes) || !memory.find(from, bytes))
-    return kInvalidValue;
-  std::memmove(memory.data(to), memory.data(from), bytes);
-  std::memmove(memory.shadow(to), memory.shadow(from), bytes);
-  return kSuccess;
-}
-Status copy_any(Call &call, DevicePointer to, DevicePointer from, size_t bytes) {
-  DeviceMemory &memory = call.context->memory;
-  if (memory.contains(to))
-    return memory.contains(from) ? copy_within(call, to, from, bytes)
-                                 : copy_in(call, to, reinterpret_cast<const void *>(from), bytes);
-  if (memory.contains(from))
-    return copy_out(call, reinterpret_cast<void *>(to), from, bytes);
-  if (bytes && (!to || !from))
-    return kInvalidValue;
-  std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
-  return kSuccess;
+  if (auto *pool = static_cast<PoolObject *>(allocation->pool)) {
+    pool->used -= allocation->size;
+    pool->reserved = pool->used;
+  }
+  return memory.free(address) ? kSuccess : kInvalidValue;
 }
 
-template <class T> Status fill(Call &call, DevicePointer to, T value, size_t count) {
-  if (count == 0)
-    return kSuccess;
-  DeviceMemory &memory = call.context->memory;
-  if (to % sizeof(T) || count > ~size_t{0} / sizeof(T) || !memory.find(to, count * sizeof(T)))
-    return kInvalidValue;
-  T *at = reinterpret_cast<T *>(memory.data(to));
-  for (size_t i = 0; i < count; i++)
-    at[i] = value;
-  std::memset(memory.shadow(to), kWritten, count * sizeof(T));
-  return kSuccess;
+bool is_pool(const Call &call, const PoolObject *pool) {
+  return pool == &call.driver.default_pool || call.driver.pools.count(const_cast<PoolObject *>(pool));
 }
 
-Status on_stream(StreamObject *stream, const std::function<Status(Call &)> &work) {
+/// In a capture the address is given now, and lives as long as the graph.
+Status allocate_in_order(DevicePointer *address, size_t bytes, PoolObject *given, StreamObject *handle) {
   TENON_BEGIN(Call::Needs::kContext);
-  return call.owns(stream) ? work(call) : kInvalidHandle;
+  StreamObject *stream = call.stream(handle);
+  PoolObject *pool = given ? given : call.driver.current_pool;
+  if (!stream)
+    return kInvalidHandle;
+  if (!is_pool(call, pool))
+    return kInvalidValue;
+  if (pool->most_bytes && pool->used + bytes > pool->most_bytes)
+    return kOutOfMemory;
+  if (Status status = allocate(call, address, bytes))
+    return status;
+  call.context->memory.find(*address, 1)->pool = pool;
+  pool->used += bytes;
+  pool->used_high = std::max(pool->used_high, pool->used);
+  pool->reserved = pool->used;
+  pool->reserved_high = std::max(pool->reserved_high, pool->reserved);
+  if (!stream->capture)
+    return kSuccess;
+  ContextObject *context = call.context;
+  auto give_back = [context](DevicePointer *held) {
+    Call call(Call::Needs::kInitialised);
+    if (call.driver.is_context(context))
+      context->memory.free(*held);
+    delete held;
+  };
+  return submit(call, handle, AllocateWork{std::shared_ptr<DevicePointer>(new DevicePointer(*address), give_back), bytes});
 }
 } // namespace
 
 TENON_DRIVER_ENTRY Status cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   TENON_BEGIN(Call::Needs::kContext);
+  if (Status status = call.forbid_in_capture())
+    return status;
   return allocate(call, address, bytes);
 }
-TENON_DRIVER_ENTRY Status cuMemAllocAsync(DevicePointer *address, size_t bytes, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return allocate(call, address, bytes); });
+TENON_DRIVER_ENTRY Status cuMemAllocPitch_v2(DevicePointer *address, size_t *pitch, size_t width, size_t height,
+                                             unsigned element_bytes) {
+  TENON_BEGIN(Call::Needs::kContext);
+  bool good_element = element_bytes == 4 || element_bytes == 8 || element_bytes == 16;
+  if (!address || !pitch || width == 0 || height == 0 || !good_element)
+    return kInvalidValue;
+  if (Status status = call.forbid_in_capture())
+    return status;
+  if (width > call.context->memory.capacity() || height > call.context->memory.capacity())
+    return kOutOfMemory;
+  *pitch = (width + kPitchAlignment - 1) / kPitchAlignment * kPitchAlignment;
+  return height > call.context->memory.capacity() / *pitch ? kOutOfMemory : allocate(call, address, *pitch * height);
 }
 TENON_DRIVER_ENTRY Status cuMemFree_v2(DevicePointer address) {
   TENON_BEGIN(Call::Needs::kContext);
-  return !address || call.context->memory.free(address) ? kSuccess : kInvalidValue;
-}
-TENON_DRIVER_ENTRY Status cuMemFreeAsync(DevicePointer address, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return call.context->memory.free(address) ? kSuccess : kInvalidValue; });
+  if (Status status = call.forbid_in_capture())
+    return status;
+  return address ? release(call, address) : kSuccess;
 }
 TENON_DRIVER_ENTRY Status cuMemGetInfo_v2(size_t *free, size_t *total) {
   TENON_BEGIN(Call::Needs::kContext);
   if (!free || !total)
     return kInvalidValue;
   *total = call.context->memory.capacity();
-  *free = *total - call.context->memory.used();
+  *free = *total - std::min(*total, call.driver.memory_used());
   return kSuccess;
 }
 TENON_DRIVER_ENTRY Status cuMemGetAddressRange_v2(DevicePointer *base, size_t *bytes, DevicePointer address) {
@@ -112,112 +109,129 @@ TENON_DRIVER_ENTRY Status cuMemGetAddressRange_v2(DevicePointer *base, size_t *b
   return kSuccess;
 }
 
-TENON_DRIVER_ENTRY Status cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
+TENON_DRIVER_ENTRY Status cuMemAllocAsync(DevicePointer *address, size_t bytes, StreamObject *stream) {
+  return allocate_in_order(address, bytes, nullptr, stream);
+}
+TENON_DRIVER_ENTRY Status cuMemAllocFromPoolAsync(DevicePointer *address, size_t bytes, PoolObject *pool,
+                                                  StreamObject *stream) {
+  return pool ? allocate_in_order(address, bytes, pool, stream) : kInvalidValue;
+}
+TENON_DRIVER_ENTRY Status cuMemFreeAsync(DevicePointer address, StreamObject *handle) {
   TENON_BEGIN(Call::Needs::kContext);
-  if (!memory || bytes == 0)
+  StreamObject *stream = call.stream(handle);
+  if (!stream)
+    return kInvalidHandle;
+  return stream->capture ? submit(call, handle, FreeWork{address}) : release(call, address);
+}
+
+TENON_DRIVER_ENTRY Status cuDeviceGetDefaultMemPool(PoolObject **pool, Device device) {
+  TENON_BEGIN(device);
+  if (!pool)
     return kInvalidValue;
-  void *at = std::aligned_alloc(kHostAlignment, (bytes + kHostAlignment - 1) / kHostAlignment * kHostAlignment);
-  if (!at)
-    return kOutOfMemory;
-  call.context->host_memory[at] = bytes;
-  *memory = at;
+  *pool = &call.driver.default_pool;
   return kSuccess;
 }
-TENON_DRIVER_ENTRY Status cuMemAllocHost_v2(void **memory, size_t bytes) { return cuMemHostAlloc(memory, bytes, 0); }
-TENON_DRIVER_ENTRY Status cuMemFreeHost(void *memory) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!memory || !call.context->host_memory.erase(memory))
+TENON_DRIVER_ENTRY Status cuDeviceGetMemPool(PoolObject **pool, Device device) {
+  TENON_BEGIN(device);
+  if (!pool)
     return kInvalidValue;
-  std::free(memory);
+  *pool = call.driver.current_pool;
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuDeviceSetMemPool(Device device, PoolObject *pool) {
+  TENON_BEGIN(device);
+  if (!is_pool(call, pool))
+    return kInvalidValue;
+  call.driver.current_pool = pool;
   return kSuccess;
 }
 
-TENON_DRIVER_ENTRY Status cuMemcpyHtoD_v2(DevicePointer to, const void *from, size_t bytes) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return copy_in(call, to, from, bytes);
-}
-TENON_DRIVER_ENTRY Status cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from, size_t bytes, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return copy_in(call, to, from, bytes); });
-}
-TENON_DRIVER_ENTRY Status cuMemcpyDtoH_v2(void *to, DevicePointer from, size_t bytes) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return copy_out(call, to, from, bytes);
-}
-TENON_DRIVER_ENTRY Status cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return copy_out(call, to, from, bytes); });
-}
-TENON_DRIVER_ENTRY Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return copy_within(call, to, from, bytes);
-}
-TENON_DRIVER_ENTRY Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return copy_within(call, to, from, bytes); });
-}
-TENON_DRIVER_ENTRY Status cuMemcpy(DevicePointer to, DevicePointer from, size_t bytes) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return copy_any(call, to, from, bytes);
-}
-TENON_DRIVER_ENTRY Status cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return copy_any(call, to, from, bytes); });
-}
-
-TENON_DRIVER_ENTRY Status cuMemsetD8_v2(DevicePointer to, unsigned char value, size_t count) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return fill<uint8_t>(call, to, value, count);
-}
-TENON_DRIVER_ENTRY Status cuMemsetD16_v2(DevicePointer to, unsigned short value, size_t count) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return fill<uint16_t>(call, to, value, count);
-}
-TENON_DRIVER_ENTRY Status cuMemsetD32_v2(DevicePointer to, unsigned value, size_t count) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return fill<uint32_t>(call, to, value, count);
-}
-TENON_DRIVER_ENTRY Status cuMemsetD8Async(DevicePointer to, unsigned char value, size_t count, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return fill<uint8_t>(call, to, value, count); });
-}
-TENON_DRIVER_ENTRY Status cuMemsetD16Async(DevicePointer to, unsigned short value, size_t count, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return fill<uint16_t>(call, to, value, count); });
-}
-TENON_DRIVER_ENTRY Status cuMemsetD32Async(DevicePointer to, unsigned value, size_t count, StreamObject *stream) {
-  return on_stream(stream, [&](Call &call) { return fill<uint32_t>(call, to, value, count); });
-}
-
-TENON_DRIVER_ENTRY Status cuPointerGetAttribute(void *data, int attribute, DevicePointer address) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!data)
+TENON_DRIVER_ENTRY Status cuMemPoolCreate(PoolObject **pool, const PoolProperties *properties) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  if (!pool || !properties || properties->allocation_type != kPoolAllocationPinned || properties->security)
     return kInvalidValue;
-  const Allocation *allocation = call.context->memory.find(address, 1);
-  uint64_t host_begin = 0, host_size = 0;
-  for (const auto &[begin, size] : call.context->host_memory)
-    if (address - reinterpret_cast<uint64_t>(begin) < size) {
-      host_begin = reinterpret_cast<uint64_t>(begin);
-      host_size = size;
-    }
-  if (!allocation && !host_size)
+  if (properties->handle_types || properties->location.type != kPlaceDevice) // nothing is shared between processes
+    return kNotSupported;
+  if (properties->location.id != 0)
+    return kInvalidDevice;
+  auto made = std::make_unique<PoolObject>();
+  made->most_bytes = properties->most_bytes;
+  *pool = made.get();
+  call.driver.pools[made.get()] = std::move(made);
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuMemPoolDestroy(PoolObject *pool) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  if (!call.driver.pools.count(pool))
     return kInvalidValue;
-  auto put = [&](auto value) {
-    std::memcpy(data, &value, sizeof(value));
-    return kSuccess;
+  if (call.driver.current_pool == pool)
+    call.driver.current_pool = &call.driver.default_pool;
+  auto orphan = [&](ContextObject &context) {
+    for (const auto &[begin, allocation] : context.memory.live())
+      if (allocation.pool == pool)
+        context.memory.find(begin, 1)->pool = nullptr;
   };
-  switch (attribute) {
-  case kPointerContext:
-    return put(call.context);
-  case kPointerMemoryType:
-    return put(allocation ? kMemoryTypeDevice : kMemoryTypeHost);
-  case kPointerDevicePointer:
-    return put(address);
-  case kPointerHostPointer:
-    return allocation ? kInvalidValue : put(address);
-  case kPointerIsManaged:
-    return put(0u);
-  case kPointerDeviceOrdinal:
-    return put(0);
-  case kPointerRangeStart:
-    return put(allocation ? DevicePointer{allocation->begin} : DevicePointer{host_begin});
-  case kPointerRangeSize:
-    return put(allocation ? size_t{allocation->size} : size_t{host_size});
-  default:
+  if (call.driver.primary)
+    orphan(*call.driver.primary);
+  for (auto &[key, context] : call.driver.created)
+    orphan(*context);
+  call.driver.pools.erase(pool);
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuMemPoolTrimTo(PoolObject *pool, size_t) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  return is_pool(call, pool) ? kSuccess : kInvalidValue; // freed memory is given back at once
+}
+TENON_DRIVER_ENTRY Status cuMemPoolGetAttribute(PoolObject *pool, int attribute, void *value) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  if (!is_pool(call, pool) || !value)
     return kInvalidValue;
+  if (attribute >= kPoolReuseFollowEvents && attribute <= kPoolReuseInternal) {
+    *static_cast<int *>(value) = pool->reuse[attribute - kPoolReuseFollowEvents];
+    return kSuccess;
   }
+  const uint64_t values[] = {pool->release_threshold, pool->reserved, pool->reserved_high, pool->used, pool->used_high};
+  if (attribute < kPoolReleaseThreshold || attribute > kPoolUsedHigh)
+    return kInvalidValue;
+  *static_cast<uint64_t *>(value) = values[attribute - kPoolReleaseThreshold];
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuMemPoolSetAttribute(PoolObject *pool, int attribute, void *value) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  if (!is_pool(call, pool) || !value)
+    return kInvalidValue;
+  if (attribute >= kPoolReuseFollowEvents && attribute <= kPoolReuseInternal) {
+    pool->reuse[attribute - kPoolReuseFollowEvents] = *static_cast<int *>(value) != 0;
+    return kSuccess;
+  }
+  uint64_t number = 0;
+  if (attribute == kPoolReleaseThreshold || attribute == kPoolReservedHigh || attribute == kPoolUsedHigh)
+    number = *static_cast<uint64_t *>(value);
+  if (attribute == kPoolReleaseThreshold) {
+    pool->release_threshold = number;
+    return kSuccess;
+  }
+  if ((attribute != kPoolReservedHigh && attribute != kPoolUsedHigh) || number != 0) // a high mark may only be reset
+    return kInvalidValue;
+  (attribute == kPoolReservedHigh ? pool->reserved_high : pool->used_high) = 0;
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuMemPoolSetAccess(PoolObject *pool, const PoolAccess *accesses, size_t count) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  if (!is_pool(call, pool) || (count && !accesses))
+    return kInvalidValue;
+  for (size_t i = 0; i < count; i++)
+    if (accesses[i].location.type != kPlaceDevice || accesses[i].location.id != 0)
+      return kInvalidDevice;
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuMemPoolGetAccess(int *flags, PoolObject *pool, PlaceOfMemory *place) {
+  constexpr int kReadAndWrite = 3;
+  TENON_BEGIN(Call::Needs::kInitialised);
+  if (!flags || !place || !is_pool(call, pool))
+    return kInvalidValue;
+  if (place->type != kPlaceDevice || place->id != 0)
+    return kInvalidDevice;
+  *flags = kReadAndWrite;
+  return kSuccess;
 }

@@ -1,23 +1,54 @@
-// Streams and events. Work is done when it is submitted, so every stream is idle and every recorded event complete.
-#include "driver/Driver.h"
+// Streams. Work is done when it is submitted, so every stream is idle; the order is that of the calls.
+#include "driver/Graph.h"
+#include <algorithm>
+#include <cstring>
 
 using namespace tenon::emulator;
 
 namespace {
-constexpr unsigned kStreamFlags = 1, kEventFlags = 7, kEventDisableTiming = 2;
-
 Status make_stream(StreamObject **stream, unsigned flags, int priority) {
   TENON_BEGIN(Call::Needs::kContext);
-  if (!stream || (flags & ~kStreamFlags))
+  if (!stream || (flags & ~StreamObject::kNonBlocking))
     return kInvalidValue;
-  auto made = std::make_unique<StreamObject>(StreamObject{flags, priority});
+  auto made = std::make_unique<StreamObject>();
+  made->context = call.context;
+  made->flags = flags;
+  made->priority = std::clamp(priority, kGreatestPriority, 0);
+  made->id = call.driver.new_id();
   *stream = made.get();
   call.context->streams[made.get()] = std::move(made);
   return kSuccess;
 }
-Status idle(StreamObject *stream) {
+
+/// A capture cannot be waited for; asking spoils it.
+Status idle(StreamObject *handle) {
   TENON_BEGIN(Call::Needs::kContext);
-  return call.owns(stream) ? kSuccess : kInvalidHandle;
+  StreamObject *stream = call.stream(handle);
+  if (!stream)
+    return kInvalidHandle;
+  if (!stream->capture)
+    return kSuccess;
+  stream->capture->invalid = true;
+  return kCaptureUnsupported;
+}
+
+/// Gives one property of a stream.
+template <class Value, class Get> Status give(StreamObject *handle, Value *value, Get get) {
+  TENON_BEGIN(Call::Needs::kContext);
+  if (!value)
+    return kInvalidValue;
+  StreamObject *stream = call.stream(handle);
+  if (!stream)
+    return kInvalidHandle;
+  *value = get(*stream);
+  return kSuccess;
+}
+
+Status value_work(StreamObject *stream, DevicePointer address, uint64_t value, unsigned bytes, unsigned flags, bool wait) {
+  constexpr unsigned kNoBarrier = 1; // CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER
+  if (wait ? (flags & ~kWaitFlush) > kWaitNor : (flags & ~kNoBarrier) != 0)
+    return kInvalidValue;
+  return submit(stream, ValueWork{address, value, bytes, flags, wait});
 }
 } // namespace
 
@@ -27,80 +58,68 @@ TENON_DRIVER_ENTRY Status cuStreamCreateWithPriority(StreamObject **stream, unsi
 }
 TENON_DRIVER_ENTRY Status cuStreamDestroy_v2(StreamObject *stream) {
   TENON_BEGIN(Call::Needs::kContext);
-  return call.context->streams.erase(stream) ? kSuccess : kInvalidHandle;
+  if (!call.context->streams.count(stream))
+    return kInvalidHandle;
+  if (stream->capture)
+    stream->capture->invalid = true;
+  call.context->streams.erase(stream);
+  return kSuccess;
 }
 TENON_DRIVER_ENTRY Status cuStreamSynchronize(StreamObject *stream) { return idle(stream); }
 TENON_DRIVER_ENTRY Status cuStreamQuery(StreamObject *stream) { return idle(stream); }
-TENON_DRIVER_ENTRY Status cuStreamWaitEvent(StreamObject *stream, EventObject *event, unsigned) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return call.owns(stream) && call.owns(event) ? kSuccess : kInvalidHandle;
-}
+
 TENON_DRIVER_ENTRY Status cuStreamGetCtx(StreamObject *stream, ContextObject **context) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!context)
-    return kInvalidValue;
-  if (!call.owns(stream))
-    return kInvalidHandle;
-  *context = call.context;
-  return kSuccess;
+  return give(stream, context, [](const StreamObject &each) { return each.context; });
 }
-TENON_DRIVER_ENTRY Status cuStreamIsCapturing(StreamObject *stream, int *status) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!status)
-    return kInvalidValue;
-  *status = 0;
-  return call.owns(stream) ? kSuccess : kInvalidHandle;
+TENON_DRIVER_ENTRY Status cuStreamGetFlags(StreamObject *stream, unsigned *flags) {
+  return give(stream, flags, [](const StreamObject &each) { return each.flags; });
 }
+TENON_DRIVER_ENTRY Status cuStreamGetPriority(StreamObject *stream, int *priority) {
+  return give(stream, priority, [](const StreamObject &each) { return each.priority; });
+}
+TENON_DRIVER_ENTRY Status cuStreamGetId(StreamObject *stream, uint64_t *id) {
+  return give(stream, id, [](const StreamObject &each) { return each.id; });
+}
+TENON_DRIVER_ENTRY Status cuStreamGetDevice(StreamObject *stream, Device *device) {
+  return give(stream, device, [](const StreamObject &) { return Device{0}; });
+}
+
 TENON_DRIVER_ENTRY Status cuLaunchHostFunc(StreamObject *stream, void (*function)(void *), void *data) {
+  return submit(stream, HostWork{{function, data}});
+}
+/// The old form, which gives the function the stream and its state, and which no graph can hold.
+TENON_DRIVER_ENTRY Status cuStreamAddCallback(StreamObject *handle, void (*function)(StreamObject *, int, void *), void *data,
+                                              unsigned flags) {
   {
     TENON_BEGIN(Call::Needs::kContext);
-    if (!function)
+    if (!function || flags)
       return kInvalidValue;
-    if (!call.owns(stream))
+    StreamObject *stream = call.stream(handle);
+    if (!stream)
       return kInvalidHandle;
+    if (stream->capture) {
+      stream->capture->invalid = true;
+      return kCaptureUnsupported;
+    }
   }
-  function(data);
+  function(handle, kSuccess, data);
   return kSuccess;
 }
 
-TENON_DRIVER_ENTRY Status cuEventCreate(EventObject **event, unsigned flags) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!event || (flags & ~kEventFlags))
-    return kInvalidValue;
-  auto made = std::make_unique<EventObject>();
-  made->flags = flags;
-  *event = made.get();
-  call.context->events[made.get()] = std::move(made);
-  return kSuccess;
+TENON_DRIVER_ENTRY Status cuStreamWriteValue32_v2(StreamObject *stream, DevicePointer address, uint32_t value,
+                                                  unsigned flags) {
+  return value_work(stream, address, value, 4, flags, false);
 }
-TENON_DRIVER_ENTRY Status cuEventDestroy_v2(EventObject *event) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return call.context->events.erase(event) ? kSuccess : kInvalidHandle;
+TENON_DRIVER_ENTRY Status cuStreamWriteValue64_v2(StreamObject *stream, DevicePointer address, uint64_t value,
+                                                  unsigned flags) {
+  return value_work(stream, address, value, 8, flags, false);
 }
-TENON_DRIVER_ENTRY Status cuEventRecord(EventObject *event, StreamObject *stream) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!call.owns(event) || !call.owns(stream))
-    return kInvalidHandle;
-  event->recorded = true;
-  event->time = std::chrono::steady_clock::now();
-  return kSuccess;
+/// Refused as not supported where the value is not there yet: nothing runs beside the caller that could bring it.
+TENON_DRIVER_ENTRY Status cuStreamWaitValue32_v2(StreamObject *stream, DevicePointer address, uint32_t value,
+                                                 unsigned flags) {
+  return value_work(stream, address, value, 4, flags, true);
 }
-TENON_DRIVER_ENTRY Status cuEventSynchronize(EventObject *event) {
-  TENON_BEGIN(Call::Needs::kContext);
-  return call.owns(event) ? kSuccess : kInvalidHandle;
-}
-TENON_DRIVER_ENTRY Status cuEventQuery(EventObject *event) { return cuEventSynchronize(event); }
-TENON_DRIVER_ENTRY Status cuEventElapsedTime_v2(float *milliseconds, EventObject *start, EventObject *end) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!milliseconds)
-    return kInvalidValue;
-  if (!call.owns(start) || !call.owns(end))
-    return kInvalidHandle;
-  if (!start->recorded || !end->recorded || ((start->flags | end->flags) & kEventDisableTiming))
-    return kInvalidHandle;
-  *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
-  return kSuccess;
-}
-TENON_DRIVER_ENTRY Status cuEventElapsedTime(float *milliseconds, EventObject *start, EventObject *end) {
-  return cuEventElapsedTime_v2(milliseconds, start, end);
+TENON_DRIVER_ENTRY Status cuStreamWaitValue64_v2(StreamObject *stream, DevicePointer address, uint64_t value,
+                                                 unsigned flags) {
+  return value_work(stream, address, value, 8, flags, true);
 }

@@ -1,4 +1,4 @@
-// The table of entries, errors by name, and the emulator's own entries: the report and the counters.
+// The table of entries, errors by name, and the emulator's own entries: the report, the counters, the table itself.
 #include "driver/Driver.h"
 #include "launch/Report.h"
 #include <algorithm>
@@ -7,27 +7,72 @@
 using namespace tenon::emulator;
 
 // Declared under other names, since here only the addresses matter.
-#define ENTRY(name) extern "C" void address_of_##name() __asm__(#name);
+#define DECLARE(name) extern "C" void address_of_##name() __asm__(#name);
+#define ENTRY_GROUP(name)
+#define ENTRY(name, asked, since) DECLARE(name)
+#define UNCOVERED(name, asked, since) DECLARE(name)
+#define PER_THREAD(name, suffix) DECLARE(name##suffix)
+#define UNCOVERED_PER_THREAD(name, suffix) DECLARE(name##suffix)
 #include "driver/Entries.def"
+#include "driver/PerThread.def"
+#include "driver/Uncovered.def"
+#undef ENTRY_GROUP
 #undef ENTRY
+#undef UNCOVERED
+#undef PER_THREAD
+#undef UNCOVERED_PER_THREAD
 
 namespace {
 struct Entry {
+  std::string_view name, asked; // exported; what cuGetProcAddress is given
+  int since;                    // version of CUDA; 0 for a heading
+  void (*address)();
+};
+constexpr Entry kCovered[] = {
+#define ENTRY_GROUP(name) {name, "", 0, nullptr},
+#define ENTRY(name, asked, since) {#name, #asked, since, &address_of_##name},
+#include "driver/Entries.def"
+#undef ENTRY_GROUP
+#undef ENTRY
+};
+constexpr Entry kUncovered[] = {
+#define UNCOVERED(name, asked, since) {#name, #asked, since, &address_of_##name},
+#define UNCOVERED_PER_THREAD(name, suffix)
+#include "driver/Uncovered.def"
+#undef UNCOVERED
+#undef UNCOVERED_PER_THREAD
+};
+struct PerThread {
   std::string_view name;
   void (*address)();
 };
-constexpr Entry kEntries[] = {
-#define ENTRY(name) {#name, &address_of_##name},
-#include "driver/Entries.def"
-#undef ENTRY
+constexpr PerThread kPerThread[] = {
+#define PER_THREAD(name, suffix) {#name, &address_of_##name##suffix},
+#define UNCOVERED_PER_THREAD(name, suffix) PER_THREAD(name, suffix)
+#define UNCOVERED(name, asked, since)
+#include "driver/PerThread.def"
+#include "driver/Uncovered.def"
+#undef PER_THREAD
+#undef UNCOVERED_PER_THREAD
+#undef UNCOVERED
 };
 
-void *find_entry(const std::string &name) {
-  for (const std::string &spelling : {name + "_v2", name})
-    for (const Entry &entry : kEntries)
-      if (entry.name == spelling)
-        return reinterpret_cast<void *>(entry.address);
-  return nullptr;
+struct Search {
+  const Entry *newest = nullptr; // that is not newer than the version asked for
+  bool known = false;
+};
+Search find_entry(std::string_view name, int version) {
+  Search search;
+  auto look = [&](const Entry &entry) {
+    if (entry.asked != name || !entry.since)
+      return;
+    search.known = true;
+    if (entry.since <= version && (!search.newest || entry.since > search.newest->since))
+      search.newest = &entry;
+  };
+  std::for_each(std::begin(kCovered), std::end(kCovered), look);
+  std::for_each(std::begin(kUncovered), std::end(kUncovered), look);
+  return search;
 }
 
 /// Copies a text into a caller's buffer, cut and ended by zero; returns the bytes that the whole text takes with its zero.
@@ -38,6 +83,18 @@ size_t give_text(const std::string &text, char *buffer, size_t room) {
     buffer[kept] = 0;
   }
   return text.size() + 1;
+}
+
+std::string entries_text() {
+  std::string text, group;
+  auto line = [&](const std::string &title, const Entry &entry) {
+    text += title + "\t" + std::string(entry.name) + "\t" + std::to_string(entry.since) + "\n";
+  };
+  for (const Entry &entry : kCovered)
+    entry.since ? line(group, entry) : void(group = entry.name);
+  for (const Entry &entry : kUncovered)
+    line("", entry);
+  return text;
 }
 } // namespace
 
@@ -55,17 +112,25 @@ TENON_DRIVER_ENTRY Status cuGetErrorString(int status, const char **text) {
   return *text ? kSuccess : kInvalidValue;
 }
 
-TENON_DRIVER_ENTRY Status cuGetProcAddress_v2(const char *name, void **address, int, uint64_t, int *found) {
-  constexpr int kFound = 0, kSymbolNotFound = 1; // CUdriverProcAddressQueryResult
-  if (!name || !address)
+TENON_DRIVER_ENTRY Status cuGetProcAddress_v2(const char *name, void **address, int version, uint64_t flags, int *found) {
+  constexpr uint64_t kLegacyStream = 1, kPerThreadStream = 2; // CUdriverProcAddress_flags
+  enum { kFound, kSymbolNotFound, kVersionNotSufficient };    // CUdriverProcAddressQueryResult
+  bool both = flags == (kLegacyStream | kPerThreadStream);
+  if (!name || !address || both || (flags & ~(kLegacyStream | kPerThreadStream)) || version > kDriverVersion)
     return kInvalidValue;
-  *address = find_entry(name);
+  Search search = find_entry(name, version);
+  *address = search.newest ? reinterpret_cast<void *>(search.newest->address) : nullptr;
+  if (search.newest && flags == kPerThreadStream)
+    for (const PerThread &entry : kPerThread)
+      if (entry.name == search.newest->name)
+        *address = reinterpret_cast<void *>(entry.address);
   if (found)
-    *found = *address ? kFound : kSymbolNotFound;
-  return *address ? kSuccess : kNotFound;
+    *found = *address ? kFound : search.known ? kVersionNotSufficient : kSymbolNotFound;
+  return kSuccess;
 }
 TENON_DRIVER_ENTRY Status cuGetProcAddress(const char *name, void **address, int version, uint64_t flags) {
-  return cuGetProcAddress_v2(name, address, version, flags, nullptr);
+  Status status = cuGetProcAddress_v2(name, address, version, flags, nullptr);
+  return status == kSuccess && !*address ? kNotFound : status;
 }
 
 /// What the checkers found, one finding a line. Returns the bytes needed, the final zero included.
@@ -78,3 +143,6 @@ TENON_DRIVER_ENTRY void tenonEmulatorClearReport() { Report::instance().clear();
 TENON_DRIVER_ENTRY size_t tenonEmulatorCounters(char *buffer, size_t room) {
   return give_text(Report::instance().counters(), buffer, room);
 }
+/// The table of entries, one a line: group, name, version of CUDA that brought it, with tabs between; an entry that is
+/// exported but not covered has no group. Returns the bytes needed, the final zero included.
+TENON_DRIVER_ENTRY size_t tenonEmulatorEntries(char *buffer, size_t room) { return give_text(entries_text(), buffer, room); }

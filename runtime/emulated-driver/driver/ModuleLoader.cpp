@@ -1,6 +1,8 @@
 #include "driver/Driver.h"
+#include "driver/FatBinary.h"
 #include "launch/Report.h"
 #include "ptx/Parser.h"
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -8,7 +10,7 @@ namespace tenon::emulator {
 namespace {
 constexpr uint32_t kNewestPtx = 93; // PTX ISA 9.3
 constexpr std::string_view kElfMagic = "\177ELF";
-constexpr std::string_view kFatBinaryMagic = "\x50\xed\x55\xba";
+constexpr uint32_t kMostRegisters = 255, kRegisterGranularity = 8; // of a thread
 
 /// "sm_80" is 80; 'a' and 'f' suffixes tie the code to one architecture, or family.
 bool target_fits(const std::string &target, int capability, std::string &why) {
@@ -40,63 +42,97 @@ bool place_variables(ContextObject &context, ModuleObject &module) {
   }
   return true;
 }
-} // namespace
 
-Status load_module(ContextObject &context, const DeviceModel &model, const char *image, ModuleObject *&module,
-                   std::string &log) {
-  if (!std::strncmp(image, kElfMagic.data(), 4) || !std::strncmp(image, kFatBinaryMagic.data(), 4)) {
+/// What ptxas would give a thread: what the program needs, in eights, or what a limit or the launch bounds leave.
+uint32_t registers_of(const Program &program, const Kernel &kernel, uint32_t limit) {
+  constexpr uint32_t kRegisters = 65536; // of a multiprocessor
+  const uint32_t *shape = kernel.required_threads[0] ? kernel.required_threads : kernel.max_threads;
+  uint32_t threads = (shape[0] * shape[1] * shape[2] + 31) / 32 * 32, most = limit ? limit : kMostRegisters;
+  if (threads)
+    most = std::min(most, kRegisters / threads / kRegisterGranularity * kRegisterGranularity);
+  uint32_t needed = (program.register_count + kRegisterGranularity - 1) / kRegisterGranularity * kRegisterGranularity;
+  return std::min({needed, most, kMostRegisters});
+}
+
+Status decode_kernels(ModuleObject &module, const DeviceModel &model, uint32_t most_registers, std::string &log) {
+  DecodeContext surroundings;
+  surroundings.module = &module.ptx;
+  surroundings.executor = &executor();
+  surroundings.tensor_cores_fuse_whole_k = model.tensor_cores_fuse_whole_k;
+  surroundings.global_addresses = module.addresses;
+  for (const Kernel &kernel : module.ptx.kernels) {
+    auto decoded = decode(kernel, surroundings);
+    if (auto *diagnostic = std::get_if<Diagnostic>(&decoded)) {
+      log = diagnostic->text();
+      return kInvalidPtx;
+    }
+    auto function = std::make_unique<FunctionObject>();
+    function->module = &module;
+    function->kernel = &kernel;
+    function->program = std::move(std::get<Program>(decoded));
+    function->registers = registers_of(function->program, kernel, most_registers);
+    module.functions.push_back(std::move(function));
+  }
+  return kSuccess;
+}
+
+Status parse(const void *image, const DeviceModel &model, Module &ptx, std::string &log) {
+  std::string unpacked;
+  const char *text = static_cast<const char *>(image);
+  if (!std::strncmp(text, kElfMagic.data(), kElfMagic.size())) {
     log = "the emulated driver runs PTX text; this image is machine code";
     return kNoBinaryForGpu;
   }
-  auto parsed = parse_ptx(image);
+  if (is_fat_binary(image)) {
+    if (!ptx_of_fat_binary(image, model.capability, unpacked, log))
+      return kNoBinaryForGpu;
+    text = unpacked.c_str();
+  }
+  auto parsed = parse_ptx(text);
   if (auto *diagnostic = std::get_if<Diagnostic>(&parsed)) {
     log = diagnostic->text();
     return kInvalidPtx;
   }
-  auto loaded = std::make_unique<ModuleObject>();
-  loaded->ptx = std::move(std::get<Module>(parsed));
-  if (loaded->ptx.version > kNewestPtx) {
-    log = "PTX version " + std::to_string(loaded->ptx.version / 10) + "." + std::to_string(loaded->ptx.version % 10) +
+  ptx = std::move(std::get<Module>(parsed));
+  if (ptx.version > kNewestPtx) {
+    log = "PTX version " + std::to_string(ptx.version / 10) + "." + std::to_string(ptx.version % 10) +
           " is newer than the emulated driver";
     return kUnsupportedPtxVersion;
   }
-  std::string why;
-  if (!target_fits(loaded->ptx.target, model.capability, why)) {
-    log = why;
-    return kInvalidPtx;
-  }
-  auto give_back = [&] {
-    for (const auto &[name, address] : loaded->addresses)
-      context.memory.free(address);
-  };
-  if (!place_variables(context, *loaded)) {
-    give_back();
-    log = "no memory for the module's variables";
-    return kOutOfMemory;
-  }
-  DecodeContext surroundings;
-  surroundings.module = &loaded->ptx;
-  surroundings.executor = &executor();
-  surroundings.tensor_cores_fuse_whole_k = model.tensor_cores_fuse_whole_k;
-  surroundings.global_addresses = loaded->addresses;
-  for (const Kernel &kernel : loaded->ptx.kernels) {
-    auto decoded = decode(kernel, surroundings);
-    if (auto *diagnostic = std::get_if<Diagnostic>(&decoded)) {
-      log = diagnostic->text();
-      give_back();
-      return kInvalidPtx;
-    }
-    auto function = std::make_unique<FunctionObject>();
-    function->module = loaded.get();
-    function->kernel = &kernel;
-    function->program = std::move(std::get<Program>(decoded));
-    loaded->functions.push_back(std::move(function));
+  return target_fits(ptx.target, model.capability, log) ? kSuccess : kInvalidPtx;
+}
+
+void free_variables(ContextObject &context, const ModuleObject &module) {
+  for (const auto &[name, address] : module.addresses)
+    context.memory.free(address);
+}
+} // namespace
+
+Status load_module(ContextObject &context, const DeviceModel &model, const void *image, uint32_t most_registers,
+                   ModuleObject *&module, std::string &log) {
+  auto loaded = std::make_unique<ModuleObject>();
+  if (Status status = parse(image, model, loaded->ptx, log))
+    return status;
+  bool placed = place_variables(context, *loaded);
+  Status status = placed ? decode_kernels(*loaded, model, most_registers, log) : kOutOfMemory;
+  if (status != kSuccess) {
+    if (!placed)
+      log = "no memory for the module's variables";
+    free_variables(context, *loaded);
+    return status;
   }
   for (const auto &function : loaded->functions)
     context.functions[function.get()] = loaded.get();
   module = loaded.get();
   context.modules[module] = std::move(loaded);
   return kSuccess;
+}
+
+void unload_module(ContextObject &context, ModuleObject *module) {
+  for (const auto &function : module->functions)
+    context.functions.erase(function.get());
+  free_variables(context, *module);
+  context.modules.erase(module);
 }
 
 } // namespace tenon::emulator

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <xmmintrin.h>
 
 namespace tenon::emulator {
@@ -63,14 +64,20 @@ void Launch::fail(LaunchFailure failure) {
 }
 
 LaunchFailure Launch::run() {
-  unsigned workers = static_cast<unsigned>(std::min<uint64_t>(block_count_, ThreadPool::instance().size()));
-  ThreadPool::instance().run(workers, [&](unsigned) {
+  auto share = [&](unsigned) {
     unsigned mode = _mm_getcsr();
     _mm_setcsr(kDefaultFloatMode);
     Workspace workspace;
     work(workspace);
     _mm_setcsr(mode);
-  });
+  };
+  if (request_.cooperative) {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < block_count_; i++)
+      threads.emplace_back(share, i);
+  } else {
+    ThreadPool::instance().run(static_cast<unsigned>(std::min<uint64_t>(block_count_, ThreadPool::instance().size())), share);
+  }
   counters_.launches = 1;
   Report::instance().add(request_.kernel->name, counters_);
   return failure_;

@@ -17,6 +17,7 @@ struct LaunchRequest {
   uint32_t block[3] = {1, 1, 1};
   uint32_t dynamic_shared = 0;
   uint32_t multiprocessors = 108;
+  bool cooperative = false; // blocks wait for each other: all run at once, each on a thread of its own
   const std::byte *parameters = nullptr;
 };
 

@@ -1,0 +1,287 @@
+// The entries of the driver API as functions, for those who call one from another file: tests, the second forms.
+#pragma once
+#include "driver/CudaStructs.h"
+
+namespace tenon::emulator {
+extern "C" {
+// devices
+Status cuInit(unsigned flags);
+Status cuDriverGetVersion(int *version);
+Status cuDeviceGetCount(int *count);
+Status cuDeviceGet(Device *device, int ordinal);
+Status cuDeviceGetName(char *name, int length, Device device);
+Status cuDeviceGetAttribute(int *value, int attribute, Device device);
+Status cuDeviceComputeCapability(int *major, int *minor, Device device);
+Status cuDeviceTotalMem_v2(size_t *bytes, Device device);
+Status cuDeviceGetUuid_v2(char *uuid, Device device);
+Status cuDeviceGetUuid(char *uuid, Device device);
+Status cuDeviceGetProperties(DeviceProperties *properties, Device device);
+Status cuDeviceGetPCIBusId(char *text, int length, Device device);
+Status cuDeviceGetByPCIBusId(Device *device, const char *bus);
+Status cuDeviceCanAccessPeer(int *can, Device device, Device peer);
+Status cuDeviceGetP2PAttribute(int *value, int, Device source, Device target);
+Status cuDeviceGetExecAffinitySupport(int *supported, int, Device device);
+// contexts
+Status cuDevicePrimaryCtxRetain(ContextObject **context, Device device);
+Status cuDevicePrimaryCtxRelease_v2(Device device);
+Status cuDevicePrimaryCtxRelease(Device device);
+Status cuDevicePrimaryCtxReset_v2(Device device);
+Status cuDevicePrimaryCtxReset(Device device);
+Status cuDevicePrimaryCtxSetFlags_v2(Device device, unsigned flags);
+Status cuDevicePrimaryCtxSetFlags(Device device, unsigned flags);
+Status cuDevicePrimaryCtxGetState(Device device, unsigned *flags, int *active);
+Status cuCtxCreate_v2(ContextObject **context, unsigned flags, Device device);
+Status cuCtxCreate_v3(ContextObject **context, void *, int affinities, unsigned flags, Device device);
+Status cuCtxCreate_v4(ContextObject **context, ContextParameters *parameters, unsigned flags, Device device);
+Status cuCtxDestroy_v2(ContextObject *context);
+Status cuCtxSetCurrent(ContextObject *context);
+Status cuCtxGetCurrent(ContextObject **context);
+Status cuCtxPushCurrent_v2(ContextObject *context);
+Status cuCtxPopCurrent_v2(ContextObject **context);
+Status cuCtxGetDevice(Device *device);
+Status cuCtxGetDevice_v2(Device *device, ContextObject *context);
+Status cuCtxSynchronize();
+Status cuCtxSynchronize_v2(ContextObject *context);
+Status cuCtxGetStreamPriorityRange(int *least, int *greatest);
+Status cuCtxGetFlags(unsigned *flags);
+Status cuCtxSetFlags(unsigned flags);
+Status cuCtxGetId(ContextObject *context, uint64_t *id);
+Status cuCtxGetApiVersion(ContextObject *context, unsigned *version);
+Status cuCtxGetLimit(size_t *value, int limit);
+Status cuCtxSetLimit(int limit, size_t value);
+Status cuCtxGetCacheConfig(int *preference);
+Status cuCtxSetCacheConfig(int preference);
+Status cuCtxGetSharedMemConfig(int *bank);
+Status cuCtxSetSharedMemConfig(int bank);
+Status cuCtxResetPersistingL2Cache();
+Status cuCtxEnablePeerAccess(ContextObject *peer, unsigned flags);
+Status cuCtxDisablePeerAccess(ContextObject *peer);
+// modules
+Status cuModuleLoadDataEx(ModuleObject **module, const void *image, unsigned count, int *options, void **values);
+Status cuModuleLoadData(ModuleObject **module, const void *image);
+Status cuModuleLoadFatBinary(ModuleObject **module, const void *image);
+Status cuModuleLoad(ModuleObject **module, const char *path);
+Status cuModuleUnload(ModuleObject *module);
+Status cuModuleGetFunction(FunctionObject **function, ModuleObject *module, const char *name);
+Status cuModuleGetFunctionCount(unsigned *count, ModuleObject *module);
+Status cuModuleEnumerateFunctions(FunctionObject **functions, unsigned count, ModuleObject *module);
+Status cuModuleGetLoadingMode(int *mode);
+Status cuModuleGetGlobal_v2(DevicePointer *address, size_t *bytes, ModuleObject *module, const char *name);
+// functions
+Status cuFuncGetAttribute(int *value, int attribute, FunctionObject *handle);
+Status cuFuncSetAttribute(FunctionObject *handle, int attribute, int value);
+Status cuFuncSetCacheConfig(FunctionObject *function, int preference);
+Status cuFuncSetSharedMemConfig(FunctionObject *function, int bank);
+Status cuFuncGetModule(ModuleObject **module, FunctionObject *handle);
+Status cuFuncGetName(const char **name, FunctionObject *handle);
+Status cuFuncGetParamInfo(FunctionObject *handle, size_t index, size_t *offset, size_t *bytes);
+Status cuFuncIsLoaded(int *state, FunctionObject *function);
+Status cuFuncLoad(FunctionObject *function);
+// libraries and kernels
+Status cuModuleGetGlobal_v2(DevicePointer *, size_t *, ModuleObject *, const char *); TENON_DRIVER_ENTRY Status cuLibraryLoadData(LibraryObject **library, const void *image, int *options, void **values, unsigned count, int *, void **, unsigned);
+Status cuLibraryLoadFromFile(LibraryObject **library, const char *path, int *options, void **values, unsigned count, int *library_options, void **library_values, unsigned library_count);
+Status cuLibraryUnload(LibraryObject *library);
+Status cuLibraryGetKernel(KernelObject **kernel, LibraryObject *library, const char *name);
+Status cuLibraryGetKernelCount(unsigned *count, LibraryObject *library);
+Status cuLibraryEnumerateKernels(KernelObject **kernels, unsigned count, LibraryObject *library);
+Status cuLibraryGetModule(ModuleObject **module, LibraryObject *library);
+Status cuLibraryGetGlobal(DevicePointer *address, size_t *bytes, LibraryObject *library, const char *name);
+Status cuLibraryGetManaged(DevicePointer *, size_t *, LibraryObject *, const char *);
+Status cuKernelGetFunction(FunctionObject **function, KernelObject *kernel);
+Status cuKernelGetLibrary(LibraryObject **library, KernelObject *kernel);
+Status cuKernelGetName(const char **name, KernelObject *kernel);
+Status cuKernelGetAttribute(int *value, int attribute, KernelObject *kernel, Device device);
+Status cuKernelSetAttribute(int attribute, int value, KernelObject *kernel, Device device);
+Status cuKernelSetCacheConfig(KernelObject *kernel, int, Device device);
+Status cuKernelGetParamInfo(KernelObject *kernel, size_t index, size_t *offset, size_t *bytes);
+// linking
+Status cuLinkCreate_v2(unsigned count, int *options, void **values, LinkObject **link);
+Status cuLinkAddData_v2(LinkObject *link, int type, void *data, size_t bytes, const char *name, unsigned count, int *options, void **values);
+Status cuLinkAddFile_v2(LinkObject *link, int type, const char *path, unsigned count, int *options, void **values);
+Status cuLinkComplete(LinkObject *link, void **image, size_t *bytes);
+Status cuLinkDestroy(LinkObject *link);
+// memory
+Status cuMemAlloc_v2(DevicePointer *address, size_t bytes);
+Status cuMemAllocPitch_v2(DevicePointer *address, size_t *pitch, size_t width, size_t height, unsigned element_bytes);
+Status cuMemFree_v2(DevicePointer address);
+Status cuMemGetInfo_v2(size_t *free, size_t *total);
+Status cuMemGetAddressRange_v2(DevicePointer *base, size_t *bytes, DevicePointer address);
+Status cuMemAllocAsync(DevicePointer *address, size_t bytes, StreamObject *stream);
+Status cuMemAllocFromPoolAsync(DevicePointer *address, size_t bytes, PoolObject *pool, StreamObject *stream);
+Status cuMemFreeAsync(DevicePointer address, StreamObject *handle);
+Status cuDeviceGetDefaultMemPool(PoolObject **pool, Device device);
+Status cuDeviceGetMemPool(PoolObject **pool, Device device);
+Status cuDeviceSetMemPool(Device device, PoolObject *pool);
+Status cuMemPoolCreate(PoolObject **pool, const PoolProperties *properties);
+Status cuMemPoolDestroy(PoolObject *pool);
+Status cuMemPoolTrimTo(PoolObject *pool, size_t);
+Status cuMemPoolGetAttribute(PoolObject *pool, int attribute, void *value);
+Status cuMemPoolSetAttribute(PoolObject *pool, int attribute, void *value);
+Status cuMemPoolSetAccess(PoolObject *pool, const PoolAccess *accesses, size_t count);
+Status cuMemPoolGetAccess(int *flags, PoolObject *pool, PlaceOfMemory *place);
+// host and managed memory
+Status cuMemHostAlloc(void **memory, size_t bytes, unsigned flags);
+Status cuMemAllocHost_v2(void **memory, size_t bytes);
+Status cuMemFreeHost(void *memory);
+Status cuMemHostGetDevicePointer_v2(DevicePointer *address, void *memory, unsigned flags);
+Status cuMemHostGetFlags(unsigned *flags, void *memory);
+Status cuMemHostRegister_v2(void *memory, size_t bytes, unsigned flags);
+Status cuMemHostUnregister(void *memory);
+Status cuMemAllocManaged(DevicePointer *address, size_t bytes, unsigned flags);
+Status cuStreamAttachMemAsync(StreamObject *handle, DevicePointer address, size_t bytes, unsigned flags);
+Status cuMemPrefetchAsync_v2(DevicePointer address, size_t bytes, PlaceOfMemory, unsigned flags, StreamObject *stream);
+Status cuMemPrefetchAsync(DevicePointer address, size_t bytes, Device device, StreamObject *stream);
+Status cuMemAdvise_v2(DevicePointer address, size_t bytes, int advice, PlaceOfMemory);
+Status cuMemAdvise(DevicePointer address, size_t bytes, int advice, Device device);
+// copies and fills
+Status cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from, size_t bytes, StreamObject *stream);
+Status cuMemcpyHtoD_v2(DevicePointer to, const void *from, size_t bytes);
+Status cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, StreamObject *stream);
+Status cuMemcpyDtoH_v2(void *to, DevicePointer from, size_t bytes);
+Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream);
+Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes);
+Status cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream);
+Status cuMemcpy(DevicePointer to, DevicePointer from, size_t bytes);
+Status cuMemcpy2DAsync_v2(const Copy2D *shape, StreamObject *stream);
+Status cuMemcpy2D_v2(const Copy2D *shape);
+Status cuMemcpy2DUnaligned_v2(const Copy2D *shape);
+Status cuMemcpy3DAsync_v2(const Copy3D *shape, StreamObject *stream);
+Status cuMemcpy3D_v2(const Copy3D *shape);
+Status cuMemsetD8Async(DevicePointer to, unsigned char value, size_t count, StreamObject *stream);
+Status cuMemsetD16Async(DevicePointer to, unsigned short value, size_t count, StreamObject *stream);
+Status cuMemsetD32Async(DevicePointer to, unsigned value, size_t count, StreamObject *stream);
+Status cuMemsetD2D8Async(DevicePointer to, size_t pitch, unsigned char value, size_t width, size_t height, StreamObject *stream);
+Status cuMemsetD2D16Async(DevicePointer to, size_t pitch, unsigned short value, size_t width, size_t height, StreamObject *stream);
+Status cuMemsetD2D32Async(DevicePointer to, size_t pitch, unsigned value, size_t width, size_t height, StreamObject *stream);
+Status cuMemsetD8_v2(DevicePointer to, unsigned char value, size_t count);
+Status cuMemsetD16_v2(DevicePointer to, unsigned short value, size_t count);
+Status cuMemsetD32_v2(DevicePointer to, unsigned value, size_t count);
+Status cuMemsetD2D8_v2(DevicePointer to, size_t pitch, unsigned char value, size_t width, size_t height);
+Status cuMemsetD2D16_v2(DevicePointer to, size_t pitch, unsigned short value, size_t width, size_t height);
+Status cuMemsetD2D32_v2(DevicePointer to, size_t pitch, unsigned value, size_t width, size_t height);
+// pointers
+Status cuPointerGetAttribute(void *data, int attribute, DevicePointer address);
+Status cuPointerGetAttributes(unsigned count, int *attributes, void **data, DevicePointer address);
+Status cuPointerSetAttribute(const void *value, int attribute, DevicePointer address);
+// streams
+Status cuStreamCreate(StreamObject **stream, unsigned flags);
+Status cuStreamCreateWithPriority(StreamObject **stream, unsigned flags, int priority);
+Status cuStreamDestroy_v2(StreamObject *stream);
+Status cuStreamSynchronize(StreamObject *stream);
+Status cuStreamQuery(StreamObject *stream);
+Status cuStreamGetCtx(StreamObject *stream, ContextObject **context);
+Status cuStreamGetFlags(StreamObject *stream, unsigned *flags);
+Status cuStreamGetPriority(StreamObject *stream, int *priority);
+Status cuStreamGetId(StreamObject *stream, uint64_t *id);
+Status cuStreamGetDevice(StreamObject *stream, Device *device);
+Status cuLaunchHostFunc(StreamObject *stream, void (*function)(void *), void *data);
+Status cuStreamAddCallback(StreamObject *handle, void (*function)(StreamObject *, int, void *), void *data, unsigned flags);
+Status cuStreamWriteValue32_v2(StreamObject *stream, DevicePointer address, uint32_t value, unsigned flags);
+Status cuStreamWriteValue64_v2(StreamObject *stream, DevicePointer address, uint64_t value, unsigned flags);
+Status cuStreamWaitValue32_v2(StreamObject *stream, DevicePointer address, uint32_t value, unsigned flags);
+Status cuStreamWaitValue64_v2(StreamObject *stream, DevicePointer address, uint64_t value, unsigned flags);
+// events
+Status cuEventCreate(EventObject **event, unsigned flags);
+Status cuEventDestroy_v2(EventObject *event);
+Status cuEventRecordWithFlags(EventObject *event, StreamObject *handle, unsigned flags);
+Status cuEventRecord(EventObject *event, StreamObject *stream);
+Status cuStreamWaitEvent(StreamObject *handle, EventObject *event, unsigned flags);
+Status cuEventSynchronize(EventObject *event);
+Status cuEventQuery(EventObject *event);
+Status cuEventElapsedTime_v2(float *milliseconds, EventObject *start, EventObject *end);
+Status cuEventElapsedTime(float *milliseconds, EventObject *start, EventObject *end);
+// stream capture
+Status cuStreamBeginCapture_v2(StreamObject *stream, int mode);
+Status cuStreamBeginCapture(StreamObject *stream);
+Status cuStreamBeginCaptureToGraph(StreamObject *stream, GraphObject *graph, NodeObject *const *nodes, const EdgeData *, size_t count, int mode);
+Status cuStreamEndCapture(StreamObject *handle, GraphObject **graph);
+Status cuStreamIsCapturing(StreamObject *handle, int *state);
+Status cuStreamGetCaptureInfo_v2(StreamObject *handle, int *state, uint64_t *id, GraphObject **graph, NodeObject *const **dependencies, size_t *count);
+Status cuStreamGetCaptureInfo_v3(StreamObject *stream, int *state, uint64_t *id, GraphObject **graph, NodeObject *const **dependencies, const EdgeData **edges, size_t *count);
+Status cuStreamGetCaptureInfo(StreamObject *stream, int *state, uint64_t *id);
+Status cuStreamUpdateCaptureDependencies(StreamObject *handle, NodeObject **nodes, size_t count, unsigned flags);
+Status cuStreamUpdateCaptureDependencies_v2(StreamObject *stream, NodeObject **nodes, const EdgeData *, size_t count, unsigned flags);
+Status cuThreadExchangeStreamCaptureMode(int *mode);
+// graphs
+Status cuGraphCreate(GraphObject **graph, unsigned flags);
+Status cuGraphDestroy(GraphObject *graph);
+Status cuGraphClone(GraphObject **clone, GraphObject *graph);
+Status cuGraphNodeFindInClone(NodeObject **node, NodeObject *original, GraphObject *clone);
+Status cuGraphGetNodes(GraphObject *graph, NodeObject **nodes, size_t *count);
+Status cuGraphGetRootNodes(GraphObject *graph, NodeObject **nodes, size_t *count);
+Status cuGraphGetEdges(GraphObject *graph, NodeObject **from, NodeObject **to, size_t *count);
+Status cuGraphGetEdges_v2(GraphObject *graph, NodeObject **from, NodeObject **to, EdgeData *data, size_t *count);
+Status cuGraphNodeGetType(NodeObject *node, int *type);
+Status cuGraphNodeGetDependencies(NodeObject *node, NodeObject **list, size_t *count);
+Status cuGraphNodeGetDependencies_v2(NodeObject *node, NodeObject **list, EdgeData *data, size_t *count);
+Status cuGraphNodeGetDependentNodes(NodeObject *node, NodeObject **list, size_t *count);
+Status cuGraphNodeGetDependentNodes_v2(NodeObject *node, NodeObject **list, EdgeData *data, size_t *count);
+Status cuGraphAddDependencies(GraphObject *graph, NodeObject *const *from, NodeObject *const *to, size_t count);
+Status cuGraphAddDependencies_v2(GraphObject *graph, NodeObject *const *from, NodeObject *const *to, const EdgeData *, size_t count);
+Status cuGraphRemoveDependencies(GraphObject *graph, NodeObject *const *from, NodeObject *const *to, size_t count);
+Status cuGraphRemoveDependencies_v2(GraphObject *graph, NodeObject *const *from, NodeObject *const *to, const EdgeData *, size_t count);
+Status cuGraphDestroyNode(NodeObject *node);
+// nodes of graphs
+Status cuGraphAddKernelNode_v2(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const KernelNodeParameters *given);
+Status cuGraphAddKernelNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const KernelNodeParameters *given);
+Status cuGraphKernelNodeGetParams_v2(NodeObject *node, KernelNodeParameters *out);
+Status cuGraphKernelNodeGetParams(NodeObject *node, KernelNodeParameters *out);
+Status cuGraphKernelNodeSetParams_v2(NodeObject *node, const KernelNodeParameters *given);
+Status cuGraphExecKernelNodeSetParams_v2(ExecutableObject *executable, NodeObject *node, const KernelNodeParameters *given);
+Status cuGraphAddMemcpyNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const Copy3D *shape, ContextObject *);
+Status cuGraphMemcpyNodeGetParams(NodeObject *node, Copy3D *out);
+Status cuGraphMemcpyNodeSetParams(NodeObject *node, const Copy3D *shape);
+Status cuGraphExecMemcpyNodeSetParams(ExecutableObject *executable, NodeObject *node, const Copy3D *shape, ContextObject *);
+Status cuGraphAddMemsetNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const Fill2D *shape, ContextObject *);
+Status cuGraphMemsetNodeGetParams(NodeObject *node, Fill2D *out);
+Status cuGraphMemsetNodeSetParams(NodeObject *node, const Fill2D *shape);
+Status cuGraphExecMemsetNodeSetParams(ExecutableObject *executable, NodeObject *node, const Fill2D *shape, ContextObject *);
+Status cuGraphAddHostNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const HostCall *host);
+Status cuGraphHostNodeGetParams(NodeObject *node, HostCall *out);
+Status cuGraphHostNodeSetParams(NodeObject *node, const HostCall *host);
+Status cuGraphExecHostNodeSetParams(ExecutableObject *executable, NodeObject *node, const HostCall *host);
+Status cuGraphAddChildGraphNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, GraphObject *child);
+Status cuGraphChildGraphNodeGetGraph(NodeObject *node, GraphObject **out);
+Status cuGraphAddEmptyNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count);
+Status cuGraphAddEventRecordNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, EventObject *event);
+Status cuGraphAddEventWaitNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, EventObject *event);
+Status cuGraphEventRecordNodeGetEvent(NodeObject *node, EventObject **out);
+Status cuGraphEventWaitNodeGetEvent(NodeObject *node, EventObject **out);
+Status cuGraphEventRecordNodeSetEvent(NodeObject *node, EventObject *event);
+Status cuGraphEventWaitNodeSetEvent(NodeObject *node, EventObject *event);
+Status cuGraphExecEventRecordNodeSetEvent(ExecutableObject *executable, NodeObject *node, EventObject *event);
+Status cuGraphExecEventWaitNodeSetEvent(ExecutableObject *executable, NodeObject *node, EventObject *event);
+Status cuGraphAddMemFreeNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, DevicePointer address);
+// executable graphs
+Status cuGraphInstantiateWithFlags(ExecutableObject **executable, GraphObject *graph, uint64_t flags);
+Status cuGraphInstantiate_v2(ExecutableObject **executable, GraphObject *graph, NodeObject **error_node, char *log, size_t room);
+Status cuGraphInstantiateWithParams(ExecutableObject **executable, GraphObject *graph, GraphInstantiation *parameters);
+Status cuGraphExecDestroy(ExecutableObject *executable);
+Status cuGraphExecGetFlags(ExecutableObject *executable, uint64_t *flags);
+Status cuGraphLaunch(ExecutableObject *executable, StreamObject *handle);
+Status cuGraphUpload(ExecutableObject *executable, StreamObject *stream);
+Status cuGraphExecUpdate_v2(ExecutableObject *executable, GraphObject *handle, GraphUpdateResult *result);
+Status cuGraphExecUpdate(ExecutableObject *executable, GraphObject *graph, NodeObject **error_node, int *update);
+Status cuGraphNodeSetEnabled(ExecutableObject *executable, NodeObject *node, unsigned enabled);
+Status cuGraphNodeGetEnabled(ExecutableObject *executable, NodeObject *node, unsigned *enabled);
+// launches
+Status cuLaunchKernel(FunctionObject *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned dynamic_shared, StreamObject *stream, void **parameters, void **extra);
+Status cuLaunchCooperativeKernel(FunctionObject *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned dynamic_shared, StreamObject *stream, void **parameters);
+Status cuLaunchKernelEx(const LaunchConfiguration *how, FunctionObject *function, void **parameters, void **extra);
+// occupancy
+Status cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, FunctionObject *handle, int threads, size_t dynamic_shared, unsigned flags);
+Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, FunctionObject *function, int threads, size_t dynamic_shared);
+Status cuOccupancyMaxPotentialBlockSizeWithFlags(int *grid, int *block, FunctionObject *function, size_t (*shared_of)(int), size_t shared, int limit, unsigned flags);
+Status cuOccupancyMaxPotentialBlockSize(int *grid, int *block, FunctionObject *function, size_t (*shared_of)(int), size_t shared, int limit);
+Status cuOccupancyAvailableDynamicSMemPerBlock(size_t *bytes, FunctionObject *handle, int blocks, int threads);
+// errors and entries by name
+Status cuGetErrorName(int status, const char **name);
+Status cuGetErrorString(int status, const char **text);
+Status cuGetProcAddress_v2(const char *name, void **address, int version, uint64_t flags, int *found);
+Status cuGetProcAddress(const char *name, void **address, int version, uint64_t flags);
+size_t tenonEmulatorReport(char *buffer, size_t room);
+void tenonEmulatorClearReport();
+size_t tenonEmulatorCounters(char *buffer, size_t room);
+size_t tenonEmulatorEntries(char *buffer, size_t room);
+}
+} // namespace tenon::emulator
