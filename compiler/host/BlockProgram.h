@@ -102,10 +102,12 @@ private:
 
   // Pairs of bfloat16: Pairs.cpp.
   LogicalResult packPairs(LoadOp op);
-  FailureOr<Rows> pairsOf(LoadOp op, Value operand, bool transposed);
+  FailureOr<Rows> rowsOfPairs(LoadOp op, Value operand, bool transposed);
   void copyRows(LoadOp op, const TensorView &tensor, Rows &rows);
   void interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows);
-  Value pairOf(Value even, Value odd);
+  static constexpr int64_t kPairOfOnes = 0x3f803f80;
+  Values pairsOf(const Values &even, const Values &odd, int64_t rows); ///< rounded
+  static bool isRounding(Operation *op);
   Value multiplyPairs(Value left, Value right, Value sum);
   LogicalResult lowerStore(StoreOp op);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
@@ -146,7 +148,6 @@ private:
     SmallVector<std::pair<Value, int64_t>> leaves; ///< that have buffers, and their places
   };
   LogicalResult collect(Value tile, Cone &cone);
-  void absorbRounding(Cone &cone); ///< Pairs.cpp
   bool isFree(Value tile); ///< as cheap to compute again as to load
   using ColumnHook =
       llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
@@ -163,7 +164,8 @@ private:
   using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
   void loadLeaves(const Cone &cone, int64_t rows, Value columnOffset, ColumnValues &values);
   LogicalResult computeColumn(Operation *op, Value column, ColumnValues &values);
-  void storeColumns(const Stored &stored, Value first, mlir::MutableArrayRef<ColumnValues> values);
+  void storeColumns(const Stored &stored, Value first, mlir::MutableArrayRef<ColumnValues> values,
+                    ColumnValues &words);
   FailureOr<Values> repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf);
 
   // Buffers.

@@ -151,7 +151,7 @@ LogicalResult BlockProgram::collect(Value tile, Cone &cone) {
     return success();
   Type element = getElementTypeOrSelf(tile);
   if (!element.isF32() && !element.isInteger(32) && !element.isInteger(1) &&
-      !(isa<arith::TruncFOp>(op) && hasPairs(tile.getType())))
+      !isRounding(op))
     return op->emitOpError("has elements that the host does not compute with: ") << element;
   for (Value operand : op->getOperands())
     if (isMatrix(operand.getType()) && failed(collect(operand, cone)))
@@ -249,8 +249,9 @@ void BlockProgram::loadLeaves(const Cone &cone, int64_t rows, Value columnOffset
   }
 }
 
-// Stores a tile's elements in the columns from `first`, one for each of `values`.
-void BlockProgram::storeColumns(const Stored &stored, Value first, MutableArrayRef<ColumnValues> values) {
+// Stores a tile's elements in the columns from `first`, one for each of `values`, or the words of two.
+void BlockProgram::storeColumns(const Stored &stored, Value first, MutableArrayRef<ColumnValues> values,
+                                ColumnValues &words) {
   auto type = cast<RankedTensorType>(stored.tile.getType());
   int64_t rows = type.getDimSize(0), lanes = lanesOf(rows), vectorBytes = lanes * sizeof(float);
   auto vectorOf = [&](ColumnValues &column, int64_t i) {
@@ -264,8 +265,7 @@ void BlockProgram::storeColumns(const Stored &stored, Value first, MutableArrayR
   };
   if (hasPairs(type)) {
     Value word = arith::ShRUIOp::create(builder_, first, i64(1));
-    storeColumn(word, [&](int64_t i) { return pairOf(vectorOf(values[0], i), vectorOf(values[1], i)); });
-    return;
+    return storeColumn(word, [&](int64_t i) { return words[stored.tile][i]; });
   }
   for (auto [i, column] : llvm::enumerate(values))
     storeColumn(add(first, i64(i)), [&](int64_t j) -> Value {
@@ -280,8 +280,8 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
                                           Values &carried, ColumnHook hook) {
   auto type = cast<RankedTensorType>(tile.getType());
   int64_t rows = type.getDimSize(0), columnBytes = rows * sizeof(float);
-  bool pairs = llvm::any_of(stored, [](const Stored &s) { return hasPairs(s.tile.getType()); });
-  int64_t step = pairs ? 2 : 1;
+  auto isPair = [](Operation *op) { return hasPairs(op->getResult(0).getType()); };
+  int64_t step = llvm::any_of(cone.ops, isPair) ? 2 : 1;
   bool fine = true;
   auto body = [&](Value column, ValueRange state) {
     SmallVector<ColumnValues, 2> values(step);
@@ -293,11 +293,16 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
         fine &= succeeded(computeColumn(op, current, ofColumn));
       if (!fine)
         return next;
-      if (hook)
+      if (hook && !hasPairs(type))
         next = hook(current, ofColumn[tile], next);
     }
+    ColumnValues words; // of two columns each
+    for (Operation *op : llvm::make_filter_range(cone.ops, isPair))
+      words[op->getResult(0)] = pairsOf(values[0][op->getResult(0)], values[1][op->getResult(0)], rows);
+    if (hook && hasPairs(type))
+      next = hook(column, words[tile], next);
     for (const Stored &store : stored)
-      storeColumns(store, column, values);
+      storeColumns(store, column, values, words);
     return next;
   };
   carried = loop(i64(0), i64(type.getDimSize(1)), step, carried, body);
@@ -338,22 +343,25 @@ LogicalResult BlockProgram::materializeInto(Value tile, int64_t offset) {
 LogicalResult BlockProgram::lowerReduce(ReduceOp op) {
   Value source = op.getSource();
   auto type = cast<RankedTensorType>(source.getType());
-  if (!type.getElementType().isF32())
+  bool isSum = op.getReduction() == Reduction::sum, pairs = hasPairs(type);
+  if (!type.getElementType().isF32() && !(pairs && isSum))
     return op.emitOpError("reduces float32 on the host, not ") << type.getElementType();
-  bool isSum = op.getReduction() == Reduction::sum;
   int64_t rows = type.getDimSize(0), lanes = lanesOf(rows);
-  Type vector = vectorOf(type.getElementType(), rows);
+  Type vector = vectorOf(builder_.getF32Type(), rows);
   Values carried(rows / lanes,
                  filled(vector, isSum ? 0 : -std::numeric_limits<double>::infinity()));
   Cone cone;
   if (failed(collect(source, cone)))
     return failure();
   done_.insert(op);
-  absorbRounding(cone);
   auto fold = [&](Value, const Values &elements, ValueRange state) {
     Values next;
     for (auto [i, soFar] : llvm::enumerate(state)) {
       Value element = broadcast(elements.size() == 1 ? elements[0] : elements[i], lanes);
+      if (pairs) {
+        next.push_back(multiplyPairs(element, filled(element.getType(), kPairOfOnes), soFar));
+        continue;
+      }
       if (isSum) {
         next.push_back(arith::AddFOp::create(builder_, soFar, element));
         continue;

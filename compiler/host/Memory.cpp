@@ -196,7 +196,7 @@ FailureOr<Rows> BlockProgram::rowsOf(Value operand, bool transposed) {
   auto tile = cast<RankedTensorType>(operand.getType());
   auto op = operand.getDefiningOp<LoadOp>();
   if (hasPairs(tile))
-    return pairsOf(op, operand, transposed);
+    return rowsOfPairs(op, operand, transposed);
   if (!op || buffers_.contains(operand)) {
     FailureOr<int64_t> offset = materialize(operand);
     if (failed(offset))

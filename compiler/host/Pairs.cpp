@@ -24,37 +24,37 @@ Value BlockProgram::multiplyPairs(Value left, Value right, Value sum) {
       .getResult(0);
 }
 
-// Words of two vectors of float32, rounded to nearest even.
-Value BlockProgram::pairOf(Value even, Value odd) {
-  int64_t lanes = cast<VectorType>(even.getType()).getNumElements();
+// Words of two columns of float32, rounded to nearest even.
+Values BlockProgram::pairsOf(const Values &even, const Values &odd, int64_t rows) {
+  int64_t lanes = lanesOf(rows);
   auto halves = VectorType::get({2 * lanes}, builder_.getBF16Type());
-  Value rounded =
-      LLVM::CallIntrinsicOp::create(
-          builder_, halves, builder_.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16.512"),
-          ValueRange{odd, even})
-          .getResult(0);
-  Value bits =
-      LLVM::BitcastOp::create(builder_, halves.clone(builder_.getI16Type()), rounded);
-  SmallVector<int32_t> order; // even's elements are the lower half
+  StringAttr round = builder_.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16.512");
+  SmallVector<int32_t> order; // even's elements are the lower half of each word
   for (int32_t lane = 0; lane < lanes; ++lane)
     order.append({lane, lane + static_cast<int32_t>(lanes)});
-  Value paired = LLVM::ShuffleVectorOp::create(builder_, bits, bits, order);
-  return LLVM::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()), paired);
+  Values words;
+  for (int64_t i = 0; i < rows / lanes; ++i) {
+    auto vector = [&](const Values &column) {
+      return broadcast(column.size() == 1 ? column[0] : column[i], lanes);
+    };
+    Value rounded =
+        LLVM::CallIntrinsicOp::create(builder_, halves, round, ValueRange{vector(odd), vector(even)})
+            .getResult(0);
+    Value bits = LLVM::BitcastOp::create(builder_, halves.clone(builder_.getI16Type()), rounded);
+    Value paired = LLVM::ShuffleVectorOp::create(builder_, bits, bits, order);
+    words.push_back(
+        LLVM::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI32Type()), paired));
+  }
+  return words;
 }
 
-// The loop that computes a tile and sums it up rounds it too; a power of two then needs no more
-// than what the rounding leaves.
-void BlockProgram::absorbRounding(Cone &cone) {
-  SmallVector<Operation *> roundings;
-  for (Operation *op : cone.ops)
-    for (Operation *user : op->getResult(0).getUsers())
-      if (isa<arith::TruncFOp>(user) && hasPairs(user->getResult(0).getType()) &&
-          user->getBlock() == block_ && !isDone(user)) {
-        roundings.push_back(user);
-        if (auto power = dyn_cast<math::Exp2Op>(op))
-          power.setFastmath(power.getFastmath() | arith::FastMathFlags::afn);
-      }
-  llvm::append_range(cone.ops, roundings);
+// Pairs are made of float32 alone; a power of two then needs no more than what the rounding leaves.
+bool BlockProgram::isRounding(Operation *op) {
+  if (!isa<arith::TruncFOp>(op) || !hasPairs(op->getResult(0).getType()))
+    return false;
+  if (auto power = op->getOperand(0).getDefiningOp<math::Exp2Op>())
+    power.setFastmath(power.getFastmath() | arith::FastMathFlags::afn);
+  return true;
 }
 
 // The left operand: words of a row become words of a column. What makes no whole word, or is not
@@ -95,7 +95,7 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
   return success();
 }
 
-FailureOr<Rows> BlockProgram::pairsOf(LoadOp op, Value operand, bool transposed) {
+FailureOr<Rows> BlockProgram::rowsOfPairs(LoadOp op, Value operand, bool transposed) {
   TensorView tensor = op ? view(op.getTensor()) : TensorView();
   if (!op || !tensor.element.isBF16()) {
     emitError(operand.getLoc(), "the right operand of a product of bfloat16 must be loaded as such");

@@ -3,7 +3,8 @@
 // RUN: not tenon-opt %s --tenon-lower-tile-to-vector 2>&1 | FileCheck %s --check-prefix=REFUSED
 //
 // Products of bfloat16, two terms at once. Keys: a word of two neighbours lies so in memory, and is broadcast.
-// Probabilities: the loop that sums two columns up rounds them to one of words. Values: two rows are interleaved.
+// Probabilities: two columns are rounded to one of words, and summed as a product with ones. Values: two rows are
+// interleaved.
 
 // REFUSED: multiplies tiles of float32 on this host
 
@@ -13,6 +14,7 @@
 // CHECK-COUNT-8: math.exp2 %{{.*}} fastmath<afn> : vector<16xf32>
 // CHECK: "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
 // CHECK: llvm.shufflevector %{{.*}} [0, 16, 1, 17, 2, 18,
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK: arith.extui %{{.*}} : vector<16xi16> to vector<16xi32>
 // CHECK: arith.shli
 // CHECK: arith.ori
@@ -28,8 +30,8 @@ func.func @attention() attributes {tile.kernel} {
   %k = tile.load %tensor[%zero, %zero, %zero] rows %length width 64 layout 0 : !tile.tensor<bf16> -> tensor<96x64xbf16>
   %s = tile.dot %q, %k transposed, %none : tensor<64x64xbf16>, tensor<96x64xbf16> -> tensor<64x96xf32>
   %p = math.exp2 %s : tensor<64x96xf32>
-  %sum = tile.reduce sum %p : tensor<64x96xf32> -> tensor<64xf32>
   %rounded = arith.truncf %p : tensor<64x96xf32> to tensor<64x96xbf16>
+  %sum = tile.reduce sum %rounded : tensor<64x96xbf16> -> tensor<64xf32>
   %o = tile.dot %rounded, %k, %no_output : tensor<64x96xbf16>, tensor<96x64xbf16> -> tensor<64x64xf32>
   tile.store %o, %out[%zero, %zero, %zero] rows %length width 64 layout 0 : tensor<64x64xf32>, !tile.tensor<f32>
   tile.store %sum, %out[%zero, %zero, %zero] rows %length width 1 layout 2 : tensor<64xf32>, !tile.tensor<f32>
