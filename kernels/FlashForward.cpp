@@ -240,12 +240,14 @@ FlashForward::State FlashForward::step(Value firstKey, bool masked, const State 
 }
 
 void FlashForward::epilogue(const State &state) {
-  // output = O / ℓ · 1 / (1 − p), zero where ℓ = 0
+  // output = O / ℓ · 1 / (1 − p) · factor, zero where ℓ = 0
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state.sum, filled(rows_, 0));
   Value divisor = select(nothing, filled(rows_, 1), state.sum);
   Value factor = arith::DivFOp::create(b, filled(rows_, 1), divisor);
   if (keepScale_)
     factor = arith::MulFOp::create(b, factor, tile::SplatOp::create(b, rows_, keepScale_));
+  if (Value scale = holes_.outputFactor ? holes_.outputFactor(b) : Value())
+    factor = arith::MulFOp::create(b, factor, tile::SplatOp::create(b, rows_, scale));
   Value output = arith::MulFOp::create(b, state.output, expand(factor, output_));
   tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.first,
                         block_.queryLength, plan_.valueWidth, kRowsAdjacent);

@@ -9,7 +9,7 @@
 ///     m' = max(m, rowmax X)            P = 2^(X − m')          α = 2^(m − m')
 ///     ℓ' = α ℓ + rowsum P              O' = α O + dropout(P) V
 ///
-/// and at the end output = O / ℓ, logsumexp = ln 2 · (m + log₂ ℓ). A row that sees nothing keeps m = −∞ and
+/// and at the end output = factor · O / ℓ, logsumexp = ln 2 · (m + log₂ ℓ). A row that sees nothing keeps m = −∞ and
 /// ℓ = 0: where m' = −∞ the reference is 0 instead, so that no ∞ − ∞ arises; its output is zero, its
 /// logsumexp −∞. A masked score is replaced by a selection, so that a NaN there does not leak.
 ///
@@ -64,6 +64,8 @@ struct FlashForwardHoles {
   std::function<mlir::Value(Builder &, mlir::Value firstKey)> mask;
   /// Before the loops: an f32, or null without dropout.
   std::function<mlir::Value(Builder &)> dropoutProbability;
+  /// After the loops: an f32 that scales the output, or null for 1.
+  std::function<mlir::Value(Builder &)> outputFactor;
 };
 
 /// The slots of the argument block: query, key, value, output, and logsumexp where there is one.

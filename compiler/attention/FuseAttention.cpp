@@ -1,5 +1,6 @@
 #include "compiler/attention/FuseAttention.h"
 
+#include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/attention/ScalarExpressions.h"
 #include "dialects/attention/Attention.h"
@@ -20,12 +21,6 @@ namespace tenon {
 
 namespace {
 
-std::optional<float> realConstant(Value value) {
-  FloatAttr attribute;
-  if (value.getType().isF32() && matchPattern(value, m_Constant(&attribute)))
-    return attribute.getValue().convertToFloat();
-  return std::nullopt;
-}
 bool isMinusInfinity(Value value) { return realConstant(value) == -INFINITY; }
 bool isPositive(Value value) {
   std::optional<float> constant = realConstant(value);
@@ -330,25 +325,29 @@ private:
   LogicalResult checkFused(func::FuncOp function);
 };
 
-// The kernel stores the fused operation's results, and nothing else.
+// The kernel stores the fused operation's results, the output scaled, and nothing else.
 LogicalResult FuseAttention::checkFused(func::FuncOp function) {
   auto fused = llvm::to_vector(function.getOps<FusedOp>());
   if (fused.empty())
     return refuse(function, "fuse", "no product of a softmax with values was found");
   if (fused.size() > 1)
     return refuse(fused[1], "fuse", "the graph holds more than one attention; a kernel computes one");
+  Value output = scaledOutput(fused[0]).value;
+  llvm::SmallDenseSet<Operation *> inKernel{fused[0]};
+  for (Operation *op = output.getDefiningOp(); op != fused[0]; op = op->getOperand(0).getDefiningOp())
+    inKernel.insert(op);
   for (Operation &op : function.getBody().front())
     for (Value result : op.getResults())
-      if (isTensor(result.getType()) && !isa<FusedOp>(op))
+      if (isTensor(result.getType()) && !inKernel.contains(&op))
         return refuse(&op, "fuse", op.getName().getStringRef() +
-                                       " is outside the fused attention: what follows the second product "
-                                       "does not fuse");
+                                       " is outside the fused attention: of what follows the second product, a "
+                                       "factor that is one number for the whole launch fuses, and nothing else");
   Operation *terminator = function.getBody().front().getTerminator();
   llvm::SmallDenseSet<Value> returned;
   for (Value result : terminator->getOperands())
-    if (result.getDefiningOp() != fused[0] || !returned.insert(result).second)
+    if ((result != output && result != fused[0].getLogsumexp()) || !returned.insert(result).second)
       return refuse(terminator, "fuse", "each result must be the output or the logsumexp, once");
-  if (!returned.contains(fused[0].getOutput()))
+  if (!returned.contains(output))
     return refuse(terminator, "fuse", "the output is not among the results");
   return success();
 }

@@ -73,15 +73,31 @@ LogicalResult tenon::attachSignature(func::FuncOp function, const Signature &sig
   return success();
 }
 
+ScaledOutput tenon::scaledOutput(FusedOp fused) {
+  ScaledOutput output{fused.getOutput(), {}};
+  while (output.value.hasOneUse()) {
+    auto scaled = dyn_cast<MultiplyOp>(*output.value.user_begin());
+    if (!scaled || !scaled.getB().getType().isF32())
+      break;
+    output.factors.push_back(scaled.getB());
+    output.value = scaled;
+  }
+  return output;
+}
+
 LogicalResult tenon::checkIsKernel(FusedOp fused, StringLiteral what) {
   auto isInput = [](Value value) { return isa<BlockArgument>(value) && isa<func::FuncOp>(value.getParentBlock()->getParentOp()); };
   if (!isInput(fused.getQuery()) || !isInput(fused.getKey()) || !isInput(fused.getValue()))
     return refuse(fused, what, "query, key and value must be inputs of the function");
-  for (Value result : fused->getResults())
+  Value output = scaledOutput(fused).value;
+  for (Value result : {output, Value(fused.getLogsumexp())}) {
+    if (!result)
+      continue;
     for (OpOperand &use : result.getUses())
       if (!isa<func::ReturnOp>(use.getOwner()) || !result.hasOneUse())
         return refuse(fused, what, "the results must be returned, once, and not be used otherwise");
-  if (fused.getOutput().use_empty())
+  }
+  if (output.use_empty())
     return refuse(fused, what, "the output must be returned");
   return success();
 }

@@ -20,7 +20,19 @@ namespace tenon {
 /// Errors: the number of inputs, or a storage that the input's kind of element cannot have.
 llvm::LogicalResult attachSignature(mlir::func::FuncOp function, const Signature &signature);
 
-/// Whether the operation is all that its function does: reads the function's inputs, and is what it returns.
+/// The output as the function returns it: multiplied by factors, each one number for the whole launch, which the
+/// kernel does before it stores.
+///
+///     %output = attention.fused …
+///     %scaled = attention.multiply %output, %factor : (tensor<*xf32>, f32) -> tensor<*xf32>
+struct ScaledOutput {
+  mlir::Value value;
+  llvm::SmallVector<mlir::Value, 2> factors;
+};
+ScaledOutput scaledOutput(attention::FusedOp fused);
+
+/// Whether the operation, its output scaled, is all that its function does: reads the function's inputs, and is
+/// what it returns.
 /// `what` asks, and refuses where it is not: fuse-attention leaves no other form.
 llvm::LogicalResult checkIsKernel(attention::FusedOp fused, llvm::StringLiteral what);
 

@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -147,4 +148,11 @@ Value tenon::buildScalar(ImplicitLocOpBuilder &builder, Operation *op, ArrayRef<
     return {};
   auto found = kBuilders.find(op->getName().stripDialect());
   return found == kBuilders.end() ? Value() : found->second(builder, operands);
+}
+
+std::optional<float> tenon::realConstant(Value value) {
+  FloatAttr attribute;
+  if (value.getType().isF32() && matchPattern(value, m_Constant(&attribute)))
+    return attribute.getValue().convertToFloat();
+  return std::nullopt;
 }

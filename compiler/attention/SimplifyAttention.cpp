@@ -1,5 +1,6 @@
 #include "compiler/attention/SimplifyAttention.h"
 
+#include "compiler/attention/ScalarExpressions.h"
 #include "dialects/attention/Attention.h"
 
 #include "mlir/IR/Matchers.h"
@@ -15,13 +16,6 @@ namespace tenon {
 } // namespace tenon
 
 namespace {
-
-std::optional<float> realConstant(Value value) {
-  FloatAttr attribute;
-  if (value.getType().isF32() && matchPattern(value, m_Constant(&attribute)))
-    return attribute.getValue().convertToFloat();
-  return std::nullopt;
-}
 
 // f(constant, …) => constant
 struct FoldConstants : OpTraitRewritePattern<Elementwise> {
@@ -110,12 +104,10 @@ struct ScaleOutOfTranspose : OpRewritePattern<TransposeOp> {
 };
 
 // matmul(multiply(a, s), b) => multiply(matmul(a, b), s), and likewise for b: the scores are scaled, not
-// what is read from memory. Not for the product with the values, whose result the kernel stores.
+// what is read from memory; of the product with the values, the result.
 struct ScaleOutOfMatmul : OpRewritePattern<MatmulOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
-    if (isa_and_nonnull<SoftmaxOp, DropoutOp>(op.getA().getDefiningOp()))
-      return rewriter.notifyMatchFailure(op, "a product with values");
     Value left = scaleOf(op.getA()), right = scaleOf(op.getB());
     if (!left && !right)
       return rewriter.notifyMatchFailure(op, "no operand is scaled");

@@ -65,7 +65,7 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused) {
     OpOperand &use = *result.getUses().begin();
     slots.push_back(-1 - static_cast<int32_t>(use.getOperandNumber()));
   };
-  resultSlot(fused.getOutput());
+  resultSlot(scaledOutput(fused).value);
   if (fused.getLogsumexp() && !fused.getLogsumexp().use_empty())
     resultSlot(fused.getLogsumexp());
   return slots;
@@ -183,6 +183,14 @@ LogicalResult KernelMaker::make() {
   holes.dropoutProbability = [&](Builder &b) -> Value {
     Value probability = fused_.getProbability();
     return probability ? inputs_.get(b, probability, block_) : Value();
+  };
+  holes.outputFactor = [&](Builder &b) -> Value {
+    Value product;
+    for (Value factor : scaledOutput(fused_).factors) {
+      Value number = inputs_.get(b, factor, block_);
+      product = product ? Value(arith::MulFOp::create(b, product, number)) : number;
+    }
+    return product;
   };
   OpBuilder builder(function_);
   func::FuncOp kernel = kernels::buildFlashForward(builder, fused_.getLoc(), plan, holes);

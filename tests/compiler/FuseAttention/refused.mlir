@@ -7,7 +7,7 @@ func.func @after(%query: tensor<*xf32>, %key: tensor<*xf32>, %value: tensor<*xf3
   %1 = attention.matmul %query, %0 : tensor<*xf32>
   %2 = attention.softmax %1 : tensor<*xf32>
   %3 = attention.matmul %2, %value : tensor<*xf32>
-  // expected-error @+1 {{attention.tanh is outside the fused attention: what follows the second product does not fuse}}
+  // expected-error @+1 {{attention.tanh is outside the fused attention: of what follows the second product, a factor that is one number}}
   %4 = attention.tanh %3 : tensor<*xf32>
   return %4 : tensor<*xf32>
 }
