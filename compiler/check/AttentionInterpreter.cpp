@@ -1,15 +1,14 @@
 #include "compiler/check/AttentionInterpreter.h"
 
 #include "compiler/check/ElementwiseOps.h"
+#include "compiler/check/FusedHead.h"
 #include "dialects/attention/Attention.h"
-#include "tenon/Dropout.h"
 #include "tenon/Graph.h"
 #include "tenon/Interpreter.h"
 
 #include "llvm/ADT/DenseMap.h"
 
 #include <algorithm>
-#include <cmath>
 
 using namespace mlir;
 using namespace tenon::attention;
@@ -33,14 +32,6 @@ Tensor withFourDimensions(Tensor tensor) {
   return tensor;
 }
 
-// One head of one sequence: what it attends with, and where the results go.
-struct Head {
-  const Tensor &query, &key, &value;
-  int64_t batch, head, keyHead;
-  int64_t queries() const { return query.size(2); }
-  int64_t keys() const { return key.size(2); }
-};
-
 Elements integerScalar(MLIRContext *context, int64_t value) {
   Elements scalar = Elements::zeros(IntegerType::get(context, 32));
   scalar.integers[0] = value;
@@ -61,7 +52,7 @@ private:
   FailureOr<Tensor> tensorOf(Value value);
   FailureOr<ValueId> exportValue(Value value, Graph &graph, DenseMap<Value, ValueId> &known, std::vector<Tensor> &inputs);
   LogicalResult runFused(FusedOp op);
-  LogicalResult runHead(FusedOp op, const Head &head, double probability, Tensor &output, Tensor &logsumexp);
+  LogicalResult runHead(FusedOp op, const FusedHead &head, Tensor &output, Tensor &logsumexp);
   FailureOr<SmallVector<Elements>> runRegion(Region &region, ArrayRef<Elements> arguments);
   FailureOr<Elements> element(ElementOp op, const DenseMap<Value, Elements> &known);
   FailureOr<Elements> valueIn(Value value, const DenseMap<Value, Elements> &known);
@@ -259,25 +250,6 @@ LogicalResult FunctionRun::applyBounds(FusedOp op, int64_t batch, int64_t head, 
   return success();
 }
 
-// [batch, heads, rows, columns] of a tensor that may be broadcast over the batch.
-double elementAt(const Tensor &tensor, int64_t batch, int64_t head, int64_t row, int64_t column) {
-  int64_t index[] = {tensor.size(0) == 1 ? 0 : batch, head, row, column};
-  return tensor.element_as_double(index);
-}
-
-// query . keyT, and the indices of its rows and columns.
-void formProducts(const Head &head, Elements &products, Elements &rows, Elements &columns) {
-  for (int64_t i = 0; i < head.queries(); ++i)
-    for (int64_t j = 0; j < head.keys(); ++j) {
-      double sum = 0;
-      for (int64_t d = 0; d < head.query.size(3); ++d)
-        sum += elementAt(head.query, head.batch, head.head, i, d) * elementAt(head.key, head.batch, head.keyHead, j, d);
-      products.reals[i * head.keys() + j] = static_cast<float>(sum);
-      rows.integers[i * head.keys() + j] = i;
-      columns.integers[i * head.keys() + j] = j;
-    }
-}
-
 // A constant region yields one element for all.
 void spreadOver(const Elements &space, Elements &values) {
   if (values.size() == space.size() || values.size() != 1)
@@ -288,33 +260,8 @@ void spreadOver(const Elements &space, Elements &values) {
   std::fill(values.integers.begin(), values.integers.end(), one.isReal() ? 0 : one.integers[0]);
 }
 
-// e^(score - maximum) of a row's visible keys; returns {sum, log-sum-exp}.
-std::pair<double, double> formWeights(const Elements &scores, const Elements &visible, int64_t row, std::vector<double> &weights) {
-  int64_t keys = static_cast<int64_t>(weights.size());
-  double maximum = -INFINITY, sum = 0;
-  for (int64_t j = 0; j < keys; ++j)
-    if (visible.integers[row * keys + j])
-      maximum = std::fmax(maximum, scores.reals[row * keys + j]);
-  double reference = maximum == -INFINITY ? 0 : maximum;
-  for (int64_t j = 0; j < keys; ++j) {
-    bool seen = visible.integers[row * keys + j];
-    sum += weights[j] = seen ? std::exp(scores.reals[row * keys + j] - reference) : 0;
-  }
-  return {sum, reference + std::log(sum)};
-}
-
-void applyDropout(const Head &head, const AttentionLaunch &launch, double probability, int64_t row, std::vector<double> &weights) {
-  auto stream = static_cast<uint32_t>(head.batch * head.query.size(1) + head.head);
-  for (size_t j = 0; j < weights.size(); ++j) {
-    uint16_t number = dropout_number(launch.seed, static_cast<uint32_t>(launch.offset), stream,
-                                     static_cast<uint32_t>(row), static_cast<uint32_t>(j));
-    bool kept = number >= dropout_threshold(static_cast<float>(probability));
-    weights[j] = kept ? weights[j] / (1 - probability) : 0;
-  }
-}
-
-LogicalResult FunctionRun::runHead(FusedOp op, const Head &head, double probability, Tensor &output, Tensor &logsumexp) {
-  int64_t queries = head.queries(), keys = head.keys(), width = head.value.size(3);
+LogicalResult FunctionRun::runHead(FusedOp op, const FusedHead &head, Tensor &output, Tensor &logsumexp) {
+  int64_t queries = head.queries(), keys = head.keys();
   MLIRContext *context = op.getContext();
   auto space = [&](Type type) { return Elements::zeros(RankedTensorType::get({queries, keys}, type)); };
   Type index = IntegerType::get(context, 32);
@@ -330,20 +277,7 @@ LogicalResult FunctionRun::runHead(FusedOp op, const Head &head, double probabil
   spreadOver(products, scores);
   if (!op.getBounds().empty() && failed(applyBounds(op, head.batch, head.head, visible)))
     return failure();
-  int64_t firstRow = (head.batch * head.query.size(1) + head.head) * queries;
-  std::vector<double> weights(keys);
-  for (int64_t i = 0; i < queries; ++i) {
-    auto [sum, logarithm] = formWeights(scores, visible, i, weights);
-    logsumexp.data_as<float>()[firstRow + i] = static_cast<float>(logarithm);
-    if (op.getProbability())
-      applyDropout(head, launch_, probability, i, weights);
-    for (int64_t d = 0; d < width; ++d) {
-      double total = 0;
-      for (int64_t j = 0; j < keys; ++j) // a masked key's value does not leak, even where it is NaN
-        total += weights[j] != 0 ? weights[j] * elementAt(head.value, head.batch, head.keyHead, j, d) : 0;
-      output.data_as<float>()[(firstRow + i) * width + d] = static_cast<float>(sum == 0 ? 0 : total / sum);
-    }
-  }
+  computeRows(head, scores, visible, launch_, output, logsumexp);
   return success();
 }
 
@@ -357,7 +291,7 @@ LogicalResult FunctionRun::runFused(FusedOp op) {
     tensor = withFourDimensions(*known);
   }
   auto &[query, key, value] = operands;
-  double probability = 0;
+  std::optional<double> probability;
   if (op.getProbability()) {
     FailureOr<Tensor> scalar = tensorOf(op.getProbability());
     if (failed(scalar))
@@ -370,7 +304,7 @@ LogicalResult FunctionRun::runFused(FusedOp op) {
   Tensor logsumexp = Tensor::zeros({batches, heads, queries}).value();
   for (int64_t b = 0; b < batches; ++b)
     for (int64_t h = 0; h < heads; ++h)
-      if (failed(runHead(op, {query, key, value, b, h, h / group}, probability, output, logsumexp)))
+      if (failed(runHead(op, {query, key, value, probability, b, h, h / group}, output, logsumexp)))
         return failure();
   tensors_[op.getOutput()] = output;
   if (op.getLogsumexp())

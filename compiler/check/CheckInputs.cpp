@@ -1,7 +1,10 @@
 #include "compiler/check/CheckInputs.h"
 
 #include "compiler/attention/KernelSignature.h"
+#include "compiler/check/Elements.h"
 #include "dialects/attention/Attention.h"
+
+#include "llvm/ADT/EquivalenceClasses.h"
 
 using namespace mlir;
 using namespace tenon::attention;
@@ -12,45 +15,126 @@ namespace {
 constexpr int64_t kDefaultWidth = 16;
 constexpr int64_t kTableSize = 40;  // less than the keys, so that indices beyond it are clamped too
 
-DataType dataTypeOf(Type type) {
-  if (type.isF16())
-    return DataType::kFloat16;
-  if (type.isBF16())
-    return DataType::kBFloat16;
-  if (type.isInteger(1))
-    return DataType::kBool;
-  return type.isInteger(32) ? DataType::kInt32 : DataType::kFloat32;
+// Which rows and columns of a function's values are as many as there are queries or keys: classes of equal lengths.
+class Lengths {
+public:
+  explicit Lengths(func::FuncOp function) {
+    function.walk([&](Operation *op) { visit(op); });
+  }
+  enum Axis { kRows, kColumns };
+  bool areQueries(Value value, Axis axis) const {
+    return classes_.isEquivalent({value.getAsOpaquePointer(), axis}, kQueries);
+  }
+  bool areKeys(Value value, Axis axis) const {
+    return classes_.isEquivalent({value.getAsOpaquePointer(), axis}, kKeys);
+  }
+  bool areEither(Value value, Axis axis) const { return areQueries(value, axis) || areKeys(value, axis); }
+
+private:
+  using Class = std::pair<const void *, int>;
+  static constexpr Class kQueries{nullptr, kRows}, kKeys{nullptr, kColumns};
+  static Class rows(Value value) { return {value.getAsOpaquePointer(), kRows}; }
+  static Class columns(Value value) { return {value.getAsOpaquePointer(), kColumns}; }
+  void join(Class a, Class b) { classes_.unionSets(a, b); }
+  void join(Value a, Value b) {
+    join(rows(a), rows(b));
+    join(columns(a), columns(b));
+  }
+  void visit(Operation *op);
+  void visitFused(FusedOp op);
+
+  llvm::EquivalenceClasses<Class> classes_;
+};
+
+void Lengths::visitFused(FusedOp op) {
+  join(rows(op.getQuery()), kQueries);
+  join(rows(op.getKey()), kKeys);
+  join(rows(op.getValue()), kKeys);
+  join(columns(op.getQuery()), columns(op.getKey()));
+  join(rows(op.getOutput()), kQueries);
+  join(columns(op.getOutput()), columns(op.getValue()));
 }
 
-// How a use shapes an argument; nothing where it says nothing.
-std::optional<Shape> shapeByUse(OpOperand &use, const CheckSizes &s, int64_t width) {
-  Operation *user = use.getOwner();
-  if (auto fused = dyn_cast<FusedOp>(user)) {
-    if (use.get() == fused.getQuery())
-      return Shape{s.batch, s.heads(), s.queries, width};
-    return Shape{s.batch, s.keyHeads, s.keys, width};
+void Lengths::visit(Operation *op) {
+  if (auto fused = dyn_cast<FusedOp>(op))
+    return visitFused(fused);
+  if (op->getNumResults() != 1 || !isa<TensorType>(op->getResult(0).getType()))
+    return;
+  Value result = op->getResult(0);
+  if (isa<QueryIndexOp>(op))
+    return join(rows(result), kQueries);
+  if (isa<KeyIndexOp>(op))
+    return join(columns(result), kKeys);
+  if (auto product = dyn_cast<MatmulOp>(op)) {
+    join(columns(product.getA()), rows(product.getB()));
+    join(rows(result), rows(product.getA()));
+    return join(columns(result), columns(product.getB()));
   }
-  if (auto product = dyn_cast<MatmulOp>(user)) {
-    if (use.getOperandNumber() == 0)
-      return Shape{s.batch, s.heads(), s.queries, width};
-    bool transposedKey = isa<BlockArgument>(product.getA());
-    return transposedKey ? Shape{s.batch, s.keyHeads, width, s.keys} : Shape{s.batch, s.keyHeads, s.keys, width};
+  if (isa<TransposeOp>(op)) {
+    join(rows(result), columns(op->getOperand(0)));
+    return join(columns(result), rows(op->getOperand(0)));
   }
-  if (isa<TransposeOp>(user))
-    return Shape{s.batch, s.keyHeads, s.keys, width};
-  if (auto load = dyn_cast<LoadOp>(user); load && use.getOperandNumber() == 0)
-    return Shape(load.getIndices().size(), kTableSize);
-  if (auto element = dyn_cast<ElementOp>(user); element && use.getOperandNumber() == 0 && element.getIndices().size() < 4)
-    return Shape(element.getIndices().size(), kTableSize);
+  if (isa<SoftmaxOp, LogsumexpOp>(op)) {
+    join(rows(op->getOperand(0)), kQueries);
+    join(columns(op->getOperand(0)), kKeys);
+  }
+  if (isa<LogsumexpOp>(op))
+    return join(rows(result), kQueries);
+  for (Value operand : op->getOperands().drop_front(isa<LoadOp>(op) ? 1 : 0))
+    if (isa<TensorType>(operand.getType()))
+      join(result, operand);
+}
+
+// How many dimensions a table has, by its indices; nothing where it is none.
+std::optional<size_t> indicesOf(BlockArgument argument) {
+  for (OpOperand &use : argument.getUses()) {
+    if (auto load = dyn_cast<LoadOp>(use.getOwner()); load && use.getOperandNumber() == 0)
+      return load.getIndices().size();
+    if (auto element = dyn_cast<ElementOp>(use.getOwner()); element && element.getIndices().size() < 4)
+      return element.getIndices().size();
+  }
   return std::nullopt;
 }
 
-Shape shapeOf(BlockArgument argument, const CheckSizes &sizes) {
-  int64_t width = storageOf(argument).width;
-  for (OpOperand &use : argument.getUses())
-    if (auto shape = shapeByUse(use, sizes, width ? width : kDefaultWidth))
-      return *shape;
-  return {sizes.batch, 1, sizes.queries, sizes.keys};
+// Whether what follows from a value, element by element, is the right operand of a product: keys and values.
+bool isRightOfProduct(Value value) {
+  return llvm::any_of(value.getUses(), [](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (auto fused = dyn_cast<FusedOp>(user))
+      return use.get() != fused.getQuery();
+    if (isa<MatmulOp>(user))
+      return use.getOperandNumber() == 1;
+    return isa_and_nonnull<AttentionDialect>(user->getDialect()) &&
+           !isa<SoftmaxOp, LogsumexpOp, LoadOp, ElementOp, YieldOp>(user) && user->getNumResults() == 1 &&
+           isRightOfProduct(user->getResult(0));
+  });
+}
+
+// What stands beside the scores is broadcast in one of these ways, by the seed.
+Shape broadcast(const Shape &scores, uint64_t seed) {
+  constexpr bool kKept[][4] = {{true, false, true, true}, {false, true, true, true}, {true, false, false, true},
+                               {false, false, true, false}};
+  Shape shape;
+  for (auto [size, kept] : llvm::zip_equal(scores, kKept[seed % std::size(kKept)]))
+    shape.push_back(kept ? size : 1);
+  return shape;
+}
+
+Shape shapeOf(BlockArgument argument, const Lengths &lengths, const CheckSizes &sizes, uint64_t seed) {
+  if (std::optional<size_t> indices = indicesOf(argument))
+    return Shape(*indices, kTableSize);
+  int64_t given = storageOf(argument).width, width = given ? given : kDefaultWidth;
+  auto size = [&](Lengths::Axis axis) {
+    return lengths.areQueries(argument, axis) ? sizes.queries : lengths.areKeys(argument, axis) ? sizes.keys : width;
+  };
+  Shape shape{sizes.batch, sizes.heads(), size(Lengths::kRows), size(Lengths::kColumns)};
+  if (isRightOfProduct(argument))
+    shape[1] = sizes.keyHeads;
+  else if (lengths.areEither(argument, Lengths::kRows) && lengths.areEither(argument, Lengths::kColumns))
+    return broadcast(shape, seed);
+  else if (!lengths.areEither(argument, Lengths::kRows) && !lengths.areEither(argument, Lengths::kColumns))
+    return broadcast({sizes.batch, sizes.heads(), sizes.queries, sizes.keys}, seed); // of fused regions
+  return shape;
 }
 
 Tensor randomOf(Shape shape, DataType dtype, uint64_t seed) {
@@ -74,10 +158,12 @@ CheckSizes sizesFor(func::FuncOp function) {
 
 std::vector<Tensor> inputsFor(func::FuncOp function, const CheckSizes &sizes, uint64_t seed) {
   std::vector<Tensor> inputs;
+  Lengths lengths(function);
   for (BlockArgument argument : function.getArguments()) {
     uint64_t own = seed * 1000 + argument.getArgNumber();
     if (isa<TensorType>(argument.getType())) {
-      inputs.push_back(randomOf(shapeOf(argument, sizes), dataTypeOf(storageOf(argument).type), own));
+      Shape shape = shapeOf(argument, lengths, sizes, seed + argument.getArgNumber());
+      inputs.push_back(randomOf(std::move(shape), dataTypeOf(storageOf(argument).type), own));
       continue;
     }
     // Scalars are scales and probabilities more often than not: in [0, 1); indices up to the keys.

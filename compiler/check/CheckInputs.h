@@ -16,8 +16,9 @@ struct CheckSizes {
 /// Sizes for a function of attention operations or a tile kernel: its group, if it has one.
 CheckSizes sizesFor(mlir::func::FuncOp function);
 
-/// One tensor an argument of a function of attention operations, in its storage type: query, key and value by
-/// the products they enter, tables by their indices, all else as masks; scalars of rank 0.
+/// One tensor an argument of a function of attention operations, in its storage type: tables by their indices, all
+/// else by which of its rows and columns are queries and keys. What stands beside the scores is broadcast along the
+/// batch, the heads, the queries or the keys as seed and argument have it; scalars are of rank 0.
 std::vector<Tensor> inputsFor(mlir::func::FuncOp function, const CheckSizes &sizes, uint64_t seed);
 
 } // namespace tenon::check

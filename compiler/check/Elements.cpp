@@ -57,4 +57,14 @@ int64_t wrapTo(Type type, int64_t value) {
   return static_cast<int64_t>(static_cast<uint64_t>(value) << (64 - width)) >> (64 - width);
 }
 
+DataType dataTypeOf(Type type) {
+  if (type.isF16())
+    return DataType::kFloat16;
+  if (type.isBF16())
+    return DataType::kBFloat16;
+  if (type.isInteger(1))
+    return DataType::kBool;
+  return type.isInteger(32) ? DataType::kInt32 : DataType::kFloat32;
+}
+
 } // namespace tenon::check

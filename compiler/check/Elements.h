@@ -4,6 +4,8 @@
 /// result to it. Integers are kept sign-extended; i1 is 0 or 1.
 #pragma once
 
+#include "tenon/DataType.h"
+
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/SmallVector.h"
 
@@ -34,5 +36,8 @@ double roundTo(mlir::Type type, double value);
 
 /// `value` wrapped to the width of the integer `type` and sign-extended; i1 becomes 0 or 1.
 int64_t wrapTo(mlir::Type type, int64_t value);
+
+/// How a tensor stores elements of a type that an argument or a slot has.
+DataType dataTypeOf(mlir::Type type);
 
 } // namespace tenon::check

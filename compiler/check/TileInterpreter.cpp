@@ -21,18 +21,6 @@ using namespace tenon::tile;
 namespace tenon::check {
 namespace {
 
-DataType dataTypeOf(Type type) {
-  if (type.isF16())
-    return DataType::kFloat16;
-  if (type.isBF16())
-    return DataType::kBFloat16;
-  if (type.isInteger(1))
-    return DataType::kBool;
-  if (type.isInteger(32))
-    return DataType::kInt32;
-  return DataType::kFloat32;
-}
-
 // The values of one block while it runs.
 class Block {
 public:
