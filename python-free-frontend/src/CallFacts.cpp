@@ -16,6 +16,10 @@ namespace {
 /// What kernels hold in registers; wider heads are a matter for the interpreter.
 constexpr int64_t kMaxWidth = 256;
 
+/// Kernels count rows in 32 bits, and a block goes beyond the last one: a bound that leaves room
+/// for any block.
+constexpr int64_t kMaxLength = int64_t{1} << 30;
+
 bool fits_kind(DataType dtype, ElementKind kind) {
   switch (kind) {
   case ElementKind::kReal:
@@ -29,6 +33,14 @@ bool fits_kind(DataType dtype, ElementKind kind) {
 }
 
 constexpr const char *kTypesOfKind[] = {"f32, f16, bf16 or f64", "i32", "bool"};
+
+/// A view of its last two dimensions exchanged.
+Result<Tensor> transposed(Tensor tensor) {
+  while (tensor.rank() < 2) {
+    TENON_ASSIGN_OR_RETURN(tensor, tensor.unsqueeze(0));
+  }
+  return tensor.transpose(-2, -1);
+}
 
 /// A mask or a bias is read element by element: of its layout only whether keys are adjacent
 /// counts, so that no length changes the code.
@@ -138,6 +150,9 @@ Result<Planner::Call> Planner::understand(std::span<const TensorReference> outpu
     else if (input.source == InputFacts::Source::kCaptured)
       tensor = facts_.captured[static_cast<size_t>(input.position)].tensor;
     sizes.push_back(tensor.defined() ? tensor.shape() : Shape{});
+    if (input.transposed) {
+      TENON_ASSIGN_OR_RETURN(tensor, transposed(tensor));
+    }
     call.inputs.push_back(std::move(tensor));
   }
   TENON_ASSIGN_OR_RETURN(call.shapes, infer_all_shapes(facts_.graph, sizes));
@@ -172,6 +187,11 @@ Status Planner::check_place(const Call &call, DeviceLocation location) const {
 }
 
 Result<Signature> Planner::signature_of(const Call &call) const {
+  for (const auto &[what, length] : {std::pair("queries", call.queries), {"keys", call.keys}})
+    if (length > kMaxLength)
+      return Error(ErrorCode::kUnsupported, "there are " + std::to_string(length) + " " + what +
+                                                "; kernels count at most " +
+                                                std::to_string(kMaxLength));
   Signature signature;
   for (size_t i = 0; i < facts_.inputs.size(); ++i) {
     const InputFacts &input = facts_.inputs[i];

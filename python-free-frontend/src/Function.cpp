@@ -38,12 +38,6 @@ std::string default_name(size_t position) {
   return position < std::size(kNames) ? kNames[position] : "input" + std::to_string(position);
 }
 
-/// Where the results of a call are made: where it runs, or for the interpreter where the inputs
-/// lie.
-DeviceLocation results_at(const Plan &plan) {
-  return plan.location;
-}
-
 } // namespace
 
 Result<Function> FunctionAccess::make(TracedGraph traced, CompileOptions options) {
@@ -77,54 +71,30 @@ Result<std::vector<Tensor>> Function::call(std::span<const TensorReference> inpu
                                            const LaunchOptions &options) const {
   if (!state_)
     return undefined_function();
-  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> placed, state_->placed(inputs));
-  const std::vector<TensorReference> there = references(placed);
-  std::unique_ptr<Plan> temporary;
-  TENON_ASSIGN_OR_RETURN(const Plan *plan, state_->plan_for({}, there, temporary));
-
-  std::vector<Tensor> results;
-  const int rank = inputs.empty() ? 4 : inputs[0]->rank();
-  for (size_t i = 0; i < plan->result_shapes.size(); ++i) {
-    Shape shape =
-        result_shape_for_rank(plan->result_shapes[i], state_->facts.is_logsumexp[i], rank);
-    TENON_ASSIGN_OR_RETURN(
-        Tensor result, Tensor::empty(std::move(shape), plan->result_types[i], results_at(*plan)));
-    results.push_back(std::move(result));
-  }
-  TENON_TRY(state_->run(*plan, references(results), there, options));
-  if (plan->device)
-    TENON_TRY(plan->device->synchronise(options.stream.handle));
+  TENON_ASSIGN_OR_RETURN(State::PlacedCall call, state_->place(inputs, Tensor::empty));
+  TENON_TRY(state_->run(*call.plan, references(call.results), references(call.inputs), options));
+  if (call.plan->device)
+    TENON_TRY(call.plan->device->synchronise(options.stream.handle));
   const DeviceLocation home = inputs.empty() ? DeviceLocation{} : inputs[0]->device();
-  for (Tensor &result : results)
+  for (Tensor &result : call.results)
     if (!(result.device() == home)) {
       TENON_ASSIGN_OR_RETURN(Tensor host, result.to(DeviceLocation{}));
       TENON_ASSIGN_OR_RETURN(result, host.to(home));
     }
-  return results;
+  return std::move(call.results);
 }
 
 Status Function::prepare(std::span<const TensorReference> inputs,
                          const LaunchOptions &options) const {
   if (!state_)
     return undefined_function();
-  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> placed, state_->placed(inputs));
-  const std::vector<TensorReference> there = references(placed);
-  std::unique_ptr<Plan> temporary;
-  TENON_ASSIGN_OR_RETURN(const Plan *plan, state_->plan_for({}, there, temporary));
+  TENON_ASSIGN_OR_RETURN(const State::PlacedCall call, state_->place(inputs, stand_in));
   // The plan that launch will look for: with contiguous outputs, of the inputs' rank.
-  std::vector<Tensor> outputs;
-  const int rank = inputs.empty() ? 4 : inputs[0]->rank();
-  for (size_t i = 0; i < plan->result_shapes.size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(
-        Tensor output,
-        stand_in(result_shape_for_rank(plan->result_shapes[i], state_->facts.is_logsumexp[i], rank),
-                 plan->result_types[i], results_at(*plan)));
-    outputs.push_back(std::move(output));
-  }
   std::unique_ptr<Plan> second;
-  TENON_TRY(state_->plan_for(references(outputs), there, second));
-  if (plan->device)
-    return plan->device->prepare(*plan->kernel, plan->arguments, options.stream.handle);
+  TENON_TRY(state_->plan_for(references(call.results), references(call.inputs), second));
+  if (call.plan->device)
+    return call.plan->device->prepare(*call.plan->kernel, call.plan->arguments,
+                                      options.stream.handle);
   return {};
 }
 

@@ -22,6 +22,15 @@ struct Function::State {
                                 std::unique_ptr<Plan> &temporary);
   Status run(const Plan &plan, References outputs, References inputs,
              const LaunchOptions &launch) const;
+  /// A call whose inputs lie where it runs, and whose results are made there.
+  struct PlacedCall {
+    std::vector<Tensor> inputs, results;
+    std::unique_ptr<Plan> temporary; ///< holds the plan where the table cannot take it
+    const Plan *plan = nullptr;
+  };
+  using MakeTensor = Result<Tensor> (*)(Shape, DataType, DeviceLocation);
+  Result<PlacedCall> place(References inputs, MakeTensor make_result);
+
   /// Copies to the named device what does not lie there.
   Result<std::vector<Tensor>> placed(References inputs) const;
   Explanation latest() const;

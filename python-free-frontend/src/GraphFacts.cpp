@@ -1,74 +1,12 @@
 #include "GraphFacts.h"
 
+#include "KernelGraph.h"
+#include "LengthClasses.h"
+
 #include <algorithm>
-#include <array>
-#include <numeric>
 
 namespace tenon {
 namespace {
-
-// Which rows and columns of a graph have the same length: a union of classes, one for the rows and
-// one for the columns of each value.
-class LengthClasses {
-public:
-  explicit LengthClasses(const Graph &graph)
-      : graph_(graph), parent_(2 * graph.nodes().size() + 2) {
-    std::iota(parent_.begin(), parent_.end(), size_t{0});
-    for (size_t i = 0; i < graph.nodes().size(); ++i)
-      visit(static_cast<ValueId>(i));
-  }
-
-  bool columns_are_a_length(ValueId value) {
-    return find(columns(value)) == find(queries()) || find(columns(value)) == find(keys());
-  }
-
-private:
-  size_t rows(ValueId value) const { return 2 * static_cast<size_t>(value); }
-  size_t columns(ValueId value) const { return rows(value) + 1; }
-  size_t queries() const { return parent_.size() - 2; }
-  size_t keys() const { return parent_.size() - 1; }
-
-  size_t find(size_t i) {
-    while (parent_[i] != i)
-      i = parent_[i] = parent_[parent_[i]];
-    return i;
-  }
-  void join(size_t a, size_t b) { parent_[find(a)] = find(b); }
-
-  void visit(ValueId value) {
-    const Node &node = graph_.node(value);
-    switch (node.operation) {
-    case Operation::kQueryIndex:
-      return join(rows(value), queries());
-    case Operation::kKeyIndex:
-      return join(columns(value), keys());
-    case Operation::kMatmul:
-      join(columns(node.operands[0]), rows(node.operands[1]));
-      join(rows(value), rows(node.operands[0]));
-      return join(columns(value), columns(node.operands[1]));
-    case Operation::kTranspose:
-      join(rows(value), columns(node.operands[0]));
-      return join(columns(value), rows(node.operands[0]));
-    case Operation::kSoftmax:
-    case Operation::kLogsumexp:
-      join(rows(node.operands[0]), queries());
-      join(columns(node.operands[0]), keys());
-      join(rows(value), rows(node.operands[0]));
-      if (node.operation == Operation::kSoftmax)
-        join(columns(value), columns(node.operands[0]));
-      return;
-    default:
-      for (size_t i = node.operation == Operation::kLoad ? 1 : 0; i < node.operands.size(); ++i)
-        if (!graph_.type(node.operands[i]).scalar) {
-          join(rows(value), rows(node.operands[i]));
-          join(columns(value), columns(node.operands[i]));
-        }
-    }
-  }
-
-  const Graph &graph_;
-  std::vector<size_t> parent_;
-};
 
 void describe_inputs(GraphFacts &facts) {
   for (const GraphInput &input : facts.graph.inputs()) {
@@ -104,10 +42,21 @@ void describe_uses(GraphFacts &facts) {
         facts.scalars[static_cast<size_t>(input.position)].probability = true;
     }
   }
-  LengthClasses classes(graph);
-  for (size_t i = 0; i < facts.inputs.size(); ++i)
-    facts.inputs[i].width_shapes_code = !facts.inputs[i].type.scalar && !facts.inputs[i].table &&
-                                        !classes.columns_are_a_length(graph.inputs()[i].value);
+}
+
+void describe_for_kernels(GraphFacts &facts) {
+  const KernelGraph kernel = kernel_graph(facts.graph);
+  facts.kernel_text = kernel.graph.text();
+  facts.kernel_hash = kernel.graph.hash();
+  LengthClasses classes(kernel.graph);
+  for (size_t i = 0; i < facts.inputs.size(); ++i) {
+    const ValueId value = kernel.graph.inputs()[i].value;
+    InputFacts &input = facts.inputs[i];
+    input.transposed = kernel.transposed[i];
+    input.width_shapes_code = !input.type.scalar && !input.table &&
+                              !classes.columns_are_keys(value) &&
+                              !classes.columns_are_queries(value);
+  }
 }
 
 } // namespace
@@ -116,12 +65,12 @@ GraphFacts GraphFacts::of(TracedGraph traced) {
   GraphFacts facts;
   facts.graph = traced.graph.canonical();
   facts.text = facts.graph.text();
-  facts.hash = facts.graph.hash();
   facts.captured = std::move(traced.captured);
   for (ScalarDefault &scalar : traced.scalars)
     facts.scalars.push_back({.name = std::move(scalar.name), .initial = scalar.value});
   describe_inputs(facts);
   describe_uses(facts);
+  describe_for_kernels(facts);
   for (ValueId result : facts.graph.results())
     facts.is_logsumexp.push_back(facts.graph.node(result).operation == Operation::kLogsumexp);
   facts.uses_dropout = facts.graph.uses(Operation::kDropout);

@@ -19,7 +19,9 @@ struct InputFacts {
   int position = 0;               ///< among those of its source
   bool table = false;             ///< read by load: its leading dimensions count
   bool elementwise = false;       ///< used as a value too
-  bool width_shapes_code = false; ///< its last dimension is neither the queries nor the keys
+  bool transposed = false;        ///< kernels read it with its last two dimensions exchanged
+  bool width_shapes_code = false; ///< its last dimension, as kernels read it, is neither the
+                                  ///< queries nor the keys
 };
 
 struct ScalarFacts {
@@ -31,8 +33,9 @@ struct ScalarFacts {
 
 struct GraphFacts {
   Graph graph; ///< canonical
-  std::string text, hash;
-  std::vector<InputFacts> inputs; ///< of the graph, in its order
+  std::string text;
+  std::string kernel_text, kernel_hash; ///< of the graph that kernels compute: KernelGraph.h
+  std::vector<InputFacts> inputs;       ///< of the graph, in its order
   std::vector<ScalarFacts> scalars;
   std::vector<CapturedTensor> captured;
   std::vector<bool> is_logsumexp; ///< of each result: rank 3, float32

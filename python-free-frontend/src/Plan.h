@@ -148,7 +148,7 @@ public:
 
 private:
   struct Call {
-    std::vector<Tensor> inputs; ///< of the graph: captured ones included, scalars undefined
+    std::vector<Tensor> inputs; ///< as kernels read them: captured ones included, scalars undefined
     GraphShapes shapes;
     std::vector<DataType> types; ///< of the results
     DeviceLocation location;     ///< of the caller's inputs

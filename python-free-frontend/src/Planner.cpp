@@ -80,12 +80,12 @@ Result<Planner::Kernel> Planner::kernel_on(Way way, const Call &call, Plan &plan
     TENON_TRY(kernel.device->can_execute(target));
   }
   TENON_ASSIGN_OR_RETURN(Signature signature, signature_of(call));
-  const CompileRequest request{.graph = facts_.text,
+  const CompileRequest request{.graph = facts_.kernel_text,
                                .signature = signature.text(),
                                .target = target.text(),
                                .emit = "image",
                                .options = options_.schedule};
-  const KernelKey key({facts_.hash, request.signature, request.target, request.options});
+  const KernelKey key({facts_.kernel_hash, request.signature, request.target, request.options});
   plan.explanation.target = request.target;
   plan.explanation.key = key.text();
 
@@ -110,7 +110,7 @@ Result<CompileRequest> Planner::request(std::span<const TensorReference> inputs,
   if (target.empty())
     target = options_.target.empty() ? "host" : options_.target;
   TENON_ASSIGN_OR_RETURN(const Target parsed, Target::parse(target));
-  return CompileRequest{.graph = facts_.text,
+  return CompileRequest{.graph = facts_.kernel_text,
                         .signature = signature.text(),
                         .target = parsed.text(),
                         .emit = "image",

@@ -220,6 +220,23 @@ Result<std::vector<Tensor>> Function::State::placed(References inputs) const {
   return tensors;
 }
 
+Result<Function::State::PlacedCall> Function::State::place(References inputs,
+                                                           MakeTensor make_result) {
+  PlacedCall call;
+  TENON_ASSIGN_OR_RETURN(call.inputs, placed(inputs));
+  const std::vector<TensorReference> there(call.inputs.begin(), call.inputs.end());
+  TENON_ASSIGN_OR_RETURN(call.plan, plan_for({}, there, call.temporary));
+  const int rank = inputs.empty() ? 4 : inputs[0]->rank();
+  for (size_t i = 0; i < call.plan->result_shapes.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(
+        Tensor result,
+        make_result(result_shape_for_rank(call.plan->result_shapes[i], facts.is_logsumexp[i], rank),
+                    call.plan->result_types[i], call.plan->location));
+    call.results.push_back(std::move(result));
+  }
+  return call;
+}
+
 Explanation Function::State::latest() const {
   std::lock_guard lock(latest_mutex_);
   if (decided_)

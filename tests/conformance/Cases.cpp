@@ -108,10 +108,12 @@ void add_inputs(std::vector<Case> &list) {
 
 // Scores that no library foresaw: whatever an expression can say.
 void add_traced(std::vector<Case> &list) {
-  auto add = [&](std::string name, std::function<Result<Function>(CompileOptions)> traced) {
+  auto add = [&](std::string name, std::function<Result<Function>(CompileOptions)> traced,
+                 Inputs inputs = Inputs::kNormal) {
     for (DataType dtype : kTypes) {
       Case c = sized(name, dtype, 2, 4, 2, 70, 133, 64, 64);
       c.traced = traced;
+      c.inputs = inputs;
       c.logsumexp = false;
       list.push_back(c);
     }
@@ -150,6 +152,16 @@ void add_traced(std::vector<Case> &list) {
       return matmul(softmax(where(same, matmul(q, transpose(k)) * 0.125f, -inf)), v);
     }, o);
   });
+  add("scaled_output", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      return 0.75f * matmul(dropout(softmax(matmul(q, transpose(k)) * 0.125f), 0.1f) * 2.0f, v * 1.25f);
+    }, o);
+  });
+  add("given_by_columns", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      return matmul(softmax(matmul(transpose(q), k) * 0.125f), v);
+    }, o);
+  }, Inputs::kByColumns);
   add("transcendental", [](CompileOptions o) {
     return compile([](Value q, Value k, Value v) {
       Value s = matmul(q, transpose(k)) * 0.125f;
@@ -238,6 +250,9 @@ std::vector<Tensor> make_inputs(const Case &c) {
     value = value.expand({c.batch, c.key_heads, c.keys, c.value_width}).value();
   }
   std::vector<Tensor> inputs = {lay_out(query, c.inputs), lay_out(key, c.inputs), lay_out(value, c.inputs)};
+  if (c.inputs == Inputs::kByColumns)
+    for (Tensor &input : {std::ref(inputs[0]), std::ref(inputs[1])})
+      input = input.transpose(-2, -1).value().contiguous().value();
   if (c.mask != Mask::kNone)
     inputs.push_back(make_mask(c));
   return inputs;

@@ -20,6 +20,7 @@ enum class Inputs {
   kUnaligned,    ///< rows adjacent, the base off by one element
   kStrided,      ///< elements of a row not adjacent
   kBroadcast,    ///< one batch of keys and values for all
+  kByColumns,    ///< query and key as [batch, heads, width, rows]; a traced lambda reads them so
 };
 
 enum class Mask { kNone, kBool, kBoolRows, kBoolKeys, kAdditive, kAdditiveHeads, kNothingVisible };

@@ -150,6 +150,45 @@ TEST(Function, ANamedDeviceRunsItOrTheCallFails) {
   EXPECT_FALSE(output.error().reasons().empty());
 }
 
+TEST(Function, LengthsThatKernelsCannotCountAreLeftToTheInterpreter) {
+  const int64_t length = (int64_t{1} << 30) + 1;
+  const Tensor query = random({1, 8}, 1),
+               key = Tensor::zeros({1, 8}).value().expand({length, 8}).value();
+  const Function function = compile([](Value q, Value k, Value v) {
+                              return matmul(softmax(matmul(q, transpose(k))), v);
+                            }).value();
+  const Explanation explanation = function.explain({query, key, key}).value();
+  EXPECT_EQ(explanation.executed_by, Way::kEager);
+  EXPECT_THAT(explanation.text(), HasSubstr("1073741825 keys; kernels count at most 1073741824"));
+}
+
+TEST(Function, KernelsReadWhatIsGivenTransposedByOtherStrides) {
+  auto plain = [](Value q, Value k, Value v) {
+    return matmul(softmax(matmul(q, transpose(k)) * 0.5), v);
+  };
+  auto by_columns = [](Value q, Value k, Value v) {
+    return matmul(softmax(matmul(transpose(q), k * 0.5)), transpose(v));
+  };
+  const Function rows = compile(plain, {.device = Way::kEager}).value(),
+                 columns = compile(by_columns, {.device = Way::kEager}).value();
+  const Tensor query = random({2, 3, 5, 8}, 1), key = random({2, 3, 7, 8}, 2),
+               value = random({2, 3, 7, 4}, 3);
+  auto turned = [](const Tensor &tensor) { return tensor.transpose(-2, -1).value(); };
+  const Tensor q = turned(query).contiguous().value(), k = turned(key), v = turned(value);
+  EXPECT_LT(test::largest_difference(rows(query, key, value).value(), columns(q, k, v).value()),
+            1e-6);
+
+  // The key and the value are views of rows, the query is not.
+  const std::string signature = columns.request({{q, k, v}}).value().signature;
+  EXPECT_EQ(rows.request({{query, key, value}}).value().graph.find("transpose %query"),
+            std::string::npos);
+  EXPECT_EQ(columns.request({{q, k, v}}).value().graph.find("transpose %query"), std::string::npos);
+  EXPECT_THAT(columns.request({{q, k, v}}).value().graph, HasSubstr("transpose %key"));
+  EXPECT_NE(signature, rows.request({{query, key, value}}).value().signature);
+  EXPECT_EQ(columns.request({{turned(query), k, v}}).value().signature,
+            rows.request({{query, key, value}}).value().signature);
+}
+
 TEST(Function, OptionsThatMakeNoSense) {
   auto attention = [](Value q, Value k, Value v) {
     return matmul(softmax(matmul(q, transpose(k))), v);
