@@ -13,14 +13,17 @@ namespace {
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr size_t kMaximumRank = 32; // NumPy's own limit before version 2
 
+constexpr std::string_view kBytes = "|u1"; // a mask where all of them are 0 or 1
+
 struct Descriptor {
   std::string_view text;
   DataType dtype;
 };
-constexpr std::array<Descriptor, 6> kDescriptors = {{{"<f4", DataType::kFloat32},
+constexpr std::array<Descriptor, 7> kDescriptors = {{{"<f4", DataType::kFloat32},
                                                      {"<f2", DataType::kFloat16},
                                                      {"<f8", DataType::kFloat64},
                                                      {"|b1", DataType::kBool},
+                                                     {kBytes, DataType::kBool},
                                                      {"<i4", DataType::kInt32},
                                                      {"<i8", DataType::kInt64}}};
 
@@ -135,8 +138,10 @@ Result<DataType> data_type_of(std::string_view descriptor) {
     if (entry.text == descriptor)
       return entry.dtype;
   std::string why = descriptor.starts_with('>') ? "big-endian '" : "'";
-  return Error(ErrorCode::kUnsupportedType, "element type " + why + std::string(descriptor) +
-                                                "' is not read; one of <f4 <f2 <f8 |b1 <i4 <i8 is");
+  return Error(
+      ErrorCode::kUnsupportedType,
+      "element type " + why + std::string(descriptor) +
+          "' is not read; one of <f4 <f2 <f8 |b1 <i4 <i8 is, and |u1 as a mask of 0 and 1");
 }
 
 } // namespace
@@ -174,8 +179,14 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
   if (expected)
     std::memcpy(tensor.data(), text + start + length, expected);
   if (dtype == DataType::kBool) // any non-zero byte is true, and true is 1 from here on
-    for (size_t i = 0; i < expected; ++i)
-      tensor.data_as<uint8_t>()[i] = tensor.data_as<uint8_t>()[i] != 0;
+    for (size_t i = 0; i < expected; ++i) {
+      uint8_t &element = tensor.data_as<uint8_t>()[i];
+      if (*header.descriptor == kBytes && element > 1)
+        return Error(ErrorCode::kUnsupportedType,
+                     "element type '|u1' is read as a mask of 0 and 1, and this holds " +
+                         std::to_string(element) + "; store it as bool, or as numbers in float32");
+      element = element != 0;
+    }
   if (!*header.fortran_order)
     return tensor;
   std::vector<int> reversed(shape.size());

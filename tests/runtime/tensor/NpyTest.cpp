@@ -102,6 +102,16 @@ TEST(Npy, BooleansOtherThanOneAreTrue) {
   EXPECT_EQ(tensor.data_as<uint8_t>()[2], 1);
 }
 
+TEST(Npy, BytesOfZeroAndOneAreAMask) {
+  Tensor mask =
+      parse_npy(as_bytes(npy(dictionary("|u1", "(3,)"), std::string("\x00\x01\x01", 3)))).value();
+  EXPECT_EQ(mask.dtype(), DataType::kBool);
+  EXPECT_EQ(mask.data_as<uint8_t>()[0], 0);
+  EXPECT_EQ(mask.data_as<uint8_t>()[2], 1);
+  expect_error(parse_npy(as_bytes(npy(dictionary("|u1", "(3,)"), std::string("\x00\x01\x07", 3)))),
+               ErrorCode::kUnsupportedType, "holds 7; store it as bool");
+}
+
 TEST(Npy, EveryTruncationIsRefused) {
   std::string whole = npy(dictionary("<f4", "(2, 2)"), kFour);
   for (size_t length = 0; length < whole.size(); ++length)
@@ -160,7 +170,7 @@ TEST(Npy, MoreThanThirtyTwoDimensionsAreRefused) {
 }
 
 TEST(Npy, OtherTypesAreRefused) {
-  for (std::string descriptor : {"<c8", "<u4", "|u1", "|i1", "<U4", "|O", "|V2", "f4", ""})
+  for (std::string descriptor : {"<c8", "<u4", "|i1", "<U4", "|O", "|V2", "f4", ""})
     expect_error(parse_npy(as_bytes(npy(dictionary(descriptor, "(4,)"), kFour))),
                  ErrorCode::kUnsupportedType, "'" + descriptor + "' is not read");
   expect_error(parse_npy(as_bytes(npy(dictionary(">f4", "(4,)"), kFour))),
