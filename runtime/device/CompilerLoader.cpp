@@ -3,6 +3,7 @@
 #include "device/Library.h"
 #include "device/Text.h"
 #include "tenon/CompilerInterface.h"
+#include "tenon/Version.h"
 
 #include <cstdlib>
 #include <mutex>
@@ -82,7 +83,8 @@ Error read_failure(TenonCompileStatus status, const std::string &text) {
 std::string compiler_library() {
   if (const char *given = std::getenv("TENON_COMPILER_LIBRARY"); given && *given)
     return given;
-  return beside_runtime({"libtenon-compiler.so"});
+  const std::string_view version = tenon::version();
+  return beside_runtime({concat("libtenon-compiler.so.", version.substr(0, version.rfind('.')))});
 }
 
 Result<void> compiler_available() {

@@ -1,8 +1,8 @@
 /// Tenon's compiler as the runtime sees it: a library opened at the first kernel that no cache
 /// holds.
 ///
-/// The library is `libtenon-compiler.so` beside libtenon-runtime.so, or what TENON_COMPILER_LIBRARY
-/// names. A machine with a ready cache needs neither it nor LLVM.
+/// The library is `libtenon-compiler.so.0.1`, of the runtime's own version, beside
+/// libtenon-runtime.so, or what TENON_COMPILER_LIBRARY names. A machine with a ready cache needs neither it nor LLVM.
 #pragma once
 
 #include "tenon/Api.h"

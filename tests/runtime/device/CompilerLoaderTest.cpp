@@ -1,4 +1,5 @@
 #include "tenon/Compiler.h"
+#include "tenon/Version.h"
 
 #include <cstdlib>
 #include <gmock/gmock.h>
@@ -27,7 +28,9 @@ TEST(CompilerLoader, SaysWhyThereIsNoCompiler) {
 
 TEST(CompilerLoader, LooksBesideTheRuntime) {
   unsetenv("TENON_COMPILER_LIBRARY");
-  EXPECT_THAT(compiler_library(), ::testing::EndsWith("/libtenon-compiler.so"));
+  EXPECT_THAT(compiler_library(),
+              ::testing::EndsWith("/libtenon-compiler.so." + std::to_string(TENON_VERSION_MAJOR) +
+                                  "." + std::to_string(TENON_VERSION_MINOR)));
 }
 
 class EchoTest : public ::testing::Test {

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# What the libraries show: names of Tenon and of the C++ library's templates, no others; the compiler shows one.
+# Each has a versioned soname.
+set -euo pipefail
+build=$1 version=$2
+failed=0
+fail() {
+  echo "$1"
+  failed=1
+}
+for library in tenon-runtime tenon tenon-compiler; do
+  file=$build/lib/lib$library.so
+  [ -e "$file" ] || continue # without LLVM there is no compiler
+  readelf -d "$file" | grep -q "SONAME.*\[lib$library.so.$version\]" || fail "$file has no soname of version $version"
+  names=$(nm -D --defined-only "$file" | cut -d' ' -f3- | c++filt)
+  if [ $library = tenon-compiler ]; then
+    [ "$names" = tenon_compiler_interface ] || fail "$file shows: $names"
+  elif others=$(grep -vE '\b(tenon|std|__gnu_cxx)::' <<<"$names"); then
+    fail "$file shows: $others"
+  fi
+done
+exit $failed
