@@ -1,4 +1,5 @@
 #include "CallOverhead.h"
+#include "ColdStart.h"
 #include "PeakRate.h"
 #include "ShapeOptions.h"
 
@@ -126,8 +127,28 @@ Figures figures_of(const Case &made, double peak) {
   return figures;
 }
 
-Json to_json(const Case &made, double peak, double overhead) {
-  const Figures figures = figures_of(made, peak);
+/// Of the whole run, whatever the shape.
+struct Common {
+  double peak = 0, overhead = 0;
+  double to_first_result = 0;               ///< milliseconds from the start of the process
+  double compile_host = 0, compile_ptx = 0; ///< milliseconds; 0 without a compiler
+};
+
+/// The causal kernel of this width, in float32 for the host and float16 for a GPU.
+constexpr int64_t kColdWidth = 64;
+
+Result<double> compile_causal(const char *dtype, const char *target) {
+  ShapeOptions causal = shape(8, 512, 512, kColdWidth, dtype, true);
+  TENON_TRY(causal.complete());
+  TENON_ASSIGN_OR_RETURN(const Function function, attention_function(causal.graph()));
+  TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> sizes, causal.tensors(DeviceKind::kHost));
+  const std::vector<TensorReference> inputs(sizes.begin(), sizes.end());
+  TENON_ASSIGN_OR_RETURN(const CompileRequest request, function.request(inputs, target));
+  return cold_compile_milliseconds(request);
+}
+
+Json to_json(const Case &made, const Common &common) {
+  const Figures figures = figures_of(made, common.peak);
   const ShapeOptions &shape = made.shape;
   return {{"batch", shape.batch},
           {"heads", shape.heads},
@@ -146,20 +167,23 @@ Json to_json(const Case &made, double peak, double overhead) {
           {"rounds", made.rounds},
           {"gflops", figures.gflops},
           {"bound", "float32 FMA"},
-          {"bound_gflops", peak},
+          {"bound_gflops", common.peak},
           {"bound_share", figures.share},
           {"first_call_milliseconds", made.first_milliseconds},
           {"compile_milliseconds", made.explanation.compile_milliseconds},
-          {"call_overhead_ns", overhead}};
+          {"call_overhead_ns", common.overhead},
+          {"start_to_first_result_milliseconds", common.to_first_result},
+          {"cold_compile_host_milliseconds", common.compile_host},
+          {"cold_compile_ptx_milliseconds", common.compile_ptx}};
 }
 
-std::string table(const std::vector<Case> &cases, double peak, double overhead) {
+std::string table(const std::vector<Case> &cases, const Common &common) {
   char line[256];
   std::snprintf(line, sizeof line, "%-66s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms",
                 "spread", "GFLOP/s", "of FMA", "first ms");
   std::string text = label(line, 0);
   for (const Case &made : cases) {
-    const Figures figures = figures_of(made, peak);
+    const Figures figures = figures_of(made, common.peak);
     std::snprintf(line, sizeof line, "%-66s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n",
                   made.shape.text().c_str(),
                   std::string(name(made.explanation.executed_by)).c_str(), figures.median,
@@ -169,29 +193,47 @@ std::string table(const std::vector<Case> &cases, double peak, double overhead) 
   }
   std::snprintf(line, sizeof line,
                 "float32 FMA peak %.0f GFLOP/s; a later call costs %.0f ns besides its kernel\n",
-                peak, overhead);
+                common.peak, common.overhead);
+  text += line;
+  std::snprintf(line, sizeof line, "from the process's start to the first result %.0f ms\n",
+                common.to_first_result);
+  text += line;
+  if (common.compile_host == 0 || common.compile_ptx == 0)
+    return text;
+  std::snprintf(line, sizeof line,
+                "cold compile of the causal kernel of width %d, LLVM loaded: %.0f ms to host code "
+                "(f32), %.0f ms to PTX (f16)\n",
+                static_cast<int>(kColdWidth), common.compile_host, common.compile_ptx);
   return text + line;
 }
 
 Result<void> run_bench(BenchCommand command) {
+  if (std::isnan(command.milliseconds))
+    return Error::invalid_argument("--milliseconds", "nan", "a number");
   std::vector<Case> cases;
+  Common common;
   for (const ShapeOptions &shape :
        command.one_shape ? std::vector{command.shape} : default_shapes()) {
     TENON_ASSIGN_OR_RETURN(Case made, make_case(shape, command.device));
+    if (cases.empty())
+      common.to_first_result = milliseconds_since_process_start();
     cases.push_back(std::move(made));
   }
-  double peak = 0;
   for (int round = 0; round < command.rounds; ++round) {
-    peak = std::max(peak, measure_fma_peak());
+    common.peak = std::max(common.peak, measure_fma_peak());
     for (Case &made : cases)
       TENON_TRY(run_round(made, command.milliseconds));
   }
-  TENON_ASSIGN_OR_RETURN(const double overhead, measure_call_overhead());
+  TENON_ASSIGN_OR_RETURN(common.overhead, measure_call_overhead());
+  if (compiler_available()) {
+    TENON_ASSIGN_OR_RETURN(common.compile_host, compile_causal("f32", "host"));
+    TENON_ASSIGN_OR_RETURN(common.compile_ptx, compile_causal("f16", "sm_80"));
+  }
   if (!command.json)
-    return print(table(cases, peak, overhead));
+    return print(table(cases, common));
   Json rows = Json::array();
   for (const Case &made : cases)
-    rows.push_back(to_json(made, peak, overhead));
+    rows.push_back(to_json(made, common));
   return print_json(rows);
 }
 
@@ -208,7 +250,7 @@ void add_bench(CLI::App &app, Action &action) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   bench->add_option("--milliseconds", options->milliseconds, "of each shape in each round")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
   bench->add_flag("--json", options->json, "a JSON array on stdout");
   bench->callback([options, bench, &action] {

@@ -1,6 +1,9 @@
 #include "Command.h"
 
+#include "tenon/TensorFile.h"
+
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -15,7 +18,40 @@ Error system_error(const std::string &path, const char *what) {
   return Error(ErrorCode::kIo, path + ": " + what + ": " + std::strerror(errno));
 }
 
+// CLI11 takes -1, and what does not fit, for the largest number.
+void add_natural_option(CLI::App &app, const char *flag, uint64_t &value, const char *text) {
+  app.add_option_function<std::string>(
+         flag,
+         [flag, &value](const std::string &given) {
+           const char *end = given.data() + given.size();
+           const auto [rest, error] = std::from_chars(given.data(), end, value);
+           if (error != std::errc() || rest != end)
+             throw CLI::ValidationError(flag, "'" + given + "' is no number from 0 to 2^64 - 1");
+         },
+         text)
+      ->type_name("NUMBER");
+}
+
+Error with_option(const char *option, const Error &error) {
+  return Error(error.code(), std::string(option) + ": " + error.message());
+}
+
 } // namespace
+
+void add_random_options(CLI::App &app, uint64_t &seed, uint64_t &offset) {
+  add_natural_option(app, "--seed", seed, "of dropout");
+  add_natural_option(app, "--offset", offset, "of dropout; at most 32 bits");
+}
+
+Result<Tensor> load_option(const char *option, const std::string &path) {
+  Result<Tensor> tensor = load_tensor(path);
+  return tensor ? std::move(tensor) : Result<Tensor>(with_option(option, tensor.error()));
+}
+
+Result<void> check_output_option(const char *option, const std::string &path, DataType dtype) {
+  const Status writable = check_writable(path, dtype);
+  return writable ? Result<void>() : Result<void>(with_option(option, writable.error()));
+}
 
 void add_device_option(CLI::App &app, Way &way) {
   static const std::map<std::string, Way> kWays = {{"auto", Way::kAuto},

@@ -35,6 +35,14 @@ void add_device_option(CLI::App &app, Way &way);
 /// Adds --causal and --causal=bottom-right.
 void add_causal_option(CLI::App &app, std::string &causal);
 
+/// Adds --seed and --offset of dropout: decimal, without a sign.
+void add_random_options(CLI::App &app, uint64_t &seed, uint64_t &offset);
+
+/// Reads the tensor that an option names. Errors name the option.
+Result<Tensor> load_option(const char *option, const std::string &path);
+/// Whether a tensor of this type can be written where an option says. Errors name the option.
+Result<void> check_output_option(const char *option, const std::string &path, DataType dtype);
+
 /// Pads a label, in bold where stdout is a terminal.
 std::string label(std::string_view text, size_t width);
 /// Writes all of it to stdout. Errors: kIo.

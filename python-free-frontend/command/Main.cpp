@@ -32,7 +32,11 @@ int report(const Error &error) {
 int report(CLI::App &app, const CLI::ParseError &error) {
   if (error.get_exit_code() == 0)
     return app.exit(error);
-  std::cerr << "tenon: error: " << error.what()
+  std::string what = error.what();
+  if (const std::vector<std::string> unknown = app.remaining();
+      !unknown.empty() && app.get_subcommands().empty())
+    what = "'" + unknown.front() + "' is no command of tenon";
+  std::cerr << "tenon: error: " << what
             << "\nRun `tenon --help`, or `tenon COMMAND --help`, for usage.\n";
   return kUsage;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace tenon::command {
 namespace {
@@ -72,13 +73,14 @@ Result<std::vector<Tensor>> load_inputs(const Graph &graph, const RunOptions &op
     if (!files.contains(i))
       return Error::invalid_argument("--input", "no " + graph.inputs()[i].name,
                                      graph.inputs()[i].name + "=FILE");
-    TENON_ASSIGN_OR_RETURN(Tensor tensor, load_tensor(files[i]));
+    TENON_ASSIGN_OR_RETURN(Tensor tensor, load_option("--input", files[i]));
     tensors.push_back(std::move(tensor));
   }
   return tensors;
 }
 
 Result<void> load_scalars(const Graph &graph, const RunOptions &options, LaunchOptions &launch) {
+  std::set<size_t> seen;
   for (const std::string &text : options.scalars) {
     TENON_ASSIGN_OR_RETURN(const Assignment scalar, split("--scalar", text));
     TENON_ASSIGN_OR_RETURN(const size_t position,
@@ -92,7 +94,30 @@ Result<void> load_scalars(const Graph &graph, const RunOptions &options, LaunchO
     }
     if (used == 0 || used != scalar.second.size())
       return Error::invalid_argument("--scalar", "'" + text + "'", "NAME=NUMBER");
+    if (!seen.insert(position).second)
+      return Error::invalid_argument("--scalar", "'" + scalar.first + "' twice",
+                                     "each scalar once");
     launch.scalars.add({graph.inputs()[position].name, value});
+  }
+  return {};
+}
+
+/// Before the work: a file for each result, of a format that can hold its elements.
+Result<void> check_outputs(const Graph &graph, const std::vector<std::string> &outputs,
+                           const std::vector<Tensor> &inputs) {
+  if (outputs.size() > graph.results().size())
+    return Error::invalid_argument("--output", std::to_string(outputs.size()) + " files",
+                                   "at most " + std::to_string(graph.results().size()) +
+                                       ", one for each result");
+  if (std::set<std::string>(outputs.begin(), outputs.end()).size() != outputs.size())
+    return Error::invalid_argument("--output", "one file twice", "another file for each result");
+  const auto first = std::ranges::find_if(
+      inputs, [](const Tensor &input) { return is_floating_point(input.dtype()); });
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const bool logsumexp = graph.node(graph.results()[i]).operation == Operation::kLogsumexp;
+    TENON_TRY(check_output_option("--output", outputs[i],
+                                  logsumexp || first == inputs.end() ? DataType::kFloat32
+                                                                     : first->dtype()));
   }
   return {};
 }
@@ -102,15 +127,10 @@ Result<void> run_graph(const RunOptions &options) {
   Result<Graph> graph = Graph::parse(text);
   if (!graph)
     return Error(graph.error().code(), options.graph + ":" + graph.error().message());
-  if (options.outputs.size() > graph->results().size())
-    return Error::invalid_argument("--output", std::to_string(options.outputs.size()) + " files",
-                                   "at most " + std::to_string(graph->results().size()) +
-                                       ", one for each result");
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors, load_inputs(*graph, options));
   LaunchOptions launch{.seed = options.seed, .offset = options.offset};
   TENON_TRY(load_scalars(*graph, options, launch));
-  for (const std::string &output : options.outputs)
-    TENON_TRY(check_writable(output, DataType::kFloat32));
+  TENON_TRY(check_outputs(*graph, options.outputs, tensors));
 
   TENON_ASSIGN_OR_RETURN(const Function function,
                          Function::from_graph(*graph, {.device = options.device}));
@@ -157,8 +177,7 @@ void add_run(CLI::App &app, Action &action) {
       ->type_name("FILE")
       ->expected(1)
       ->take_all();
-  run->add_option("--seed", options->seed, "of dropout");
-  run->add_option("--offset", options->offset, "of dropout; at most 32 bits");
+  add_random_options(*run, options->seed, options->offset);
   add_device_option(*run, options->device);
   run->add_flag("--explain", options->explain, "says what was weighed and what ran");
   run->add_flag("--json", options->json, "one JSON object on stdout");

@@ -60,17 +60,24 @@ Result<void> report(const SdpaOptions &options, const Explanation &explanation,
   return print(text);
 }
 
+Result<void> check_outputs(const SdpaOptions &options, DataType dtype) {
+  TENON_TRY(check_output_option("--output", options.output, dtype));
+  if (options.logsumexp.empty())
+    return {};
+  if (options.logsumexp == options.output)
+    return Error::invalid_argument("--logsumexp", options.logsumexp, "another file than --output");
+  return check_output_option("--logsumexp", options.logsumexp, DataType::kFloat32);
+}
+
 Result<void> run_sdpa(const SdpaOptions &options) {
-  TENON_ASSIGN_OR_RETURN(const Tensor query, load_tensor(options.query));
-  TENON_ASSIGN_OR_RETURN(const Tensor key, load_tensor(options.key));
-  TENON_ASSIGN_OR_RETURN(const Tensor value, load_tensor(options.value));
+  TENON_ASSIGN_OR_RETURN(const Tensor query, load_option("--query", options.query));
+  TENON_ASSIGN_OR_RETURN(const Tensor key, load_option("--key", options.key));
+  TENON_ASSIGN_OR_RETURN(const Tensor value, load_option("--value", options.value));
   Tensor mask, logsumexp;
   if (!options.mask.empty()) {
-    TENON_ASSIGN_OR_RETURN(mask, load_tensor(options.mask));
+    TENON_ASSIGN_OR_RETURN(mask, load_option("--mask", options.mask));
   }
-  TENON_TRY(check_writable(options.output, query.dtype()));
-  if (!options.logsumexp.empty())
-    TENON_TRY(check_writable(options.logsumexp, DataType::kFloat32));
+  TENON_TRY(check_outputs(options, query.dtype()));
 
   const AttentionOptions attention{.mask = options.mask.empty() ? nullptr : &mask,
                                    .dropout = options.dropout,
@@ -117,8 +124,7 @@ void add_sdpa(CLI::App &app, Action &action) {
   sdpa->add_option("--scale", options->scale, "of the scores; by default 1/sqrt(width)");
   sdpa->add_flag("--enable-gqa", options->enable_gqa, "groups of query heads share one key head");
   sdpa->add_option("--dropout", options->dropout, "probability, from 0 to 1");
-  sdpa->add_option("--seed", options->seed, "of dropout");
-  sdpa->add_option("--offset", options->offset, "of dropout; at most 32 bits");
+  add_random_options(*sdpa, options->seed, options->offset);
   sdpa->add_option("--logsumexp", options->logsumexp, "writes [batch, heads, queries], float32")
       ->type_name("FILE");
   add_device_option(*sdpa, options->device);

@@ -47,7 +47,7 @@ Result<void> ShapeOptions::complete() {
     value_dim = head_dim;
   if (head_dim < 1)
     return Error::invalid_argument("--head-dim", std::to_string(head_dim), "at least 1");
-  if (key_heads > 0 && heads % key_heads != 0)
+  if (key_heads > heads || (key_heads > 0 && heads % key_heads != 0))
     return Error::invalid_argument("--kv-heads", std::to_string(key_heads),
                                    "a divisor of " + std::to_string(heads) +
                                        ", the heads of the query");

@@ -1,60 +1,14 @@
-#include "tenon/TensorFile.h"
+#include "CommandFixture.h"
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <sstream>
-#include <sys/wait.h>
+#include <set>
 
 namespace tenon {
 namespace {
 
-using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-namespace fs = std::filesystem;
-
-struct Ran {
-  int status;
-  std::string out, err;
-  json parsed() const { return json::parse(out, nullptr, false); }
-};
-
-class Command : public ::testing::Test {
-protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("tenon-command-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-    const char *names[] = {"q", "k", "v"};
-    for (uint64_t i = 0; i < 3; ++i)
-      ASSERT_TRUE(save_tensor(file(std::string(names[i]) + ".npy"),
-                              Tensor::random({1, 2, 16, 8}, DataType::kFloat32, i + 1).value())
-                      .ok());
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string file(const std::string &name) const { return (folder_ / name).string(); }
-
-  Ran run(const std::string &arguments) const {
-    const std::string line = "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' " +
-                             arguments + " >out 2>err";
-    const int status = std::system(line.c_str());
-    return {WEXITSTATUS(status), read("out"), read("err")};
-  }
-  std::string read(const std::string &name) const {
-    std::ostringstream text;
-    text << std::ifstream(folder_ / name).rdbuf();
-    return text.str();
-  }
-
-  static constexpr const char *kInputs =
-      "sdpa --query q.npy --key k.npy --value v.npy --output o.npy ";
-  fs::path folder_;
-};
+using namespace test;
 
 TEST_F(Command, HelpAndVersionAtEveryLevel) {
   EXPECT_THAT(run("--version").out, StartsWith("tenon 0."));
@@ -62,18 +16,6 @@ TEST_F(Command, HelpAndVersionAtEveryLevel) {
     const Ran help = run(std::string(command) + " --help");
     EXPECT_EQ(help.status, 0) << command;
     EXPECT_THAT(help.out, HasSubstr("Example")) << command;
-  }
-}
-
-TEST_F(Command, WrongCommandLinesEndWithTwo) {
-  for (const char *arguments :
-       {"", "nonsense", "sdpa", "sdpa --query", "compile --emit nothing", "compile --dtype f8",
-        "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --device gpu",
-        "sdpa --query q.npy --key k.npy --value v.npy --output o.npy --causal=left"}) {
-    const Ran ran = run(arguments);
-    EXPECT_EQ(ran.status, 2) << arguments;
-    EXPECT_THAT(ran.err, StartsWith("tenon: error: ")) << arguments;
-    EXPECT_EQ(ran.out, "") << arguments;
   }
 }
 
@@ -97,24 +39,6 @@ TEST_F(Command, SafetensorsCarryBFloat16) {
                       "--device eager --output o.safetensors");
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(load_tensor(file("o.safetensors")).value().dtype(), DataType::kBFloat16);
-}
-
-TEST_F(Command, FailuresEndWithOneAndLeaveNoFile) {
-  std::ofstream(file("broken.npy")) << "not a tensor";
-  for (const char *arguments :
-       {"sdpa --query missing.npy --key k.npy --value v.npy --output o.npy",
-        "sdpa --query broken.npy --key k.npy --value v.npy --output o.npy",
-        "sdpa --query q.npy --key k.npy --value v.npy --output no/such/folder/o.npy",
-        "sdpa --query q.npy --key k.npy --value v.npy --output o.txt",
-        "sdpa --query q.npy --key k.npy --value v.npy --dropout 2 --output o.npy",
-        "sdpa --query q.npy --key k.npy --value v.npy --scale nan --output o.npy",
-        "compile --emit ptx --target host", "compile --target sm_1",
-        "run missing.mlir --output o.npy"}) {
-    const Ran ran = run(arguments);
-    EXPECT_EQ(ran.status, 1) << arguments << ran.err;
-    EXPECT_THAT(ran.err, StartsWith("tenon: error: ")) << arguments;
-    EXPECT_FALSE(fs::exists(folder_ / "o.npy")) << arguments;
-  }
 }
 
 TEST_F(Command, RunTakesNamesAndPrefixes) {
