@@ -27,6 +27,7 @@ results=build/test-results
 status=0
 
 cmake/setup.sh
+rm -rf $results
 mkdir -p $results
 
 # run_tests NAME DIRECTORY [ctest options]: runs, and keeps a JUnit record for the summary below.

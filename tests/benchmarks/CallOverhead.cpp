@@ -10,15 +10,18 @@ namespace {
 
 using namespace tenon;
 
+Function attention(KernelCache &cache) {
+  return compile(
+             [](Value q, Value k, Value v) {
+               return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
+             },
+             {.device = Way::kHost, .cache = &cache})
+      .value();
+}
+
 void launch(benchmark::State &state) {
   KernelCache cache;
-  const Function function =
-      compile(
-          [](Value q, Value k, Value v) {
-            return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
-          },
-          {.device = Way::kHost, .cache = &cache})
-          .value();
+  const Function function = attention(cache);
   const Tensor query = Tensor::zeros({1, 8, 16, 64}).value(),
                output = Tensor::zeros({1, 8, 16, 64}).value();
   test::put_empty_kernel(cache, function, std::array<TensorReference, 3>{query, query, query}, 1);
@@ -30,13 +33,7 @@ BENCHMARK(launch);
 // Decoding: each call has a length that was seen before, but not just before.
 void launch_of_changing_lengths(benchmark::State &state) {
   KernelCache cache;
-  const Function function =
-      compile(
-          [](Value q, Value k, Value v) {
-            return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
-          },
-          {.device = Way::kHost, .cache = &cache})
-          .value();
+  const Function function = attention(cache);
   const Tensor all = Tensor::zeros({1, 8, 1024, 64}).value(), query = all.slice(2, 0, 1).value();
   const Tensor output = Tensor::zeros({1, 8, 1, 64}).value();
   std::vector<Tensor> keys;
@@ -55,13 +52,7 @@ BENCHMARK(launch_of_changing_lengths);
 // A length that no call had: shapes are inferred, the kernel is found in memory.
 void plan_of_a_new_length(benchmark::State &state) {
   KernelCache cache;
-  const Function function =
-      compile(
-          [](Value q, Value k, Value v) {
-            return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 1)), v);
-          },
-          {.device = Way::kHost, .cache = &cache})
-          .value();
+  const Function function = attention(cache);
   const Tensor all = Tensor::zeros({1, 8, 60'000, 16}).value(), query = all.slice(2, 0, 1).value();
   const Tensor output = Tensor::zeros({1, 8, 1, 16}).value();
   int64_t length = 0;
