@@ -18,10 +18,29 @@ namespace tenon::command {
 using Json = nlohmann::ordered_json;
 
 /// Documented in `tenon --help`.
-enum ExitCode : int { kSuccess = 0, kFailure = 1, kUsage = 2 };
+enum ExitCode : int { kSuccess = 0, kFailure = 1, kUsage = 2, kFindings = 3 };
 
-/// A subcommand that was chosen leaves its work here; it runs after parsing has succeeded.
-using Action = std::function<Result<void>()>;
+/// A subcommand that was chosen leaves its work here; it runs after parsing has succeeded. The work gives nothing, or
+/// the exit code.
+class Action {
+public:
+  template <class Work> Action &operator=(Work work) {
+    work_ = [work = std::move(work)]() -> Result<ExitCode> {
+      auto done = work();
+      if (!done)
+        return done.error();
+      if constexpr (std::is_same_v<decltype(done), Result<void>>)
+        return ExitCode::kSuccess;
+      else
+        return *done;
+    };
+    return *this;
+  }
+  Result<ExitCode> operator()() const { return work_(); }
+
+private:
+  std::function<Result<ExitCode>()> work_;
+};
 
 void add_sdpa(CLI::App &app, Action &action);
 void add_run(CLI::App &app, Action &action);
@@ -29,6 +48,7 @@ void add_compile(CLI::App &app, Action &action);
 void add_devices(CLI::App &app, Action &action);
 void add_explain(CLI::App &app, Action &action);
 void add_bench(CLI::App &app, Action &action);
+void add_emulate(CLI::App &app, Action &action);
 
 /// Adds --device, whose values are the ways.
 void add_device_option(CLI::App &app, Way &way);

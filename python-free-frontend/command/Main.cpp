@@ -16,9 +16,10 @@ constexpr const char *kFooter = R"(Examples:
   tenon explain --head-dim 64 --queries 1 --keys 4096 --device host
   tenon bench --device host
   tenon devices --json
+  tenon emulate kernel.ptx --list
 
 `tenon COMMAND --help` says more. Environment: TENON_LOG=cache,launch,pass (or all) prints what is done to
-stderr. Exit codes: 0 done; 1 it failed, stderr says why; 2 the command line is wrong.)";
+stderr. Exit codes: 0 done; 1 it failed, stderr says why; 2 the command line is wrong; 3 `emulate` found something.)";
 
 int report(const Error &error) {
   std::cerr << "tenon: error: " << error.message() << '\n';
@@ -47,15 +48,15 @@ int run(int count, char **arguments) {
   app.footer(kFooter);
   app.require_subcommand(1);
   Action action;
-  for (auto add : {add_sdpa, add_run, add_compile, add_devices, add_explain, add_bench})
+  for (auto add : {add_sdpa, add_run, add_compile, add_devices, add_explain, add_bench, add_emulate})
     add(app, action);
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError &error) {
     return report(app, error);
   }
-  Result<void> done = action();
-  return done ? kSuccess : report(done.error());
+  Result<ExitCode> done = action();
+  return done ? *done : report(done.error());
 }
 
 } // namespace

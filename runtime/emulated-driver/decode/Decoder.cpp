@@ -51,6 +51,27 @@ constexpr SpecialName kSpecialNames[] = {
     {"%nclusterid.z", SpecialRegister::kBlocksZ},
 };
 uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
+/// Op::ordering, from the modifiers of an opcode. PTX ISA 8.4 to 8.8, the memory consistency model.
+uint8_t ordering_of(std::string_view opcode) {
+  struct Row {
+    std::string_view part;
+    uint8_t bits;
+  };
+  static constexpr Row kModifiers[] = {{".volatile", kStrong},
+                                       {".relaxed", kStrong},
+                                       {".mmio", kStrong},
+                                       {".acquire", kStrong | kAcquire},
+                                       {".release", kStrong | kRelease},
+                                       {".acq_rel", kStrong | kAcquire | kRelease}};
+  static constexpr Row kMnemonics[] = {{"atom.", kStrong}, {"red.", kStrong}, {"fence.", kAcquire | kRelease},
+                                       {"membar.", kAcquire | kRelease}};
+  uint8_t ordering = opcode.starts_with("barrier.") && opcode.find(".aligned") == opcode.npos ? kDivisible : 0;
+  for (const Row &row : kModifiers)
+    ordering |= opcode.find(row.part) != opcode.npos ? row.bits : 0;
+  for (const Row &row : kMnemonics)
+    ordering |= opcode.starts_with(row.part) ? row.bits : 0;
+  return ordering;
+}
 std::string width_name(uint8_t width) {
   return width == 0 ? "a predicate" : std::to_string(width * 8) + " bits";
 }
@@ -161,6 +182,7 @@ void Decoder::decode_instruction(uint32_t number) {
   first_op_.push_back(static_cast<uint32_t>(program_.ops.size()));
   op_ = Op{};
   op_.instruction = number;
+  op_.ordering = ordering_of(instruction_->opcode);
   op_more_.clear();
   row_ = find_opcode(instruction_->opcode);
   if (row_ < 0)

@@ -1,5 +1,6 @@
 // Initialisation and the device.
 #include "driver/Driver.h"
+#include "launch/Report.h"
 #include <algorithm>
 #include <cstring>
 
@@ -12,6 +13,8 @@ constexpr char kBus[] = "0000:00:00.0";
 TENON_DRIVER_ENTRY Status cuInit(unsigned flags) {
   Call call(Call::Needs::kNothing);
   if (flags != 0)
+    return kInvalidValue;
+  if (!Report::instance().configure())
     return kInvalidValue;
   if (!call.driver.model)
     call.driver.model = device_model();

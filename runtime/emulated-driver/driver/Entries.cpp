@@ -146,3 +146,7 @@ TENON_DRIVER_ENTRY size_t tenonEmulatorCounters(char *buffer, size_t room) {
 /// The table of entries, one a line: group, name, version of CUDA that brought it, with tabs between; an entry that is
 /// exported but not covered has no group. Returns the bytes needed, the final zero included.
 TENON_DRIVER_ENTRY size_t tenonEmulatorEntries(char *buffer, size_t room) { return give_text(entries_text(), buffer, room); }
+/// The findings, one JSON object a line. Returns the bytes needed, the final zero included.
+TENON_DRIVER_ENTRY size_t tenonEmulatorFindings(char *buffer, size_t room) {
+  return give_text(Report::instance().json_lines(), buffer, room);
+}

@@ -1,6 +1,6 @@
 // Finds the bytes that the lanes of a warp address, after checking that they may be touched.
 #pragma once
-#include "execute/Lanes.h"
+#include "execute/Observe.h"
 
 namespace tenon::emulator::TENON_ISA {
 
@@ -82,7 +82,8 @@ inline bool check_global(Warp &warp, const Op *op, u32 mask, const u64 *address,
 
 /// Resolves the addresses in access.offset for the lanes in `mask`, all in one space. False: reported, the launch ends.
 template <Space S>
-inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind kind, Access &access) {
+inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind kind, Access &access,
+                    const StoredValues *stored = nullptr) {
   Block &block = *warp.block;
   if constexpr (S == Space::kShared) {
     if (!check_window(warp, op, mask, access.offset, bytes, block.shared_bytes, S, kind))
@@ -100,7 +101,7 @@ inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind ki
     u64 first = u64{warp.index} * 32 * block.local_bytes;
     TENON_LANES access.offset[lane] += first + u64(lane) * block.local_bytes;
     access.data = reinterpret_cast<u64>(block.local);
-    access.shadow = 0;
+    access.shadow = reinterpret_cast<u64>(block.local_shadow);
   } else {
     if (!check_global(warp, op, mask, access.offset, bytes, kind))
       return false;
@@ -112,6 +113,8 @@ inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind ki
     TENON_LANES apart |= access.offset[lane] ^ (access.offset[0] + u64(lane) * bytes);
     access.consecutive = apart == 0;
   }
+  if constexpr (S == Space::kShared || S == Space::kGlobal)
+    observe<S>(warp, op, mask, kind, access.offset, bytes, access.consecutive, stored);
   return true;
 }
 

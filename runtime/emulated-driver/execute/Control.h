@@ -27,6 +27,34 @@ inline bool converged(Warp &warp, const Op *op, u32 mask, u32 wanted, Group::Blo
   return false;
 }
 
+/// As above for instructions whose operand at `slot` names the lanes that take part, a mask for each lane. What they
+/// wrote before is seen by all of them after.
+inline bool gathered(Warp &warp, const Op *op, u32 mask, u32 slot) {
+  const u32 *members = lanes<u32>(warp, slot);
+  const u32 first = members[__builtin_ctz(mask)];
+  u32 differ = 0;
+  TENON_LANES differ |= is_on(mask, lane) ? members[lane] ^ first : 0;
+  u32 wanted = first, strangers = mask & ~first;
+  if (__builtin_expect(differ != 0, 0)) {
+    for (u32 rest = mask; rest; rest &= rest - 1)
+      wanted |= members[__builtin_ctz(rest)];
+    strangers = mask & collect([&](int lane) {
+      u32 team = members[lane] & mask, other = 0;
+      for (; team; team &= team - 1)
+        other |= members[__builtin_ctz(team)] ^ members[lane];
+      return !is_on(members[lane], lane) || other != 0;
+    });
+  }
+  if (!converged(warp, op, mask, wanted))
+    return false;
+  if (__builtin_expect(strangers != 0, 0))
+    report_operation(warp, op, FindingKind::kWrongMembers, strangers,
+                     "the mask of participants leaves out a lane that executes it, or lanes disagree about it");
+  advance_time(*warp.block);
+  warp.synchronised = warp.block->time;
+  return true;
+}
+
 inline const Op *branch(Warp &warp, const Op *op, u32 mask) {
   const Op *target = warp.program + op->target;
   if (target <= op && --warp.budget == 0) {
@@ -67,6 +95,11 @@ inline const Op *trap(Warp &warp, const Op *op, u32 mask) {
   report_operation(warp, op, FindingKind::kTrap, mask, "trap was executed");
   return stop_here(warp, op);
 }
+inline const Op *fence(Warp &warp, const Op *op, u32) {
+  publish_order(warp, kFenceKey);
+  adopt_order(warp, kFenceKey);
+  return op + 1;
+}
 inline const Op *nothing(Warp &, const Op *op, u32) { return op + 1; }
 
 /// bar.sync and barrier.sync: operand 0 the barrier, operand 1 the number of threads (none: all).
@@ -82,16 +115,13 @@ template <bool Arrives> const Op *barrier(Warp &warp, const Op *op, u32 mask) {
   return stop_here(warp, op);
 }
 inline const Op *warp_barrier(Warp &warp, const Op *op, u32 mask) {
-  u32 wanted = lanes<u32>(warp, op->operand[0])[__builtin_ctz(mask)];
-  converged(warp, op, mask, wanted);
-  return warp.stop == Stop::kNone ? op + 1 : op;
+  return gathered(warp, op, mask, op->operand[0]) ? op + 1 : op;
 }
 
 /// shfl.sync: operands d, a, b, c, membermask; operand 5 the predicate "the source was in range".
 enum ShuffleMode : int { kShuffleUp, kShuffleDown, kShuffleButterfly, kShuffleIndex };
 template <int Mode> const Op *shuffle(Warp &warp, const Op *op, u32 mask) {
-  u32 members = lanes<u32>(warp, op->operand[4])[__builtin_ctz(mask)];
-  if (!converged(warp, op, mask, members))
+  if (!gathered(warp, op, mask, op->operand[4]))
     return op;
   const u32 *a = lanes<u32>(warp, op->operand[1]);
   const u32 *b = lanes<u32>(warp, op->operand[2]);
@@ -134,36 +164,38 @@ template <int Mode> const Op *shuffle(Warp &warp, const Op *op, u32 mask) {
 /// vote.sync: operands d, p, membermask. Flag 1: the predicate is negated.
 enum VoteMode : int { kVoteAll, kVoteAny, kVoteUniform, kVoteBallot };
 template <int Mode> const Op *vote(Warp &warp, const Op *op, u32 mask) {
-  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
-  if (!converged(warp, op, mask, members))
+  if (!gathered(warp, op, mask, op->operand[2]))
     return op;
   u32 bits = predicate(warp, op->operand[1]);
   if (op->flags & 1)
     bits = ~bits;
-  bits &= mask;
+  const u32 *members = lanes<u32>(warp, op->operand[2]);
   if constexpr (Mode == kVoteBallot) {
     alignas(64) u32 result[32];
-    TENON_LANES result[lane] = bits;
+    TENON_LANES result[lane] = bits & mask & members[lane];
     write_lanes<u32>(warp, op->operand[0], result, mask);
   } else {
-    bool holds = Mode == kVoteAll ? bits == mask : Mode == kVoteAny ? bits != 0 : bits == 0 || bits == mask;
-    write_predicate(warp, op->operand[0], holds ? kAllLanes : 0, mask);
+    write_predicate(warp, op->operand[0], collect([&](int lane) {
+                      u32 team = mask & members[lane], yes = bits & team;
+                      return Mode == kVoteAll ? yes == team : Mode == kVoteAny ? yes != 0 : yes == 0 || yes == team;
+                    }), mask);
   }
   return op + 1;
 }
 /// match.any.sync and match.all.sync: operands d, a, membermask; operand 3 the predicate.
 template <class T, bool All> const Op *match(Warp &warp, const Op *op, u32 mask) {
-  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
-  if (!converged(warp, op, mask, members))
+  if (!gathered(warp, op, mask, op->operand[2]))
     return op;
   const T *a = lanes<T>(warp, op->operand[1]);
+  const u32 *members = lanes<u32>(warp, op->operand[2]);
   alignas(64) u32 result[32] = {};
   u32 agree = 0;
   for (u32 rest = mask; rest; rest &= rest - 1) {
     int lane = __builtin_ctz(rest);
-    u32 same = mask & collect([&](int other) { return a[other] == a[lane]; });
-    result[lane] = All ? (same == mask ? mask : 0) : same;
-    agree |= static_cast<u32>(same == mask) << lane;
+    u32 team = mask & members[lane];
+    u32 same = team & collect([&](int other) { return a[other] == a[lane]; });
+    result[lane] = All ? (same == team ? team : 0) : same;
+    agree |= static_cast<u32>(same == team) << lane;
   }
   write_lanes<u32>(warp, op->operand[0], result, mask);
   write_predicate(warp, op->operand[3], agree, mask);
@@ -171,15 +203,19 @@ template <class T, bool All> const Op *match(Warp &warp, const Op *op, u32 mask)
 }
 /// redux.sync: operands d, a, membermask.
 template <class T, class F> const Op *reduce(Warp &warp, const Op *op, u32 mask) {
-  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
-  if (!converged(warp, op, mask, members))
+  if (!gathered(warp, op, mask, op->operand[2]))
     return op;
   const T *a = lanes<T>(warp, op->operand[1]);
-  T total = a[__builtin_ctz(mask)];
-  for (u32 rest = mask & (mask - 1); rest; rest &= rest - 1)
-    total = F::apply(total, a[__builtin_ctz(rest)]);
-  alignas(64) T result[32];
-  TENON_LANES result[lane] = total;
+  const u32 *members = lanes<u32>(warp, op->operand[2]);
+  alignas(64) T result[32] = {};
+  for (u32 rest = mask; rest;) { // a team at a time
+    u32 named = members[__builtin_ctz(rest)], team = rest & collect([&](int lane) { return members[lane] == named; });
+    T total = a[__builtin_ctz(team)];
+    for (u32 others = team & (team - 1); others; others &= others - 1)
+      total = F::apply(total, a[__builtin_ctz(others)]);
+    TENON_LANES result[lane] = is_on(team, lane) ? total : result[lane];
+    rest &= ~team;
+  }
   write_lanes<T>(warp, op->operand[0], result, mask);
   return op + 1;
 }
@@ -191,8 +227,7 @@ inline const Op *active_mask(Warp &warp, const Op *op, u32 mask) {
 }
 /// elect.sync d|p, membermask: operand 0 the leader's lane, 1 the predicate, 2 the members.
 inline const Op *elect(Warp &warp, const Op *op, u32 mask) {
-  u32 members = lanes<u32>(warp, op->operand[2])[__builtin_ctz(mask)];
-  if (!converged(warp, op, mask, members))
+  if (!gathered(warp, op, mask, op->operand[2]))
     return op;
   alignas(64) u32 result[32];
   u32 leader = static_cast<u32>(__builtin_ctz(mask));
@@ -252,8 +287,9 @@ inline int release_group(Warp &warp) {
                      "lanes that must execute this together are elsewhere");
     return lowest;
   }
-  report_operation(warp, warp.groups[0].next, FindingKind::kDivergentBarrier, warp.groups[0].mask,
-                   "the lanes of one warp wait at different barriers, or some never come");
+  if (!(warp.groups[0].next->ordering & kDivisible))
+    report_operation(warp, warp.groups[0].next, FindingKind::kDivergentBarrier, warp.groups[0].mask,
+                     "the lanes of one warp wait at different barriers, or some never come");
   return -1;
 }
 
@@ -299,7 +335,7 @@ inline Stop run_warp(Warp &warp) {
     warp.limit = warp.force ? group.next + 1 : limit;
     const Op *op = group.next;
     const Op *program = warp.program;
-    u64 *counts = warp.counts;
+    u64 *counts = warp.mask == warp.live ? warp.counts : warp.divergent_counts;
     while (op < warp.limit) {
       counts[op - program]++;
       u32 mask = warp.mask;

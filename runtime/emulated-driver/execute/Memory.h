@@ -31,6 +31,16 @@ template <Space S, class Body> inline bool for_each_space(Warp &warp, const Op *
   }
 }
 
+/// What an access with .acquire or .release, or an atomic one, may have ordered.
+inline void order_before(Warp &warp, const Op *op) {
+  if (op->ordering & kRelease)
+    publish_order(warp, kFenceKey);
+}
+inline void order_after(Warp &warp, const Op *op) {
+  if (op->ordering & kAcquire)
+    adopt_order(warp, kFenceKey);
+}
+
 /// ld: operand 0 is the address, operands 1 to 4 the destinations of width[1] bytes.
 template <Space S, class T> const Op *load(Warp &warp, const Op *op, u32 mask) {
   u32 total = sizeof(T) * op->count;
@@ -70,6 +80,7 @@ template <Space S, class T> const Op *load(Warp &warp, const Op *op, u32 mask) {
     }
     return true;
   });
+  order_after(warp, op);
   return done ? op + 1 : stop_here(warp, op);
 }
 
@@ -87,29 +98,47 @@ template <class T> const Op *load_parameter(Warp &warp, const Op *op, u32 mask) 
   return op + 1;
 }
 
+/// True if what each lane wrote stands there now. Lanes of one instruction that write one place are in no order.
+template <class T> inline u32 overwritten_lanes(u32 mask, const Access &access, const T (*values)[32], u32 count) {
+  u32 differ = 0;
+  for (u32 rest = mask; rest; rest &= rest - 1) {
+    int lane = __builtin_ctz(rest);
+    for (u32 i = 0; i < count; i++)
+      differ |= static_cast<u32>(__builtin_memcmp(access.bytes(lane) + i * sizeof(T), &values[i][lane], sizeof(T)) != 0) << lane;
+  }
+  return differ;
+}
+
 /// st: operand 0 is the address, operands 1 to 4 the sources of width[1] bytes.
 template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) {
+  order_before(warp, op);
   u32 total = sizeof(T) * op->count;
+  alignas(64) T values[4][32];
+  for (u32 i = 0; i < op->count; i++) {
+    if (op->width[1] == sizeof(T)) {
+      __builtin_memcpy(values[i], warp.registers + op->operand[1 + i], sizeof(values[i]));
+    } else {
+      alignas(64) u64 wide[32];
+      read_wide(warp, op->operand[1 + i], op->width[1], wide);
+      TENON_LANES values[i][lane] = static_cast<T>(wide[lane]);
+    }
+  }
+  const StoredValues stored{reinterpret_cast<const std::byte *>(values), sizeof(T), sizeof(values[0])};
   bool done = for_each_space<S>(warp, op, mask, [&]<Space P>(u32 part, Access &access) {
-    if (!resolve<P>(warp, op, part, total, AccessKind::kWrite, access))
+    if (!resolve<P>(warp, op, part, total, AccessKind::kWrite, access, &stored))
       return false;
-    for (u32 i = 0; i < op->count; i++) {
-      alignas(64) T values[32];
-      if (op->width[1] == sizeof(T)) {
-        __builtin_memcpy(values, warp.registers + op->operand[1 + i], sizeof(values));
-      } else {
-        alignas(64) u64 wide[32];
-        read_wide(warp, op->operand[1 + i], op->width[1], wide);
-        TENON_LANES values[lane] = static_cast<T>(wide[lane]);
-      }
-      if (access.consecutive && op->count == 1) {
-        __builtin_memcpy(access.bytes(0), values, sizeof(values));
-      } else {
+    if (access.consecutive && op->count == 1) {
+      __builtin_memcpy(access.bytes(0), values[0], sizeof(values[0]));
+    } else {
+      for (u32 i = 0; i < op->count; i++)
         for (u32 rest = part; rest; rest &= rest - 1) {
           int lane = __builtin_ctz(rest);
-          __builtin_memcpy(access.bytes(lane) + i * sizeof(T), &values[lane], sizeof(T));
+          __builtin_memcpy(access.bytes(lane) + i * sizeof(T), &values[i][lane], sizeof(T));
         }
-      }
+      if constexpr (P == Space::kShared || P == Space::kGlobal)
+        if (u32 lost = access.consecutive || op->ordering & kStrong ? 0 : overwritten_lanes(part, access, values, op->count))
+          report_access(warp, op, FindingKind::kWarpRace, static_cast<u32>(__builtin_ctz(lost)),
+                        {P, AccessKind::kWrite, access.offset[__builtin_ctz(lost)], total});
     }
     if (!access.shadow)
       return true;
@@ -127,6 +156,7 @@ struct Exchange { template <class T> static T apply(T, T a, T) { return a; } };
 
 /// atom and red: F gives the new value. Operand 1 is the old value (none for red), 2 and 3 the sources.
 template <Space S, class T, class F> const Op *atomic(Warp &warp, const Op *op, u32 mask) {
+  order_before(warp, op);
   alignas(64) T sources[2][32] = {};
   __builtin_memcpy(sources[0], warp.registers + op->operand[2], sizeof(sources[0]));
   if (op->operand[3] != kNoSlot)
@@ -154,6 +184,7 @@ template <Space S, class T, class F> const Op *atomic(Warp &warp, const Op *op, 
     write_lanes<T>(warp, op->operand[1], before, part);
     return true;
   });
+  order_after(warp, op);
   return done ? op + 1 : stop_here(warp, op);
 }
 template <class F> struct AtomicBinary { template <class T> static T apply(T old, T a, T) { return F::apply(old, a); } };
@@ -233,7 +264,7 @@ template <u32 Bytes> const Op *async_copy(Warp &warp, const Op *op, u32 mask) {
       data[lane * Bytes + i] = *one.bytes(lane);
     }
   }
-  issue_copies(warp, mask, destination, data, Bytes);
+  issue_copies(warp, op, mask, destination, data, Bytes);
   return op + 1;
 }
 inline const Op *async_commit(Warp &warp, const Op *op, u32 mask) {

@@ -18,6 +18,10 @@ enum class FindingKind : uint8_t {
   kTimeout,
   kTrap,
   kGeometry,
+  kSharedRace,
+  kGlobalRace,
+  kWarpRace,
+  kWrongMembers,
 };
 
 enum class AccessKind : uint8_t { kRead, kWrite, kAtomic, kCopySource, kCopyDestination };
@@ -38,8 +42,26 @@ void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, co
 /// Records a finding about an operation as a whole.
 void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes, const char *detail);
 
+/// Lanes of one instruction write, or read, words that records say others may be using. Reports the first that no
+/// barrier, fence or atomic orders. `values`, where given, are the bytes that each lane writes, `stride` apart for each
+/// of `parts`: writing what is there already is no race.
+struct StoredValues {
+  const std::byte *values = nullptr;
+  uint32_t bytes = 0, stride = 0; // of a part of one lane; from part to part
+};
+void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, AccessKind kind, const uint64_t *address,
+                    uint32_t bytes, const StoredValues *stored);
+/// An access of which a lane's bytes are on their way by an asynchronous copy.
+void report_overwritten_copy(Warp &warp, const Op *op, uint32_t lane, uint32_t address, uint32_t bytes, AccessKind kind);
+
+/// Order between warps that no barrier makes: what `warp` did becomes known to those that adopt the same key later.
+/// Keys are addresses of shared memory, or kFenceKey.
+inline constexpr uint32_t kFenceKey = ~0u;
+void publish_order(Warp &warp, uint32_t key);
+void adopt_order(Warp &warp, uint32_t key);
+
 /// Asynchronous copies of a warp: issue keeps the bytes apart and poisons the destination; a wait commits them.
-void issue_copies(Warp &warp, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes);
+void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes);
 void commit_copies(Warp &warp, uint32_t mask);
 void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everything);
 

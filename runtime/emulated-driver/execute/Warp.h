@@ -32,7 +32,14 @@ struct Op {
   uint8_t width[2] = {0, 0}; // of registers whose width the opcode leaves open
   uint8_t count = 1;         // vector elements
   uint8_t flags = 0;         // by kind of operation
+  uint8_t ordering = 0;      // kStrong and its like, of an access to memory or a fence
 };
+
+/// Bits of Op::ordering.
+inline constexpr uint8_t kStrong = 1;  // volatile, relaxed, acquire, release, atomic: two such never race
+inline constexpr uint8_t kAcquire = 2; // what other warps released at that address is known from here on
+inline constexpr uint8_t kRelease = 4;
+inline constexpr uint8_t kDivisible = 8; // a barrier at which the lanes of a warp may arrive apart
 
 enum class Stop : uint8_t { kNone, kRegroup, kBarrier, kExit, kYield, kFault };
 
@@ -44,11 +51,21 @@ struct Group {
   Blocked blocked = kRunning;
 };
 
+/// What the accesses of one operation cost, and what they would cost at best.
+struct Traffic {
+  uint64_t wavefronts = 0; // of shared memory: turns in which each bank gives one word
+  uint64_t ideal_wavefronts = 0;
+  uint64_t sectors = 0; // of global memory: 32 bytes each
+  uint64_t ideal_sectors = 0;
+};
+
 struct Warp {
   std::byte *registers = nullptr;
   const Op *limit = nullptr; // the dispatch loop runs while the next operation is below
   const Op *program = nullptr;
   uint64_t *counts = nullptr; // executions of each operation
+  uint64_t *divergent_counts = nullptr; // those by a part of the warp, which `counts` leaves out
+  Traffic *traffic = nullptr; // of each operation
   uint32_t mask = 0;          // lanes of the group that runs
   uint32_t live = 0;          // lanes that have not exited
   Stop stop = Stop::kNone;
@@ -59,6 +76,8 @@ struct Warp {
   uint32_t barrier = 0;    // the barrier it waits at, and how many threads that one expects (0: all)
   uint32_t barrier_threads = 0;
   bool arrives_only = false; // bar.arrive: counted at the barrier, does not wait
+  uint32_t synchronised = 0; // Block::time when its lanes last waited for each other
+  uint32_t known[kLanes] = {}; // the accesses of each warp up to this time come before what this warp does next
   Block *block = nullptr;
   AsyncCopies *copies = nullptr;
   Group groups[kLanes];
@@ -67,18 +86,53 @@ struct Warp {
 /// States of a shadow byte.
 enum Shadow : uint8_t { kNeverWritten = 0, kWritten = 1, kPending = 2 };
 
+/// Who touched a word of four bytes last: a record for writes and one for reads, in eight bytes each.
+///
+///   bit 0      several readers        bits 8 to 12   lane
+///   bit 1      unclear which bytes    bits 13 to 17  warp
+///   bit 2      strong access          bits 18 to 31  operation, all ones where it does not fit
+///   bit 3      by a divided warp      bits 32 to 63  when: shared memory, Block::time;
+///   bits 4-7   the bytes                               global memory, number of the block and its barriers so far
+namespace access_record {
+inline constexpr uint64_t kSeveral = 1, kUnclear = 2, kStrongAccess = 4, kDivided = 8;
+inline constexpr int kBytes = 4, kLane = 8, kWarp = 13, kOperation = 18, kWhen = 32;
+inline constexpr uint64_t kAllBytes = uint64_t{15} << kBytes, kWarpBits = uint64_t{31} << kWarp;
+inline constexpr uint64_t kMostOperations = (1u << 14) - 1;
+// Of `when` for global memory.
+inline constexpr int kBarrierBits = 10;
+inline constexpr uint64_t kMostBarriers = (1u << kBarrierBits) - 1;
+inline constexpr uint64_t kMostBlocks = (uint64_t{1} << (32 - kBarrierBits)) - 1;
+inline constexpr uint64_t kBlockBits = ~uint64_t{0} << (kWhen + kBarrierBits);
+} // namespace access_record
+
+/// Where the records of a space are, and which of them can matter.
+struct AccessRecords {
+  uint64_t writes = 0; // the record of an address stands at writes + 2 (address rounded down to four); 0: not kept
+  uint64_t reads = 0;
+  uint64_t since = 0; // records below are ordered before everything that happens now
+  uint64_t when = 0;  // shifted into place
+  uint64_t owner = 0; // the bits that tell who it was
+};
+
 /// What the threads of one block share, and what their host thread keeps at hand.
 struct Block {
   std::byte *shared = nullptr;
   uint8_t *shared_shadow = nullptr;
   uint64_t shared_bytes = 0;
   std::byte *local = nullptr; // local_bytes for each thread
+  uint8_t *local_shadow = nullptr;
   uint64_t local_bytes = 0;
   const std::byte *parameters = nullptr;
   uint64_t parameter_bytes = 0;
   // Global memory: host address = device address + data_delta, shadow byte = device address + shadow_delta.
   uint64_t data_delta = 0;
   uint64_t shadow_delta = 0;
+  AccessRecords shared_records, global_records;
+  uint32_t time = 0;     // grows when a warp waits for others, or others may have waited for it
+  uint32_t barriers = 0; // that all threads passed
+  uint32_t pending = 0;  // asynchronous copies on their way
+  bool partly_ordered = false; // by something other than barriers of the whole block, since the last of these
+  bool released = false, acquired = false; // a fence or an atomic may have ordered it with other blocks
   uint64_t allocation_begin = 0; // the allocation used last; empty at first
   uint64_t allocation_end = 0;
   uint32_t index[3] = {0, 0, 0};
@@ -86,7 +140,13 @@ struct Block {
   uint32_t warp_count = 0;
   Warp *warps = nullptr;
   void *launch = nullptr; // the Launch it belongs to
+  void *workspace = nullptr; // and its part for this host thread
 };
+
+/// Another moment of a block begins: what comes after can be told from what came before.
+static inline __attribute__((always_inline)) void advance_time(Block &block) {
+  block.shared_records.when = uint64_t{++block.time} << access_record::kWhen;
+}
 
 /// Generic addresses of what is not global. Device memory never lies here.
 inline constexpr uint64_t kSharedWindow = 0x0000'0200'0000'0000;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <thread>
 #include <xmmintrin.h>
 
@@ -11,6 +12,8 @@ namespace tenon::emulator {
 namespace {
 constexpr uint32_t kTurn = 1u << 14; // backward branches before other warps get a turn
 constexpr int kDefaultTimeoutSeconds = 600;
+constexpr uint32_t kShortTurn = 64; // the most of a turn at random
+constexpr uint64_t kTurnsBetweenCounts = 16;
 constexpr uint32_t kBarriers = 16; // named barriers of a block
 constexpr unsigned kDefaultFloatMode = 0x1f80; // all exceptions masked, to nearest, subnormals kept
 
@@ -25,37 +28,48 @@ AlignedBytes aligned(size_t size) {
   return AlignedBytes(at);
 }
 
-Schedule schedule_of_environment() {
+/// "forward", "reverse", "random", "random:SEED"
+Schedule schedule_of_environment(uint32_t &seed) {
   const char *name = std::getenv("TENON_EMULATOR_SCHEDULE");
-  return !name ? Schedule::kForward
-         : !std::strcmp(name, "reverse") ? Schedule::kReverse
-         : !std::strcmp(name, "random")  ? Schedule::kRandom
-                                         : Schedule::kForward;
+  if (!name || std::strncmp(name, "random", 6))
+    return name && !std::strcmp(name, "reverse") ? Schedule::kReverse : Schedule::kForward;
+  seed = name[6] == ':' ? static_cast<uint32_t>(std::strtoul(name + 7, nullptr, 10)) : 1;
+  return Schedule::kRandom;
 }
+
+uint32_t next_random(uint32_t &state) { return (state = state * 1664525 + 1013904223) >> 16; }
 } // namespace
 
 struct Launch::Workspace {
   Block block;
   AlignedBytes registers, shared, local;
-  std::vector<uint8_t> shadow;
+  std::vector<uint8_t> shadow, local_shadow;
+  std::vector<uint64_t> writes, reads; // records of the words of shared memory
   std::vector<Warp> warps;
   std::vector<AsyncCopies> copies;
-  std::vector<uint64_t> counts;
+  std::vector<uint64_t> counts, divergent_counts;
+  std::vector<Traffic> traffic;
   enum class State : uint8_t { kReady, kWaiting, kExited };
   std::vector<State> states;
   uint32_t arrived[kBarriers] = {};
   uint32_t expected[kBarriers] = {};
+  Knowledge gathered[kBarriers]; // what those that arrived knew and did
+  std::vector<std::pair<uint32_t, Knowledge>> published; // by key
   uint64_t blocks_run = 0;
   uint32_t random = 1;
+  uint64_t turns = 0;
 };
 
-Launch::Launch(const LaunchRequest &request) : request_(request), schedule_(schedule_of_environment()) {
+Launch::Launch(const LaunchRequest &request)
+    : request_(request), schedule_(schedule_of_environment(seed_)), kinds_(chosen_kinds()) {
   block_count_ = uint64_t{request.grid[0]} * request.grid[1] * request.grid[2];
   threads_ = request.block[0] * request.block[1] * request.block[2];
   warps_ = (threads_ + kLanes - 1) / kLanes;
   const char *seconds = std::getenv("TENON_EMULATOR_TIMEOUT");
   int limit = seconds && std::atoi(seconds) > 0 ? std::atoi(seconds) : kDefaultTimeoutSeconds;
   deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(limit);
+  const char *budget = std::getenv("TENON_EMULATOR_BUDGET");
+  budget_ = budget ? std::strtoull(budget, nullptr, 10) : 0;
 }
 
 void Launch::fail(LaunchFailure failure) {
@@ -64,6 +78,8 @@ void Launch::fail(LaunchFailure failure) {
 }
 
 LaunchFailure Launch::run() {
+  if (kinds_ & kRaceKinds)
+    first_block_ = request_.memory->number_blocks(block_count_);
   auto share = [&](unsigned) {
     unsigned mode = _mm_getcsr();
     _mm_setcsr(kDefaultFloatMode);
@@ -94,6 +110,8 @@ void Launch::work(Workspace &workspace) {
   block.local_bytes = program.local_bytes;
   workspace.local = aligned(program.local_bytes * warps_ * kLanes);
   block.local = workspace.local.get();
+  workspace.local_shadow.resize(program.local_bytes * warps_ * kLanes);
+  block.local_shadow = workspace.local_shadow.data();
   block.parameters = request_.parameters;
   block.parameter_bytes = program.parameter_bytes;
   block.data_delta = request_.memory->data_delta();
@@ -101,17 +119,23 @@ void Launch::work(Workspace &workspace) {
   block.thread_count = threads_;
   block.warp_count = warps_;
   block.launch = this;
+  block.workspace = &workspace;
   workspace.registers = aligned(size_t{program.register_bytes} * warps_);
   workspace.warps.resize(warps_);
   workspace.copies.resize(warps_);
   workspace.states.resize(warps_);
   workspace.counts.assign(program.ops.size(), 0);
+  workspace.divergent_counts.assign(program.ops.size(), 0);
+  workspace.traffic.assign(program.ops.size(), {});
+  keep_records(workspace);
   block.warps = workspace.warps.data();
   for (uint32_t i = 0; i < warps_; i++) {
     Warp &warp = workspace.warps[i];
     warp.registers = workspace.registers.get() + size_t{program.register_bytes} * i;
     warp.program = program.ops.data();
     warp.counts = workspace.counts.data();
+    warp.divergent_counts = workspace.divergent_counts.data();
+    warp.traffic = workspace.traffic.data();
     warp.index = i;
     warp.block = &block;
     warp.copies = &workspace.copies[i];
@@ -121,13 +145,40 @@ void Launch::work(Workspace &workspace) {
     uint64_t number = next_block_++;
     if (number >= block_count_)
       break;
-    start_block(workspace, number);
+    start_block(workspace, block_number(number));
     fill_specials(workspace, !first);
     first = false;
     run_block(workspace);
     workspace.blocks_run++;
   }
-  add_counts(workspace.counts, workspace.blocks_run);
+  add_counts(workspace);
+}
+
+void Launch::keep_records(Workspace &workspace) {
+  Block &block = workspace.block;
+  constexpr uint64_t kWarps = access_record::kWarpBits;
+  if (kinds_ & kRaceKinds) {
+    workspace.writes.assign(block.shared_bytes / 4 + 8, 0);
+    workspace.reads.assign(block.shared_bytes / 4 + 8, 0);
+    block.shared_records = {reinterpret_cast<uint64_t>(workspace.writes.data()),
+                            reinterpret_cast<uint64_t>(workspace.reads.data()), 0, 0, kWarps};
+  }
+  if (first_block_)
+    block.global_records = {request_.memory->writes_delta(), request_.memory->reads_delta(),
+                            first_block_ << (access_record::kWhen + access_record::kBarrierBits), 0,
+                            access_record::kBlockBits | kWarps};
+}
+
+/// The blocks in another order: every number once, since the stride shares no factor with their count.
+uint64_t Launch::block_number(uint64_t turn) const {
+  if (schedule_ == Schedule::kReverse)
+    return block_count_ - 1 - turn;
+  if (schedule_ == Schedule::kForward || block_count_ < 3)
+    return turn;
+  uint64_t stride = seed_ * uint64_t{2654435761} % block_count_ | 1;
+  while (std::gcd(stride, block_count_) != 1)
+    stride++;
+  return static_cast<uint64_t>((static_cast<unsigned __int128>(turn) * stride + seed_) % block_count_);
 }
 
 void Launch::start_block(Workspace &workspace, uint64_t number) {
@@ -136,9 +187,16 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   block.index[1] = static_cast<uint32_t>(number / request_.grid[0] % request_.grid[1]);
   block.index[2] = static_cast<uint32_t>(number / request_.grid[0] / request_.grid[1]);
   std::fill(workspace.shadow.begin(), workspace.shadow.end(), kNeverWritten);
+  std::fill(workspace.local_shadow.begin(), workspace.local_shadow.end(), kNeverWritten);
   std::fill(std::begin(workspace.arrived), std::end(workspace.arrived), 0);
   std::fill(std::begin(workspace.expected), std::end(workspace.expected), 0);
-  workspace.random = static_cast<uint32_t>(number * 2654435761u + 1);
+  workspace.random = static_cast<uint32_t>(number * 2654435761u + seed_);
+  block.barriers = 0;
+  block.pending = 0;
+  block.released = block.acquired = false;
+  workspace.published.clear();
+  std::fill(std::begin(workspace.gathered), std::end(workspace.gathered), Knowledge{});
+  begin_order(workspace);
   for (uint32_t i = 0; i < warps_; i++) {
     Warp &warp = workspace.warps[i];
     uint32_t lanes = std::min(threads_ - i * kLanes, kLanes);
@@ -195,30 +253,25 @@ void Launch::run_block(Workspace &workspace) {
       if (schedule_ == Schedule::kReverse)
         i = warps_ - 1 - turn;
       else if (schedule_ == Schedule::kRandom)
-        i = (workspace.random = workspace.random * 1664525 + 1013904223) / 65536 % warps_;
+        i = next_random(workspace.random) % warps_;
       if (workspace.states[i] != State::kReady)
         continue;
       ran = true;
       Warp &warp = workspace.warps[i];
-      warp.budget = kTurn;
+      warp.budget = schedule_ == Schedule::kRandom ? 1 + next_random(workspace.random) % kShortTurn : kTurn;
       switch (request_.executor->run_warp(warp)) {
       case Stop::kExit:
         workspace.states[i] = State::kExited;
         break;
       case Stop::kBarrier:
         workspace.states[i] = warp.arrives_only ? State::kReady : State::kWaiting;
-        warp.barrier %= kBarriers;
-        workspace.arrived[warp.barrier] += kLanes;
-        workspace.expected[warp.barrier] = warp.barrier_threads;
+        arrive(workspace, warp);
         break;
       case Stop::kFault:
         return;
       default: // its turn is over
-        if (std::chrono::steady_clock::now() > deadline_) {
-          report(warp, warp.groups[0].next, FindingKind::kTimeout, 0, "the launch takes too long");
-          fail(LaunchFailure::kTimeout);
+        if (is_over(workspace, warp))
           return;
-        }
       }
       if (failure_ != LaunchFailure::kNone)
         return;
@@ -239,6 +292,74 @@ void Launch::run_block(Workspace &workspace) {
   }
 }
 
+/// True, and told, where the launch has taken too long or too many instructions. Counting these is not for every turn.
+bool Launch::is_over(Workspace &workspace, Warp &warp) {
+  std::string why;
+  if (std::chrono::steady_clock::now() > deadline_)
+    why = "the launch takes too long";
+  else if (budget_ && ++workspace.turns % kTurnsBetweenCounts == 0 && executed(workspace) > budget_)
+    why = "more than the budget of " + std::to_string(budget_) + " warp instructions were executed: it may never end";
+  if (why.empty())
+    return false;
+  report(warp, warp.groups[0].next, FindingKind::kTimeout, 0, why);
+  fail(LaunchFailure::kTimeout);
+  return true;
+}
+
+uint64_t Launch::executed(const Workspace &workspace) {
+  return std::accumulate(workspace.counts.begin(), workspace.counts.end(), uint64_t{0}) +
+         std::accumulate(workspace.divergent_counts.begin(), workspace.divergent_counts.end(), uint64_t{0});
+}
+
+void Launch::arrive(Workspace &workspace, Warp &warp) {
+  warp.barrier %= kBarriers;
+  workspace.arrived[warp.barrier] += kLanes;
+  workspace.expected[warp.barrier] = warp.barrier_threads;
+  Knowledge &gathered = workspace.gathered[warp.barrier];
+  for (uint32_t i = 0; i < warps_; i++)
+    gathered.of[i] = std::max(gathered.of[i], warp.known[i]);
+  gathered.of[warp.index] = workspace.block.time;
+  advance_time(workspace.block);
+}
+
+/// What is known of each other by those that waited at a barrier. `whole`: all warps that have not exited.
+void Launch::pass_barrier(Workspace &workspace, uint32_t barrier, bool whole) {
+  if (whole)
+    return begin_order(workspace);
+  workspace.block.partly_ordered = true;
+  Knowledge &gathered = workspace.gathered[barrier];
+  for (uint32_t i = 0; i < warps_; i++)
+    if (workspace.states[i] == Workspace::State::kWaiting && workspace.warps[i].barrier == barrier)
+      for (uint32_t other = 0; other < warps_; other++)
+        workspace.warps[i].known[other] = std::max(workspace.warps[i].known[other], gathered.of[other]);
+  gathered = {};
+}
+
+/// All that happened in the block is known to all of it.
+void Launch::begin_order(Workspace &workspace) {
+  Block &block = workspace.block;
+  const uint32_t before = block.time;
+  advance_time(block);
+  block.shared_records.since = block.shared_records.when;
+  block.partly_ordered = false;
+  for (uint32_t i = 0; i < warps_; i++)
+    std::fill_n(workspace.warps[i].known, warps_, before);
+  std::fill(std::begin(workspace.gathered), std::end(workspace.gathered), Knowledge{});
+  const uint64_t number = first_block_ + block.index[0] +
+                          uint64_t{request_.grid[0]} * (block.index[1] + uint64_t{request_.grid[1]} * block.index[2]);
+  block.global_records.when =
+      (number << access_record::kBarrierBits | std::min<uint64_t>(block.barriers++, access_record::kMostBarriers))
+      << access_record::kWhen;
+}
+
+Knowledge &Launch::published(Block &block, uint32_t key) {
+  Workspace &workspace = *static_cast<Workspace *>(block.workspace);
+  for (auto &[known, knowledge] : workspace.published)
+    if (known == key)
+      return knowledge;
+  return workspace.published.emplace_back(key, Knowledge{}).second;
+}
+
 bool Launch::release_barriers(Workspace &workspace) {
   using State = Workspace::State;
   bool released = false;
@@ -252,6 +373,11 @@ bool Launch::release_barriers(Workspace &workspace) {
                     (workspace.states[i] == State::kWaiting && workspace.warps[i].barrier == b);
     if (!complete)
       continue;
+    bool whole = true;
+    for (uint32_t i = 0; i < warps_; i++)
+      whole &= workspace.states[i] == State::kExited ||
+               (workspace.states[i] == State::kWaiting && workspace.warps[i].barrier == b);
+    pass_barrier(workspace, b, whole);
     workspace.arrived[b] = 0;
     released = true;
     for (uint32_t i = 0; i < warps_; i++)
@@ -261,17 +387,30 @@ bool Launch::release_barriers(Workspace &workspace) {
   return released;
 }
 
-void Launch::add_counts(const std::vector<uint64_t> &counts, uint64_t blocks) {
+void Launch::add_counts(const Workspace &workspace) {
   std::lock_guard lock(counts_mutex_);
-  counters_.blocks += blocks;
+  counters_.blocks += workspace.blocks_run;
   const Program &program = *request_.program;
-  for (size_t i = 0; i < counts.size(); i++) {
-    if (!counts[i] || program.rows[i] < 0)
+  const auto &instructions = request_.kernel->instructions;
+  std::fill(std::begin(counters_.static_kinds), std::end(counters_.static_kinds), 0);
+  for (size_t i = 0; i < workspace.counts.size(); i++) {
+    if (program.rows[i] < 0)
       continue;
-    counters_.kinds[static_cast<size_t>(opcode_row(program.rows[i]).kind)] += counts[i];
-    counters_.opcodes[request_.kernel->instructions.empty()
-                          ? "ret"
-                          : request_.kernel->instructions[program.ops[i].instruction].opcode] += counts[i];
+    const auto kind = static_cast<size_t>(opcode_row(program.rows[i]).kind);
+    const uint64_t count = workspace.counts[i] + workspace.divergent_counts[i];
+    const bool added = instructions.empty() || i + 1 == workspace.counts.size(); // the return at the end of the text
+    counters_.static_kinds[kind] += !added;
+    if (!count)
+      continue;
+    const Instruction *instruction = instructions.empty() ? nullptr : &instructions[program.ops[i].instruction];
+    counters_.kinds[kind] += count;
+    counters_.opcodes[instruction ? instruction->opcode : "ret"] += count;
+    if (!instruction)
+      continue;
+    LineCounters line{instruction->opcode, count, workspace.divergent_counts[i], workspace.traffic[i]};
+    Counters one;
+    one.lines[{instruction->location.line, instruction->location.column}] = line;
+    counters_.add(one);
   }
 }
 

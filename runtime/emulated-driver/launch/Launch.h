@@ -5,6 +5,7 @@
 #include "memory/DeviceMemory.h"
 #include <atomic>
 #include <chrono>
+#include <unordered_set>
 
 namespace tenon::emulator {
 
@@ -23,13 +24,20 @@ struct LaunchRequest {
 
 enum class LaunchFailure : uint8_t { kNone, kIllegalAddress, kMisalignedAddress, kTrap, kTimeout };
 
-/// In which order the warps of a block take turns (TENON_EMULATOR_SCHEDULE): a right kernel does not care.
+/// In which order blocks start and the warps of a block take turns (TENON_EMULATOR_SCHEDULE): a right kernel does not
+/// care. At random the turns differ in length too.
 enum class Schedule : uint8_t { kForward, kReverse, kRandom };
+
+/// For each warp, up to when its accesses are known (Block::time).
+struct Knowledge {
+  uint32_t of[kLanes] = {};
+};
 
 /// Copies whose bytes have not arrived: kept apart from shared memory until the thread that issued them waits.
 struct AsyncCopies {
   struct Record {
     uint32_t mask, bytes, group;
+    uint64_t stamp; // for the records of the words that it writes, but for when and the lane
     uint32_t destination[kLanes];
     std::byte data[kLanes * 16];
   };
@@ -45,7 +53,17 @@ public:
   const LaunchRequest &request() const { return request_; }
   /// Called by checkers: a fault ends the launch.
   void fail(LaunchFailure failure);
-  void report(const Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const std::string &what);
+  void report(const Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const std::string &what,
+              const AccessRecord *access = nullptr);
+  /// True, and counted, if that was reported already: what it would say need not be put together.
+  bool is_known(const Op *op, FindingKind kind) const;
+  /// "thread (3, 0, 0) at ptx line 7 (st.shared.b32)", of an operation of this kernel.
+  std::string describe(uint64_t operation, uint32_t warp, uint32_t lane) const;
+  /// Blocks that published what they did to other blocks (of those that this launch numbers from `first_block`).
+  void note_released(uint64_t block);
+  bool has_released(uint64_t block);
+  uint64_t first_block() const { return first_block_; }
+  Knowledge &published(Block &block, uint32_t key);
 
 private:
   struct Workspace;
@@ -53,13 +71,26 @@ private:
   void start_block(Workspace &workspace, uint64_t number);
   void run_block(Workspace &workspace);
   bool release_barriers(Workspace &workspace);
+  void keep_records(Workspace &workspace);
+  void begin_order(Workspace &workspace);
+  static uint64_t executed(const Workspace &workspace);
+  void arrive(Workspace &workspace, Warp &warp);
+  void pass_barrier(Workspace &workspace, uint32_t barrier, bool whole);
+  bool is_over(Workspace &workspace, Warp &warp);
+  uint64_t block_number(uint64_t turn) const;
   void fill_specials(Workspace &workspace, bool block_only);
-  void add_counts(const std::vector<uint64_t> &counts, uint64_t blocks);
+  void add_counts(const Workspace &workspace);
 
   LaunchRequest request_;
   uint64_t block_count_ = 0;
   uint32_t threads_ = 0, warps_ = 0;
   Schedule schedule_ = Schedule::kForward;
+  uint32_t seed_ = 1;
+  FindingKinds kinds_ = kAllKinds;
+  uint64_t first_block_ = 0; // number of the first block in the records of global memory; 0: not recorded
+  uint64_t budget_ = 0;      // warp instructions that one host thread may execute; 0: no limit
+  std::mutex released_mutex_;
+  std::unordered_set<uint64_t> released_;
   std::chrono::steady_clock::time_point deadline_;
   std::atomic<uint64_t> next_block_{0};
   std::atomic<LaunchFailure> failure_{LaunchFailure::kNone};

@@ -14,7 +14,7 @@ std::string hexadecimal(uint64_t value) {
   std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(value));
   return text;
 }
-std::string triple(const uint32_t (&values)[3]) {
+std::string triple(const uint32_t *values) {
   return "(" + std::to_string(values[0]) + ", " + std::to_string(values[1]) + ", " + std::to_string(values[2]) + ")";
 }
 constexpr std::string_view kSpaceNames[] = {"generic", "global", "shared", "local", "const", "parameter"};
@@ -45,7 +45,25 @@ bool find_allocation(Block &block, uint64_t address, uint32_t bytes) {
   return true;
 }
 
-void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const std::string &what) {
+bool Launch::is_known(const Op *op, FindingKind kind) const {
+  const Kernel &kernel = *request_.kernel;
+  return !(kinds_ & kind_bit(kind)) ||
+         Report::instance().count(kind, kernel.name,
+                                  kernel.instructions.empty() ? Location{} : kernel.instructions[op->instruction].location);
+}
+
+std::string Launch::describe(uint64_t operation, uint32_t warp, uint32_t lane) const {
+  const uint32_t linear = warp * kLanes + lane, *shape = request_.block;
+  const uint32_t thread[3] = {linear % shape[0], linear / shape[0] % shape[1], linear / shape[0] / shape[1]};
+  std::string text = "thread " + triple(thread);
+  if (operation >= request_.program->ops.size() || request_.kernel->instructions.empty())
+    return text;
+  const Instruction &instruction = request_.kernel->instructions[request_.program->ops[operation].instruction];
+  return text + " at ptx line " + std::to_string(instruction.location.line) + " (" + instruction.opcode + ")";
+}
+
+void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const std::string &what,
+                    const AccessRecord *access) {
   const Kernel &kernel = *request_.kernel;
   Finding finding;
   finding.kind = kind;
@@ -54,51 +72,89 @@ void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t l
     const Instruction &instruction = kernel.instructions[op->instruction];
     finding.location = instruction.location;
     finding.opcode = instruction.opcode;
+    finding.source_line = instruction.source_line;
+    if (kernel.source) {
+      finding.ptx = kernel.source->line(instruction.location.line);
+      auto file = kernel.source->files.find(instruction.source_file);
+      finding.source_file = instruction.source_line && file != kernel.source->files.end() ? file->second : "";
+    }
   }
   uint32_t linear = warp.index * kLanes + lane;
-  const uint32_t thread[3] = {linear % request_.block[0], linear / request_.block[0] % request_.block[1],
-                              linear / request_.block[0] / request_.block[1]};
+  const uint32_t *index = warp.block->index;
+  finding.thread = {{index[0], index[1], index[2]},
+                    {linear % request_.block[0], linear / request_.block[0] % request_.block[1],
+                     linear / request_.block[0] / request_.block[1]},
+                    warp.index,
+                    lane};
+  finding.detail = what;
+  if (access) {
+    finding.access = *access;
+    finding.allocation = describe_access(warp, *access);
+    finding.detail = std::string(kSpaceNames[static_cast<size_t>(access->space)]) + " " +
+                     std::string(kAccessNames[static_cast<size_t>(access->access)]) + " of " +
+                     std::to_string(access->bytes) + " bytes at " + hexadecimal(access->address) + ", " +
+                     finding.allocation + (what.empty() ? "" : "; " + what);
+  }
   finding.text = std::string(finding_name(kind)) + ": kernel '" + kernel.name + "', ptx line " +
-                 std::to_string(finding.location.line) + " (" + finding.opcode + "), block " +
-                 triple(warp.block->index) + ", thread " + triple(thread) + ": " + what;
+                 std::to_string(finding.location.line) + " (" + finding.opcode + ")" +
+                 (finding.source_file.empty()
+                      ? ""
+                      : " from " + finding.source_file + ":" + std::to_string(finding.source_line)) +
+                 ", block " + triple(warp.block->index) + ", thread " + triple(finding.thread->thread) + ": " +
+                 finding.detail;
   Report::instance().add(std::move(finding));
 }
 
 void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const AccessRecord &access) {
   Launch &launch = launch_of(*warp.block);
-  uint64_t address = access.address;
+  AccessRecord told = access;
   if (access.space == Space::kLocal && kind == FindingKind::kUninitialisedMemory)
-    address %= std::max<uint64_t>(warp.block->local_bytes, 1);
-  if (kind == FindingKind::kOutOfBounds && access.space == Space::kGlobal && launch.request().memory->was_freed(address))
+    told.address %= std::max<uint64_t>(warp.block->local_bytes, 1);
+  if (kind == FindingKind::kOutOfBounds && access.space == Space::kGlobal &&
+      launch.request().memory->was_freed(access.address))
     kind = FindingKind::kUseAfterFree;
-  launch.report(warp, op, kind, lane,
-                std::string(kSpaceNames[static_cast<size_t>(access.space)]) + " " +
-                    std::string(kAccessNames[static_cast<size_t>(access.access)]) + " of " +
-                    std::to_string(access.bytes) + " bytes at " + hexadecimal(address) + ", " +
-                    describe_access(warp, access));
-  if (kind == FindingKind::kUninitialisedMemory || kind == FindingKind::kPendingCopy)
+  if (!launch.is_known(op, kind))
+    launch.report(warp, op, kind, lane,
+                  kind == FindingKind::kWarpRace ? "another lane of the warp writes another value there" : "", &told);
+  constexpr FindingKinds kFaults = kind_bit(FindingKind::kOutOfBounds) | kind_bit(FindingKind::kUseAfterFree) |
+                                   kind_bit(FindingKind::kMisaligned);
+  if (!(kind_bit(kind) & kFaults))
     return;
   launch.fail(kind == FindingKind::kMisaligned ? LaunchFailure::kMisalignedAddress : LaunchFailure::kIllegalAddress);
   warp.stop = Stop::kFault;
 }
 
+void report_overwritten_copy(Warp &warp, const Op *op, uint32_t lane, uint32_t address, uint32_t bytes, AccessKind kind) {
+  Launch &launch = launch_of(*warp.block);
+  const AccessRecord access{Space::kShared, kind, address, bytes};
+  if (!launch.is_known(op, FindingKind::kPendingCopy))
+    launch.report(warp, op, FindingKind::kPendingCopy, lane,
+                  "an asynchronous copy to these bytes has not been waited for", &access);
+}
+
 void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes, const char *detail) {
   Launch &launch = launch_of(*warp.block);
-  std::string what = detail ? detail : "";
-  if (kind == FindingKind::kUninitialisedRegister)
-    what = "reads " + launch.request().program->suspect_registers[static_cast<size_t>(op->immediate)] +
-           ", which this thread has not written";
-  what += "; lanes " + hexadecimal(lanes) + " of warp " + std::to_string(warp.index);
-  launch.report(warp, op, kind, lanes ? static_cast<uint32_t>(std::countr_zero(lanes)) : 0, what);
+  if (!launch.is_known(op, kind)) {
+    std::string what = detail ? detail : "";
+    if (kind == FindingKind::kUninitialisedRegister)
+      what = "reads " + launch.request().program->suspect_registers[static_cast<size_t>(op->immediate)] +
+             ", which this thread has not written";
+    what += "; lanes " + hexadecimal(lanes) + " of warp " + std::to_string(warp.index);
+    launch.report(warp, op, kind, lanes ? static_cast<uint32_t>(std::countr_zero(lanes)) : 0, what);
+  }
   if (kind == FindingKind::kTrap) {
     launch.fail(LaunchFailure::kTrap);
     warp.stop = Stop::kFault;
   }
 }
 
-void issue_copies(Warp &warp, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes) {
+void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes) {
   AsyncCopies &copies = *warp.copies;
   constexpr int kPoison = 0xff; // not a number in every format
+  const uint64_t number = std::min(static_cast<uint64_t>(op - warp.program), access_record::kMostOperations);
+  const uint64_t stamp = number << access_record::kOperation | uint64_t{warp.index} << access_record::kWarp |
+                         access_record::kAllBytes;
+  warp.block->pending += static_cast<uint32_t>(std::popcount(mask));
   for (uint32_t rest = mask; rest;) {
     uint32_t group = copies.group[std::countr_zero(rest)], same = 0;
     for (uint32_t lanes = rest; lanes; lanes &= lanes - 1) {
@@ -109,6 +165,7 @@ void issue_copies(Warp &warp, uint32_t mask, const uint32_t *destination, const 
     record.mask = same;
     record.bytes = bytes;
     record.group = group;
+    record.stamp = stamp;
     std::memcpy(record.destination, destination, sizeof(record.destination));
     std::memcpy(record.data, data, size_t{kLanes} * bytes);
     for (uint32_t lanes = same; lanes; lanes &= lanes - 1) {
@@ -125,6 +182,16 @@ void commit_copies(Warp &warp, uint32_t mask) {
     warp.copies->group[std::countr_zero(mask)]++;
 }
 
+/// To the other threads the bytes are written now.
+static void arrive_copy(Block &block, const AsyncCopies::Record &record, uint32_t lane) {
+  block.pending--;
+  if (!block.shared_records.writes)
+    return;
+  auto *words = reinterpret_cast<uint64_t *>(block.shared_records.writes + 2 * uint64_t{record.destination[lane]});
+  for (uint32_t i = 0; i < record.bytes / 4; i++)
+    words[i] = record.stamp | block.shared_records.when | uint64_t{lane} << access_record::kLane;
+}
+
 void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everything) {
   AsyncCopies &copies = *warp.copies;
   size_t kept = 0;
@@ -137,6 +204,7 @@ void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everyt
       std::memcpy(warp.block->shared + record.destination[lane], record.data + size_t(lane) * record.bytes, record.bytes);
       std::memset(warp.block->shared_shadow + record.destination[lane], kWritten, record.bytes);
       record.mask &= ~(1u << lane);
+      arrive_copy(*warp.block, record, static_cast<uint32_t>(lane));
     }
     if (record.mask) {
       if (kept != i)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ DeviceMemory::DeviceMemory(uint64_t capacity) : capacity_(capacity) {
       data_delta_ = data - base_;
       shadow_delta_ = shadow - base_;
       next_ = base_ + kPage;
+      reserve_records();
       return;
     }
     for (uint64_t at : {base_, data, shadow})
@@ -45,9 +47,39 @@ DeviceMemory::DeviceMemory(uint64_t capacity) : capacity_(capacity) {
   size_ = shared_size_ = 0;
 }
 
+void DeviceMemory::reserve_records() {
+  uint64_t writes = reserve(2 * (size_ + shared_size_), PROT_READ | PROT_WRITE), reads = reserve(2 * (size_ + shared_size_), PROT_READ | PROT_WRITE);
+  if (writes && reads) {
+    writes_delta_ = writes - 2 * base_;
+    reads_delta_ = reads - 2 * base_;
+    return;
+  }
+  for (uint64_t at : {writes, reads})
+    if (at)
+      munmap(reinterpret_cast<void *>(at), 2 * (size_ + shared_size_));
+}
+
+uint64_t DeviceMemory::number_blocks(uint64_t count) {
+  static std::mutex mutex; // launches of several streams may begin together
+  std::lock_guard lock(mutex);
+  if (count >= access_record::kMostBlocks || !writes_delta_)
+    return 0;
+  if (next_block_ + count > access_record::kMostBlocks) {
+    for (uint64_t delta : {writes_delta_, reads_delta_})
+      madvise(reinterpret_cast<void *>(2 * base_ + delta), 2 * (size_ + shared_size_), MADV_DONTNEED);
+    next_block_ = 1;
+  }
+  uint64_t first = next_block_;
+  next_block_ += count;
+  return first;
+}
+
 DeviceMemory::~DeviceMemory() {
   if (!base_)
     return;
+  for (uint64_t delta : {writes_delta_, reads_delta_})
+    if (delta)
+      munmap(reinterpret_cast<void *>(2 * base_ + delta), 2 * (size_ + shared_size_));
   for (uint64_t delta : {uint64_t{0}, data_delta_, shadow_delta_})
     munmap(reinterpret_cast<void *>(base_ + delta), size_ + shared_size_);
   if (file_ >= 0)
@@ -152,6 +184,9 @@ void DeviceMemory::give_back(uint64_t address, uint64_t size) {
   for (uint64_t delta : {data_delta_, shadow_delta_})
     if (last > first)
       madvise(reinterpret_cast<void *>(first + delta), last - first, MADV_DONTNEED);
+  for (uint64_t delta : {writes_delta_, reads_delta_})
+    if (last > first && delta)
+      madvise(reinterpret_cast<void *>(2 * first + delta), 2 * (last - first), MADV_DONTNEED);
   if (size >= kPage) {
     std::memset(shadow(address), kNeverWritten, first - address);
     std::memset(shadow(last), kNeverWritten, address + size - last);

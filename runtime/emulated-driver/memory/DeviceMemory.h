@@ -60,6 +60,13 @@ public:
   uint8_t *shadow(uint64_t address) const { return reinterpret_cast<uint8_t *>(address + shadow_delta_); }
   uint64_t data_delta() const { return data_delta_; }
   uint64_t shadow_delta() const { return shadow_delta_; }
+  /// Who touched each word of four bytes last is kept at twice its address plus this (execute/Warp.h, AccessRecords);
+  /// 0 where the system has no room for that.
+  uint64_t writes_delta() const { return writes_delta_; }
+  uint64_t reads_delta() const { return reads_delta_; }
+  /// The first of `count` numbers for the blocks of a launch, so that records of earlier launches are told apart.
+  /// 0 where there are too many.
+  uint64_t number_blocks(uint64_t count);
   uint64_t capacity() const { return capacity_; }
   uint64_t used() const { return used_; }
   bool contains(uint64_t address) const { return address - base_ < size_ + shared_size_; }
@@ -72,6 +79,7 @@ private:
   bool map_shared(uint64_t at, uint64_t pages_of, uint64_t size);
   void give_back(uint64_t address, uint64_t size);
   void give_back_shared(const Allocation &allocation);
+  void reserve_records();
 
   uint64_t capacity_ = 0;
   uint64_t size_ = 0; // of the card's part of each of the three ranges
@@ -79,6 +87,9 @@ private:
   uint64_t base_ = 0;
   uint64_t data_delta_ = 0;
   uint64_t shadow_delta_ = 0;
+  uint64_t writes_delta_ = 0;
+  uint64_t reads_delta_ = 0;
+  uint64_t next_block_ = 1;
   uint64_t next_ = 0;
   uint64_t used_ = 0;
   uint64_t last_id_ = 0;

@@ -131,8 +131,9 @@ void FunctionParser::read_directive() {
     return;
   }
   if (reader_.accept(".loc")) {
-    for (int i = 0; i < 3; i++)
-      reader_.expect_integer();
+    source_file_ = static_cast<uint32_t>(reader_.expect_integer());
+    source_line_ = static_cast<uint32_t>(reader_.expect_integer());
+    reader_.expect_integer(); // column
     while (reader_.accept(",")) { // function_name label, inlined_at file line column
       bool inlined = reader_.is("inlined_at");
       reader_.advance_or_fail();
@@ -219,6 +220,8 @@ void FunctionParser::read_instruction(int32_t guard, bool negated) {
   instruction.guard = guard;
   instruction.guard_negated = negated;
   instruction.scope = scopes_.back().number;
+  instruction.source_file = source_file_;
+  instruction.source_line = source_line_;
   if (!reader_.is(";")) {
     if (instruction.opcode.starts_with("call"))
       throw Diagnostic{word.location, "calls are not supported: '" + instruction.opcode + "'"};

@@ -48,6 +48,7 @@ private:
   const Module &module_;
   Kernel kernel_;
   std::vector<Scope> scopes_;
+  uint32_t source_file_ = 0, source_line_ = 0; // of the last .loc
 };
 
 } // namespace tenon::emulator

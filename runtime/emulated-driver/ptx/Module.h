@@ -3,6 +3,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,9 +26,18 @@ struct Diagnostic {
 
 enum class Space : uint8_t { kGeneric, kGlobal, kShared, kLocal, kConst, kParam };
 
+/// The text of a module, to show lines of in findings, and the names that .file gives to numbers.
+struct SourceText {
+  std::string text;
+  std::map<uint32_t, std::string> files;
+  /// Line `number`, counted from one, without blanks around it.
+  std::string line(uint32_t number) const;
+};
+
 /// A variable of .global, .const, .shared, .local or .param space. Extern .shared has size 0: its size is the launch's.
 struct Variable {
   std::string name;
+  std::string type; // ".u64"; of an array, of its elements
   Space space = Space::kGlobal;
   uint32_t alignment = 1;
   uint64_t size = 0;
@@ -63,6 +74,7 @@ struct Instruction {
   int32_t guard = -1; // number of the predicate register, or -1
   bool guard_negated = false;
   uint32_t scope = 0;
+  uint32_t source_file = 0, source_line = 0; // of the last .loc; 0 where there was none
   std::vector<Operand> operands;
 };
 
@@ -86,6 +98,7 @@ struct Kernel {
   uint32_t max_threads[3] = {0, 0, 0};      // .maxntid, zeros where not given
   uint32_t required_threads[3] = {0, 0, 0}; // .reqntid
   uint32_t last_line = 0;
+  std::shared_ptr<const SourceText> source;
 };
 
 struct Module {

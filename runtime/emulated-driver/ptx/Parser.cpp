@@ -1,17 +1,21 @@
 #include "ptx/Parser.h"
 #include "ptx/FunctionParser.h"
+#include <algorithm>
 
 namespace tenon::emulator {
 namespace {
 
 class ModuleParser : public TokenReader {
 public:
-  explicit ModuleParser(std::string_view text) : TokenReader(text) {}
+  explicit ModuleParser(std::string_view text) : TokenReader(text) { source_.text = text; }
 
   Module run() {
     read_version();
     while (token_.kind != Token::Kind::kEnd)
       read_statement();
+    auto source = std::make_shared<const SourceText>(std::move(source_));
+    for (Kernel &kernel : module_.kernels)
+      kernel.source = source;
     return std::move(module_);
   }
 
@@ -41,7 +45,11 @@ private:
       return;
     }
     if (accept(".file")) {
-      expect_integer();
+      std::string &name = source_.files[static_cast<uint32_t>(expect_integer())];
+      if (token_.kind == Token::Kind::kString)
+        name = std::string(token_.text);
+      if (name.size() >= 2 && name.front() == '"')
+        name = name.substr(1, name.size() - 2);
       advance();
       while (accept(","))
         expect_integer();
@@ -103,9 +111,25 @@ private:
   }
 
   Module module_;
+  SourceText source_;
 };
 
 } // namespace
+
+std::string SourceText::line(uint32_t number) const {
+  size_t begin = 0;
+  for (uint32_t i = 1; i < number && begin != std::string::npos; i++) {
+    begin = text.find('\n', begin);
+    begin += begin != std::string::npos;
+  }
+  if (number == 0 || begin == std::string::npos)
+    return {};
+  std::string line = text.substr(begin, text.find('\n', begin) - begin);
+  constexpr std::string_view kBlanks = " \t\r";
+  line.erase(0, std::min(line.find_first_not_of(kBlanks), line.size()));
+  line.erase(line.find_last_not_of(kBlanks) + 1);
+  return line;
+}
 
 std::variant<Module, Diagnostic> parse_ptx(std::string_view text) {
   try {

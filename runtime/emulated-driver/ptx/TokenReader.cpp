@@ -75,6 +75,7 @@ uint32_t TokenReader::read_alignment_and_type(uint32_t &width) {
   int type = token_.kind == Token::Kind::kDirective ? type_width(token_.text) : -1;
   if (type <= 0)
     fail("expected the type of a variable, found '" + std::string(token_.text) + "'");
+  type_ = std::string(token_.text);
   advance();
   if (accept(".ptr")) {
     while (token_.kind == Token::Kind::kDirective) {
@@ -93,6 +94,7 @@ Variable TokenReader::read_declarator(Space space, uint32_t alignment, uint32_t 
   Variable variable;
   variable.location = token_.location;
   variable.space = space;
+  variable.type = type_;
   variable.alignment = alignment;
   variable.name = std::string(expect_word("the name of a variable"));
   variable.size = width;

@@ -38,6 +38,7 @@ private:
   void append_value(Variable &variable, uint32_t width);
   uint32_t read_alignment_and_type(uint32_t &width);
   Lexer lexer_;
+  std::string type_; // that read_alignment_and_type read last
 };
 
 } // namespace tenon::emulator

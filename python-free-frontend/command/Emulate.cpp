@@ -1,0 +1,217 @@
+#include "EmulateArguments.h"
+#include "EmulateReport.h"
+
+#include <charconv>
+#include <memory>
+#include <optional>
+
+namespace tenon::command {
+namespace {
+
+constexpr const char *kFooter = R"(One --arg for each parameter of the kernel, in its order:
+  in.npy                  a buffer with the file's elements (.npy, .safetensors)
+  in.npy=>out.npy         the same, written to a file after the launch
+  f32[64,1024]=>out.npy   a buffer never written before; reading it first is a finding
+  zeros:f32[1024]         a buffer of zeros
+  3   -1   0x10   0.5     a number, in the type of the parameter
+  f16:0.5   u32:7         a number, in the type given; hex:00ff… for the bytes of a structure
+Elements: f32 f16 bf16 f64 i32 u32 i64 u64 bool; u8 u16 s8 s16 go to files of raw bytes (out.bin).
+
+Checkers: bounds, alignment, uninitialised, copies, races, divergence, progress, trap, geometry.
+
+Examples:
+  tenon emulate saxpy.ptx --list
+  tenon emulate saxpy.ptx --kernel saxpy --grid 4 --block 256 --arg 1024 --arg 2.0 --arg x.npy --arg 'y.npy=>out.npy'
+  tenon emulate softmax.ptx --kernel softmax --grid 8,2 --block 128 --shared 4096 --arg in.npy --arg 'f32[16,512]=>o.npy'
+  tenon emulate k.ptx --kernel k --grid 8 --block 64 --arg 'zeros:f32[64]' --schedule random --seed 7 --check races,copies
+
+Exit codes: 0 it ran and nothing was found; 1 it could not run; 2 the command line is wrong; 3 something was found.)";
+
+struct EmulateOptions {
+  std::string file, kernel, grid = "1", block, check = "all", card, schedule = "forward";
+  std::vector<std::string> arguments;
+  uint32_t shared = 0, seed = 1;
+  uint64_t budget = 1'000'000'000; // warp instructions
+  bool list = false, json = false, lines = false, perturb = false;
+};
+
+/// "8", "8,2" or "8,2,1"
+std::optional<std::array<unsigned, 3>> parse_extents(std::string_view text) {
+  std::array<unsigned, 3> extents = {1, 1, 1};
+  for (unsigned &extent : extents) {
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), extent);
+    if (error != std::errc())
+      return std::nullopt;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    if (text.empty())
+      return extents;
+    if (text[0] != ',')
+      return std::nullopt;
+    text.remove_prefix(1);
+  }
+  return std::nullopt;
+}
+
+// The emulator reads its settings from the environment, like any program that runs on it.
+void set_environment(const EmulateOptions &options) {
+  auto set = [](const char *name, const std::string &value) {
+    if (!value.empty())
+      setenv(name, value.c_str(), 1);
+  };
+  set("TENON_EMULATOR_CHECK", options.check);
+  set("TENON_EMULATOR_CARD", options.card);
+  set("TENON_EMULATOR_SCHEDULE",
+      options.schedule == "random" ? "random:" + std::to_string(options.seed) : options.schedule);
+  set("TENON_EMULATOR_BUDGET", std::to_string(options.budget));
+  set("TENON_EMULATOR_PERTURB", options.perturb ? std::to_string(options.seed) : "");
+}
+
+Result<Json> describe(const EmulatedDriver &driver, const std::string &ptx) {
+  Json description = Json::parse(text_of([&](char *buffer, size_t room) { return driver.describe(ptx.c_str(), buffer, room); }));
+  if (description.contains("error"))
+    return Error(ErrorCode::kInvalidArgument, description["error"].get<std::string>());
+  return description;
+}
+
+Result<std::vector<KernelParameter>> parameters_of(const Json &description, std::string &kernel) {
+  std::string names;
+  const Json &kernels = description["kernels"];
+  if (kernel.empty() && kernels.size() == 1)
+    kernel = kernels[0]["name"].get<std::string>();
+  for (const Json &known : kernels) {
+    names += (names.empty() ? "" : ", ") + known["name"].get<std::string>();
+    if (known["name"] != kernel)
+      continue;
+    std::vector<KernelParameter> parameters;
+    for (const Json &parameter : known["parameters"])
+      parameters.push_back({parameter["name"].get<std::string>(), parameter["type"].get<std::string>(),
+                            parameter["bytes"].get<size_t>()});
+    return parameters;
+  }
+  return Error(ErrorCode::kNotFound, kernel.empty() ? "choose a --kernel of " + names
+                                                    : "no kernel '" + kernel + "'; there are " + names);
+}
+
+Result<void *> load(const EmulatedDriver &driver, const EmulateOptions &options, const std::string &ptx) {
+  constexpr int kErrorLogBuffer = 5, kErrorLogBufferBytes = 6; // CUjit_option
+  char log[4096] = "";
+  int names[] = {kErrorLogBuffer, kErrorLogBufferBytes};
+  void *values[] = {log, reinterpret_cast<void *>(sizeof log)};
+  void *context = nullptr, *module = nullptr, *function = nullptr;
+  TENON_TRY(driver.check("cuInit", driver.init(0)));
+  TENON_TRY(driver.check("cuDevicePrimaryCtxRetain", driver.retain_context(&context, 0)));
+  TENON_TRY(driver.check("cuCtxSetCurrent", driver.set_context(context)));
+  if (const int status = driver.load_module(&module, ptx.c_str(), 2, names, values))
+    return Error(ErrorCode::kInvalidArgument,
+                 options.file + ": " + driver.check("cuModuleLoadData", status).error().message() + ": " + log);
+  TENON_TRY(driver.check("cuModuleGetFunction", driver.get_function(&function, module, options.kernel.c_str())));
+  constexpr int kMaxDynamicShared = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+  if (options.shared)
+    TENON_TRY(driver.check("cuFuncSetAttribute", driver.set_attribute(function, kMaxDynamicShared, static_cast<int>(options.shared))));
+  return function;
+}
+
+Json findings_of(const EmulatedDriver &driver) {
+  Json findings = Json::array();
+  std::istringstream lines(text_of(driver.findings));
+  for (std::string line; std::getline(lines, line);)
+    findings.push_back(Json::parse(line));
+  return findings;
+}
+
+Result<ExitCode> report(const EmulatedDriver &driver, const EmulateOptions &options, const std::string &ptx,
+                        const Result<void> &ran, double milliseconds) {
+  const Json findings = findings_of(driver), counters = Json::parse(text_of(driver.counters));
+  const std::string status = ran ? "" : ran.error().message();
+  if (options.json) {
+    TENON_TRY(print_json({{"kernel", options.kernel}, {"status", status.empty() ? "CUDA_SUCCESS" : status},
+                          {"milliseconds", milliseconds}, {"findings", findings}, {"counters", counters}}));
+  } else {
+    char time[64];
+    std::snprintf(time, sizeof time, "%.1f ms\n", milliseconds);
+    TENON_TRY(print(findings_text(findings) + counters_text(counters, ptx, options.lines) +
+                    (status.empty() ? "" : status + "\n") + time));
+  }
+  if (!findings.empty())
+    return ExitCode::kFindings;
+  if (!ran)
+    return ran.error();
+  return ExitCode::kSuccess;
+}
+
+Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options, const std::string &ptx,
+                            const Json &description) {
+  TENON_ASSIGN_OR_RETURN(const std::vector<KernelParameter> parameters, parameters_of(description, options.kernel));
+  const auto grid = parse_extents(options.grid), block = parse_extents(options.block);
+  if (!grid || !block)
+    return Error(ErrorCode::kInvalidArgument, "--grid and --block are one to three numbers: 8,2,1");
+  if (parameters.size() != options.arguments.size())
+    return Error(ErrorCode::kInvalidArgument, "kernel '" + options.kernel + "' has " + std::to_string(parameters.size()) +
+                                                  " parameters, but --arg is given " + std::to_string(options.arguments.size()) +
+                                                  " times; `tenon emulate " + options.file + " --list` names them");
+  TENON_ASSIGN_OR_RETURN(void *const function, load(driver, options, ptx));
+  std::vector<KernelArgument> arguments;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    TENON_ASSIGN_OR_RETURN(KernelArgument argument, make_argument(driver, parameters[i], options.arguments[i]));
+    arguments.push_back(std::move(argument));
+  }
+  std::vector<void *> pointers;
+  for (KernelArgument &argument : arguments)
+    pointers.push_back(argument.value.data());
+  const int64_t begin = now_nanoseconds();
+  Result<void> ran = driver.check("cuLaunchKernel", driver.launch(function, (*grid)[0], (*grid)[1], (*grid)[2], (*block)[0],
+                                                                  (*block)[1], (*block)[2], options.shared, nullptr,
+                                                                  pointers.data(), nullptr));
+  if (ran)
+    ran = driver.check("cuCtxSynchronize", driver.synchronize());
+  const double milliseconds = milliseconds_since(begin);
+  if (ran)
+    for (const KernelArgument &argument : arguments)
+      TENON_TRY(write_output(driver, argument));
+  return report(driver, options, ptx, ran, milliseconds);
+}
+
+Result<ExitCode> emulate(const EmulateOptions &options) {
+  set_environment(options);
+  TENON_ASSIGN_OR_RETURN(const std::string ptx, read_file(options.file));
+  TENON_ASSIGN_OR_RETURN(const EmulatedDriver driver, EmulatedDriver::open());
+  Result<Json> description = describe(driver, ptx);
+  if (!description)
+    return Error(description.error().code(), options.file + ": " + description.error().message());
+  if (!options.list)
+    return run_kernel(driver, options, ptx, *description);
+  TENON_TRY(options.json ? print_json(*description) : print(kernels_text(*description)));
+  return ExitCode::kSuccess;
+}
+
+} // namespace
+
+void add_emulate(CLI::App &app, Action &action) {
+  auto options = std::make_shared<EmulateOptions>();
+  CLI::App *emulate_command = app.add_subcommand("emulate", "Runs a kernel of a PTX file on the emulator, and checks it");
+  emulate_command->footer(kFooter);
+  emulate_command->add_option("file", options->file, "PTX text")->required()->type_name("FILE");
+  CLI::Option *list = emulate_command->add_flag("--list", options->list, "names the kernels and their parameters");
+  emulate_command->add_option("--kernel", options->kernel, "to run; may be left out where there is one");
+  emulate_command->add_option("--grid", options->grid, "blocks: x, or x,y,z")->type_name("X,Y,Z");
+  CLI::Option *block = emulate_command->add_option("--block", options->block, "threads of a block: x, or x,y,z")->type_name("X,Y,Z");
+  emulate_command->add_option("--shared", options->shared, "bytes of dynamic shared memory");
+  emulate_command->add_option("--arg", options->arguments, "of the kernel; one for each parameter, see below")
+      ->allow_extra_args(false)->type_name("ARGUMENT");
+  emulate_command->add_option("--check", options->check, "all, none, or checkers between commas");
+  emulate_command->add_option("--card", options->card, "a100, h100 or rtx4090");
+  emulate_command->add_option("--schedule", options->schedule, "order of blocks and warps")
+      ->check(CLI::IsMember({"forward", "reverse", "random"}));
+  emulate_command->add_option("--seed", options->seed, "of a random schedule, and of --perturb");
+  emulate_command->add_option("--budget", options->budget, "warp instructions until a launch is ended; 0: no limit");
+  emulate_command->add_flag("--perturb", options->perturb, "changes ex2, rcp and their like within their documented error");
+  emulate_command->add_flag("--lines", options->lines, "counts of every line that touches memory");
+  emulate_command->add_flag("--json", options->json, "one JSON object on stdout");
+  emulate_command->callback([options, list, block, &action] {
+    if (list->empty() && block->empty())
+      throw CLI::RequiredError("--block (or --list)");
+    action = [options] { return emulate(*options); };
+  });
+}
+
+} // namespace tenon::command

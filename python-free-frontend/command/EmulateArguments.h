@@ -1,0 +1,37 @@
+/// The arguments of `tenon emulate`: what each --arg says, and the device buffers behind it.
+#pragma once
+
+#include "Command.h"
+#include "EmulatedDriver.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace tenon::command {
+
+/// A parameter of a kernel, as `.entry` declares it.
+struct KernelParameter {
+  std::string name, type; // "u64"
+  size_t bytes = 0;
+};
+
+/// One argument: the bytes that the parameter gets, and the buffer that it points to, if it is one.
+struct KernelArgument {
+  std::vector<std::byte> value;
+  uint64_t buffer = 0;
+  size_t buffer_bytes = 0;
+  std::string output; // file that gets the buffer after the launch; empty for none
+  Shape shape;
+  std::string element; // "f32"
+};
+
+/// "in.npy", "in.npy=>out.npy", "f32[1024]=>out.npy", "zeros:f32[1024]", "3", "f32:0.5", "hex:00ff". Allocates and
+/// fills. Errors: kInvalidArgument naming the argument and the parameter; those of files and of the driver.
+Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelParameter &parameter,
+                                     const std::string &text);
+
+/// Copies an output back and writes it: .npy, .safetensors, or raw bytes to any other name.
+Result<void> write_output(const EmulatedDriver &driver, const KernelArgument &argument);
+
+} // namespace tenon::command

@@ -1,0 +1,150 @@
+// Whether something orders two accesses: what the records of words and the knowledge of warps say together.
+#include "launch/Launch.h"
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace tenon::emulator {
+namespace {
+using namespace access_record;
+
+Launch &launch_of(const Block &block) { return *static_cast<Launch *>(block.launch); }
+
+/// The fields of a record.
+struct Record {
+  explicit Record(uint64_t bits)
+      : flags(bits), bytes(static_cast<uint32_t>(bits >> kBytes & 15)), lane(static_cast<uint32_t>(bits >> kLane & 31)),
+        warp(static_cast<uint32_t>(bits >> access_record::kWarp & 31)), operation(bits >> kOperation & kMostOperations),
+        when(bits >> kWhen) {}
+  uint64_t flags;
+  uint32_t bytes, lane, warp;
+  uint64_t operation, when;
+  uint64_t block() const { return when >> kBarrierBits; }
+  uint64_t barriers() const { return when & kMostBarriers; }
+  bool is(uint64_t flag) const { return flags & flag; }
+};
+
+/// One lane's access to one word, beside what a record says of an earlier one.
+struct Meeting {
+  Warp &warp;
+  const Op *op;
+  uint32_t lane, bytes; // bytes: a mask of those of the word
+  Space space;
+  bool earlier_reads; // the record is of reads
+
+  bool divided() const { return warp.mask != warp.live; }
+
+  /// Nothing orders the two: the sentence that says so; nullptr where something does, or may.
+  const char *race(const Record &earlier) const {
+    if (earlier.is(kUnclear) || !(earlier.bytes & bytes) || (earlier.is(kStrongAccess) && op->ordering & kStrong))
+      return nullptr;
+    if (space == Space::kGlobal)
+      return race_in_global(earlier);
+    const Block &block = *warp.block;
+    if (earlier_reads && earlier.is(kSeveral) && !block.partly_ordered)
+      return "with no barrier between";
+    if (earlier.warp != warp.index)
+      return earlier.when > warp.known[earlier.warp] ? "with no barrier between" : nullptr;
+    bool apart = earlier.is(kDivided) || divided();
+    return apart && earlier.lane != lane && earlier.when >= warp.synchronised
+               ? "in the same warp, whose lanes had parted; no __syncwarp is between"
+               : nullptr;
+  }
+
+  const char *race_in_global(const Record &earlier) const {
+    const Block &block = *warp.block;
+    const Record now(block.global_records.when);
+    if (earlier.block() != now.block()) {
+      bool ordered = block.acquired && launch_of(block).has_released(earlier.block());
+      return ordered ? nullptr : "with nothing that orders the two blocks";
+    }
+    if (earlier.warp == warp.index || block.partly_ordered || block.released || earlier.barriers() == kMostBarriers)
+      return nullptr;
+    return earlier.barriers() == now.barriers() ? "with no barrier between" : nullptr;
+  }
+};
+
+/// True if what the lane writes stands there already.
+bool writes_the_same(const Block &block, Space space, uint64_t address, uint32_t lane, uint32_t bytes,
+                     const StoredValues &stored) {
+  const std::byte *there = space == Space::kShared ? block.shared + address
+                                                   : reinterpret_cast<const std::byte *>(address + block.data_delta);
+  for (uint32_t i = 0; i * stored.bytes < bytes; i++)
+    if (std::memcmp(there + i * stored.bytes, stored.values + size_t{i} * stored.stride + size_t{lane} * stored.bytes,
+                    stored.bytes))
+      return false;
+  return true;
+}
+} // namespace
+
+void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, AccessKind kind, const uint64_t *address,
+                    uint32_t bytes, const StoredValues *stored) {
+  const Block &block = *warp.block;
+  const AccessRecords &records = space == Space::kShared ? block.shared_records : block.global_records;
+  const bool reads = kind == AccessKind::kRead || kind == AccessKind::kCopySource;
+  Launch &launch = launch_of(block);
+  for (; mask; mask &= mask - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
+    for (uint64_t at = address[lane]; at < address[lane] + bytes; at = (at & ~uint64_t{3}) + 4) {
+      const uint32_t touched = bytes < 4 ? ((1u << bytes) - 1) << (at & 3) : 15;
+      for (bool earlier_reads : {false, true}) {
+        if (earlier_reads && reads)
+          continue;
+        const uint64_t where = (earlier_reads ? records.reads : records.writes) + 2 * (at & ~uint64_t{3});
+        const uint64_t bits = *reinterpret_cast<const uint64_t *>(where);
+        const Record earlier(bits);
+        const char *why = bits < records.since
+                              ? nullptr
+                              : Meeting{warp, op, lane, touched, space, earlier_reads}.race(earlier);
+        if (!why || (!earlier_reads && stored && writes_the_same(block, space, address[lane], lane, bytes, *stored)))
+          continue;
+        const FindingKind found = space == Space::kGlobal           ? FindingKind::kGlobalRace
+                                  : earlier.warp == warp.index && !earlier.is(kSeveral) ? FindingKind::kWarpRace
+                                                                                         : FindingKind::kSharedRace;
+        const AccessRecord access{space, kind, address[lane], bytes};
+        if (launch.is_known(op, found))
+          return;
+        std::string other = launch.describe(earlier.operation, earlier.warp, earlier.lane);
+        if (space == Space::kGlobal && earlier.block() != Record(block.global_records.when).block())
+          other += " of block number " + std::to_string(earlier.block() - launch.first_block());
+        launch.report(warp, op, found, lane,
+                      std::string(earlier_reads ? "these were read by " : "these were written by ") + other + ", " + why,
+                      &access);
+        return;
+      }
+    }
+  }
+}
+
+void publish_order(Warp &warp, uint32_t key) {
+  Block &block = *warp.block;
+  Knowledge &published = launch_of(block).published(block, key);
+  for (uint32_t i = 0; i < block.warp_count; i++)
+    published.of[i] = std::max(published.of[i], warp.known[i]);
+  published.of[warp.index] = block.time;
+  advance_time(block);
+  block.partly_ordered = true;
+  if (key == kFenceKey && !block.released) {
+    block.released = true;
+    launch_of(block).note_released(Record(block.global_records.when).block());
+  }
+}
+
+void adopt_order(Warp &warp, uint32_t key) {
+  Block &block = *warp.block;
+  const Knowledge &published = launch_of(block).published(block, key);
+  for (uint32_t i = 0; i < block.warp_count; i++)
+    warp.known[i] = std::max(warp.known[i], published.of[i]);
+  block.acquired |= key == kFenceKey;
+}
+
+void Launch::note_released(uint64_t block) {
+  std::lock_guard lock(released_mutex_);
+  released_.insert(block);
+}
+bool Launch::has_released(uint64_t block) {
+  std::lock_guard lock(released_mutex_);
+  return released_.count(block) != 0;
+}
+
+} // namespace tenon::emulator
