@@ -1,0 +1,236 @@
+// For every checker kernels with one bug each, which must be named with its line, and the same kernels unbroken, which
+// must pass. Where `same_output` is set, the broken kernel computes what the right one does: a comparison with a
+// reference would not have seen the bug.
+#include "Emulator.h"
+#include <numeric>
+
+namespace tenon::emulator {
+namespace {
+
+constexpr unsigned kWords = 256; // of each buffer
+
+struct Planted {
+  const char *name;
+  FindingKind kind;
+  const char *body;        // the right kernel
+  const char *right, *bug; // what of it becomes what
+  bool same_output = false;
+  Status status = kSuccess;
+  unsigned blocks = 1;
+};
+void PrintTo(const Planted &planted, std::ostream *os) { *os << planted.name; }
+
+/// %r0 is the thread, %r1 its place in the grid; %rd0 and %rd1 are `out` and `in`, %rd2 and %rd3 this thread's words of
+/// them; %r2 is the address of this thread's word of `box`, 64 words of shared memory.
+std::string text_of(const std::string &body) {
+  return ptx_header() +
+         ".visible .entry kernel(.param .u64 out, .param .u64 in) {\n"
+         ".reg .b32 %r<32>; .reg .b64 %rd<16>; .reg .pred %p<8>; .reg .f32 %f<8>;\n"
+         ".shared .align 16 .b8 box[256]; .local .align 8 .b8 own[32];\n"
+         "mov.u32 %r0, %tid.x; mov.u32 %r1, %ctaid.x; mad.lo.u32 %r1, %r1, 64, %r0;\n"
+         "ld.param.u64 %rd0, [out]; ld.param.u64 %rd1, [in]; mul.wide.u32 %rd4, %r1, 4;\n"
+         "add.s64 %rd2, %rd0, %rd4; add.s64 %rd3, %rd1, %rd4; shl.b32 %r3, %r0, 2; mov.u32 %r2, box; add.u32 %r2, %r2, %r3;\n" +
+         body + "\nret;\n}\n";
+}
+
+struct Outcome {
+  Status status;
+  std::vector<Finding> findings;
+  std::vector<uint32_t> output;
+  std::string report;
+};
+
+Outcome run(const std::string &body, unsigned blocks) {
+  Card card;
+  auto *kernel = card.load(text_of(body));
+  std::vector<uint32_t> input(kWords);
+  std::iota(input.begin(), input.end(), 1000u);
+  DevicePointer in = card.upload(input), out = card.allocate(kWords * 4);
+  EXPECT_EQ(cuMemsetD32_v2(out, 0, kWords), kSuccess);
+  Outcome outcome{card.launch(kernel, blocks, 64, 0, out, in), Card::findings(), {}, Card::report()};
+  if (outcome.status == kSuccess)
+    outcome.output = card.download<uint32_t>(out, kWords);
+  return outcome;
+}
+
+class PlantedBug : public testing::TestWithParam<Planted> {};
+
+TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
+  const Planted &planted = GetParam();
+  const std::string right = planted.body;
+  const size_t at = right.find(planted.right);
+  ASSERT_NE(at, right.npos);
+  std::string broken = right;
+  broken.replace(at, std::string(planted.right).size(), planted.bug);
+
+  const Outcome good = run(right, planted.blocks);
+  EXPECT_EQ(good.status, kSuccess);
+  EXPECT_EQ(good.report, "nothing found\n");
+
+  const Outcome bad = run(broken, planted.blocks);
+  EXPECT_EQ(bad.status, planted.status) << bad.report;
+  ASSERT_FALSE(bad.findings.empty());
+  EXPECT_EQ(bad.findings[0].kind, planted.kind) << bad.report;
+  EXPECT_EQ(bad.findings[0].kernel, "kernel");
+  EXPECT_GE(bad.findings[0].location.line, 4u);
+  EXPECT_TRUE(bad.findings[0].thread.has_value());
+  EXPECT_FALSE(bad.findings[0].ptx.empty());
+  if (planted.same_output)
+    EXPECT_EQ(bad.output, good.output);
+}
+
+#define STAGE "cp.async.ca.shared.global [%r2], [%rd3], 4; cp.async.commit_group;\n"
+
+const Planted kPlanted[] = {
+    // bounds
+    {"GlobalWriteBehindTheEnd", FindingKind::kOutOfBounds, "st.global.b32 [%rd2], %r0;", "[%rd2]", "[%rd2+1024]", false,
+     kIllegalAddress},
+    {"GlobalReadBehindTheEnd", FindingKind::kOutOfBounds,
+     "setp.lt.u32 %p0, %r0, 63; mov.u32 %r4, 7; @%p0 ld.global.b32 %r4, [%rd3+772]; st.global.b32 [%rd2], %r0;", "@%p0", "",
+     false, kIllegalAddress, 1},
+    {"SharedWriteBeyondItsSize", FindingKind::kOutOfBounds, "st.shared.b32 [%r2], %r0;", "[%r2]", "[%r2+4]", false, kIllegalAddress},
+    {"SharedReadBeyondItsSize", FindingKind::kOutOfBounds,
+     "st.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 4; ld.shared.b32 %r5, [%r4];", "[%r4]", "[%r4+256]", false,
+     kIllegalAddress},
+    // alignment
+    {"GlobalVectorMisaligned", FindingKind::kMisaligned, "ld.global.v2.b32 {%r4, %r5}, [%rd1];", "[%rd1]", "[%rd1+4]",
+     false, kMisalignedAddress},
+    {"SharedMisaligned", FindingKind::kMisaligned, "and.b32 %r4, %r2, -8; mov.b64 %rd5, 1; st.shared.b64 [%r4], %rd5;",
+     "st.shared.b64 [%r4]", "st.shared.b64 [%r4+4]", false, kMisalignedAddress},
+    // uninitialised
+    {"SharedNeverWritten", FindingKind::kUninitialisedMemory,
+     "st.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "st.shared.b32", "setp.lt.u32 %p0, %r0, 63; @%p0 st.shared.b32"},
+    {"SharedPartlyWritten", FindingKind::kUninitialisedMemory,
+     "mov.u32 %r4, 0; st.shared.b32 [%r2], %r4; ld.shared.b32 %r5, [%r2]; and.b32 %r5, %r5, 255; st.global.b32 [%rd2], %r5;",
+     "st.shared.b32", "st.shared.b8", true},
+    {"LocalNeverWritten", FindingKind::kUninitialisedMemory,
+     "st.local.b32 [own], %r0; st.local.b32 [own+4], %r0; ld.local.b32 %r4, [own+4]; st.global.b32 [%rd2], %r0;",
+     "[own+4], %r0", "[own+8], %r0", true},
+    {"LocalWrittenBySomeThreads", FindingKind::kUninitialisedMemory,
+     "setp.lt.u32 %p0, %r0, 63; st.local.b32 [own], %r0; ld.local.b32 %r4, [own]; st.global.b32 [%rd2], %r4;",
+     "st.local.b32", "@%p0 st.local.b32"},
+    {"RegisterNeverWritten", FindingKind::kUninitialisedRegister, "mov.u32 %r9, 0; add.u32 %r4, %r9, %r0; st.global.b32 [%rd2], %r4;",
+     "mov.u32 %r9, 0;", "", true},
+    {"RegisterWrittenOnOnePath", FindingKind::kUninitialisedRegister,
+     "setp.lt.u32 %p0, %r0, 40; mov.u32 %r9, 1; @%p0 mov.u32 %r9, 2; st.global.b32 [%rd2], %r9;", "mov.u32 %r9, 1;", ""},
+    // races in shared memory
+    {"MissingBarrierBeforeReading", FindingKind::kSharedRace,
+     "st.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; "
+     "@%p0 ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "bar.sync 0;", "", true},
+    {"MissingBarrierBeforeOverwriting", FindingKind::kSharedRace,
+     "st.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.sync 1; "
+     "st.shared.b32 [%r2], %r5; st.global.b32 [%rd2], %r0;",
+     "bar.sync 1;", "", true},
+    {"TwoWarpsWriteOneWord", FindingKind::kSharedRace,
+     "setp.lt.u32 %p0, %r0, 32; shr.u32 %r4, %r0, 5; @%p0 st.shared.b32 [box], %r4;", "@%p0", ""},
+    {"HalvesOfWordsUnordered", FindingKind::kSharedRace,
+     ".reg .b16 %h<4>; cvt.u16.u32 %h0, %r0; shl.b32 %r4, %r0, 1; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; st.shared.b16 [%r4], %h0; "
+     "bar.sync 0; ld.shared.b16 %h1, [box+100]; st.global.b16 [%rd2], %h1;",
+     "bar.sync 0;", ""},
+    {"ABarrierOfTheOtherWarpOrdersNothing", FindingKind::kSharedRace,
+     "st.shared.b32 [%r2], %r0; bar.sync 1, 64; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; xor.b32 %r4, %r2, 128; "
+     "@%p0 ld.shared.b32 %r5, [%r4];",
+     "bar.sync 1, 64;", "shr.u32 %r6, %r0, 5; add.u32 %r6, %r6, 1; bar.sync %r6, 32;"},
+    {"AtomicAndPlainWrites", FindingKind::kSharedRace,
+     "setp.eq.u32 %p0, %r0, 0; @%p0 st.shared.b32 [box], 0; bar.sync 0; atom.shared.add.u32 %r4, [box], 1; bar.sync 0; ld.shared.b32 %r5, [box];",
+     "atom.shared.add.u32 %r4, [box], 1; bar.sync 0;", "atom.shared.add.u32 %r4, [box], 1;"},
+    // races inside a warp
+    {"LanesWriteOneWord", FindingKind::kWarpRace,
+     "setp.eq.u32 %p0, %r0, 5; @%p0 st.shared.b32 [box], %r0;", "setp.eq.u32 %p0, %r0, 5", "setp.lt.u32 %p0, %r0, 5"},
+    {"LanesWriteOneWordOfGlobalMemory", FindingKind::kWarpRace,
+     "setp.eq.u32 %p0, %r0, 4; @%p0 st.global.b32 [%rd0], %r0;", "setp.eq.u32 %p0, %r0, 4", "setp.lt.u32 %p0, %r0, 5", true},
+    {"PartedLanesWithoutSyncwarp", FindingKind::kWarpRace,
+     "setp.lt.u32 %p1, %r0, 32; @!%p1 bra END; setp.eq.u32 %p0, %r0, 3; @!%p0 bra SKIP; st.shared.b32 [box], 77; SKIP: bar.warp.sync -1; "
+     "ld.shared.b32 %r4, [box]; st.global.b32 [%rd2], %r4; END:",
+     "bar.warp.sync -1;", "", true},
+    {"PartedLanesOverwriteWhatOthersRead", FindingKind::kWarpRace,
+     "setp.lt.u32 %p1, %r0, 32; @!%p1 bra END; st.shared.b32 [%r2], %r0; bar.warp.sync -1; xor.b32 %r4, %r2, 4; ld.shared.b32 %r5, [%r4]; bar.warp.sync 0xffffffff; "
+     "setp.eq.u32 %p0, %r0, 3; @!%p0 bra END; st.shared.b32 [%r2], 9; END:",
+     "bar.warp.sync 0xffffffff;", "", true},
+    // races in global memory
+    {"BlocksWriteOneWord", FindingKind::kGlobalRace,
+     "setp.eq.u32 %p0, %r1, 0; @%p0 st.global.b32 [%rd0], %r1;", "%r1, 0", "%r0, 0", false, kSuccess, 2},
+    {"BlocksReadWhatOthersWrite", FindingKind::kGlobalRace, "st.global.b32 [%rd2], %r1; ld.global.b32 %r4, [%rd2];",
+     "ld.global.b32 %r4, [%rd2]", "ld.global.b32 %r4, [%rd0+256]", true, kSuccess, 2},
+    {"WarpsOfOneBlockWithoutABarrier", FindingKind::kGlobalRace,
+     "st.global.b32 [%rd2], %r0; bar.sync 0; ld.global.b32 %r4, [%rd0];", "bar.sync 0;", "", true},
+    {"ACounterWithoutAFence", FindingKind::kGlobalRace,
+     "st.global.b32 [%rd2], %r0; membar.gl; bar.sync 0; setp.eq.u32 %p0, %r0, 0; mov.u32 %r4, 0; @%p0 atom.global.add.u32 %r4, [%rd0+1020], 1; "
+     "setp.eq.u32 %p1, %r4, 1; @%p1 ld.global.b32 %r5, [%rd0+4]; ",
+     "membar.gl;", "", true, kSuccess, 2},
+    // asynchronous copies
+    {"CopyReadBeforeItsWait", FindingKind::kPendingCopy,
+     STAGE "cp.async.wait_group 0;\nld.shared.b32 %r4, [%r2]; st.global.b32 [%rd2], %r4;", "wait_group 0", "wait_group 1"},
+    {"CopyNeverWaitedFor", FindingKind::kPendingCopy,
+     STAGE "cp.async.wait_all;\nbar.sync 0; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "cp.async.wait_all;", ""},
+    {"CopyOverwritesAPendingOne", FindingKind::kPendingCopy,
+     STAGE "cp.async.wait_group 0; bar.sync 0;\n" STAGE "cp.async.wait_group 0;\nld.shared.b32 %r4, [%r2];", "cp.async.wait_group 0; bar.sync 0;",
+     "", true},
+    {"WaitWithoutABarrier", FindingKind::kSharedRace,
+     STAGE "cp.async.wait_group 0;\nbar.sync 0; xor.b32 %r4, %r2, 128; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; @%p0 ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "bar.sync 0;", "", true},
+    {"StageOverwrittenWhileItIsRead", FindingKind::kSharedRace,
+     STAGE "cp.async.wait_group 0;\nbar.sync 0; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.sync 1;\n" STAGE
+           "cp.async.wait_group 0; st.global.b32 [%rd2], %r5;",
+     "bar.sync 1;", ""},
+    // divergence
+    {"BarrierInOneBranch", FindingKind::kDivergentBarrier,
+     "setp.lt.u32 %p0, %r0, 5; bar.sync 0; @!%p0 bra B; add.u32 %r4, %r0, 1; B: st.global.b32 [%rd2], %r0;",
+     "bar.sync 0; @!%p0 bra B; add.u32 %r4, %r0, 1; B:", "@!%p0 bra B; bar.sync 0; bra C; B: bar.sync 0; C:", true},
+    {"BarrierUnderAPredicate", FindingKind::kDivergentBarrier,
+     "setp.ne.u32 %p0, %r0, 5; st.shared.b32 [%r2], %r0; bar.sync 0; st.global.b32 [%rd2], %r0; bar.sync 0;", "bar.sync 0;", "@%p0 bar.sync 0;", true},
+    {"ShuffleInOneBranch", FindingKind::kDivergentWarp,
+     "setp.lt.u32 %p0, %r0, 5; shfl.sync.bfly.b32 %r4, %r0, 1, 31, -1; @%p0 bra A; A: st.global.b32 [%rd2], %r4;",
+     "shfl.sync.bfly.b32 %r4, %r0, 1, 31, -1; @%p0 bra A;", "mov.u32 %r4, 0; @%p0 bra A; shfl.sync.bfly.b32 %r4, %r0, 1, 31, -1;"},
+    {"ShuffleFromALaneThatLeft", FindingKind::kDivergentWarp,
+     "setp.lt.u32 %p0, %r0, 60; shfl.sync.idx.b32 %r4, %r0, 0, 31, -1; @!%p0 exit; st.global.b32 [%rd2], %r4;",
+     "shfl.sync.idx.b32 %r4, %r0, 0, 31, -1; @!%p0 exit;", "@!%p0 exit; shfl.sync.idx.b32 %r4, %r0, 31, 31, -1;"},
+    {"MaskWithoutTheLaneItself", FindingKind::kWrongMembers,
+     "shfl.sync.bfly.b32 %r4, %r0, 1, 31, 0xffffffff; st.global.b32 [%rd2], %r4;", "0xffffffff", "0x7fffffff", true},
+    {"LanesDisagreeAboutTheMask", FindingKind::kWrongMembers,
+     "setp.eq.u32 %p0, %r0, 3; selp.b32 %r5, -1, -1, %p0; vote.sync.ballot.b32 %r4, 1, %r5; st.global.b32 [%rd2], %r0;",
+     "-1, -1, %p0", "0xff, -1, %p0", true},
+    // progress
+    {"BarrierThatTooFewReach", FindingKind::kDeadlock, "bar.sync 1, 64; st.global.b32 [%rd2], %r0;", "64", "96", false, kLaunchTimeout},
+    {"WarpsAtDifferentBarriers", FindingKind::kDeadlock,
+     "setp.lt.u32 %p0, %r0, 32; @%p0 bra A; bar.sync 0; bra B; A: bar.sync 0; B: st.global.b32 [%rd2], %r0;", "A: bar.sync 0;", "A: bar.sync 1;",
+     false, kLaunchTimeout},
+    {"Trap", FindingKind::kTrap, "setp.gt.u32 %p0, %r0, 63; @%p0 trap;", "setp.gt.u32 %p0, %r0, 63", "setp.gt.u32 %p0, %r0, 62", false, kLaunchFailed},
+    {"TrapInOneBlock", FindingKind::kTrap, "setp.eq.u32 %p0, %r1, 128; @%p0 trap;", "128", "70", false, kLaunchFailed, 2},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, PlantedBug, testing::ValuesIn(kPlanted),
+                         [](const auto &row) { return std::string(row.param.name); });
+
+/// Right programs that look like races: what orders them is not a barrier of the whole block.
+class Ordered : public testing::TestWithParam<std::pair<const char *, const char *>> {};
+TEST_P(Ordered, IsNoFinding) {
+  for (const char *schedule : {"forward", "reverse", "random:3"}) {
+    setenv("TENON_EMULATOR_SCHEDULE", schedule, 1);
+    EXPECT_EQ(run(GetParam().second, 2).report, "nothing found\n") << schedule;
+  }
+  unsetenv("TENON_EMULATOR_SCHEDULE");
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, Ordered,
+    testing::Values(
+        std::pair{"AWarpReadsItsOwnWords", "st.shared.b32 [%r2], %r0; ld.shared.b32 %r4, [%r2]; st.shared.b32 [%r2], %r4;"},
+        std::pair{"WarpsWriteHalvesOfOneWord",
+                  ".reg .b16 %h<2>; cvt.u16.u32 %h0, %r0; setp.eq.u32 %p0, %r0, 31; setp.eq.u32 %p1, %r0, 32; @%p0 st.shared.b16 [box], %h0; "
+                  "@%p1 st.shared.b16 [box+2], %h0; @%p0 ld.shared.b16 %h1, [box];"},
+        std::pair{"EveryoneWritesTheSame", "mov.u32 %r4, 5; st.shared.b32 [box], %r4; st.global.b32 [%rd0], %r4;"},
+        std::pair{"ProducerAndConsumerByNamedBarriers",
+                  "setp.lt.u32 %p0, %r0, 32; @!%p0 bra TAKE; st.shared.b32 [%r2], %r0; bar.arrive 1, 64; bar.sync 2, 64; st.shared.b32 [%r2], 0; bra END; "
+                  "TAKE: bar.sync 1, 64; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.arrive 2, 64; END:"},
+        std::pair{"FlagWithFences",
+                  "setp.eq.u32 %p0, %r0, 0; @%p0 st.volatile.shared.b32 [box+128], 0; bar.sync 0; setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; "
+                  "bar.warp.sync -1; membar.cta; @%p0 st.volatile.shared.b32 [box+128], 1; bra END; TAKE: ld.volatile.shared.b32 %r4, [box+128]; "
+                  "setp.ne.u32 %p2, %r4, 1; @%p2 bra TAKE; membar.cta; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; END:"},
+        std::pair{"AtomicsCount", "red.global.add.u32 [%rd0], 1; atom.global.max.u32 %r4, [%rd0+4], %r0;"}),
+    [](const auto &row) { return std::string(row.param.first); });
+
+} // namespace
+} // namespace tenon::emulator
