@@ -9,9 +9,9 @@
 // The scores are packed first. Their scaling is in the loop of the maximum, and is stored:
 // CHECK: scf.for {{.*}} -> (vector<16xf32>) : i64 {
 // CHECK: %[[SCALED:.*]] = arith.mulf
-// CHECK: llvm.store %[[SCALED]]
 // CHECK: %[[GREATER:.*]] = arith.cmpf ogt, %[[SCALED]], %[[SO_FAR:.*]] : vector<16xf32>
 // CHECK: arith.select %[[GREATER]], %[[SCALED]], %[[SO_FAR]]
+// CHECK: llvm.store %[[SCALED]]
 // Subtraction and exponential are in the loop of the sum:
 // CHECK: scf.for {{.*}} -> (vector<16xf32>) : i64 {
 // CHECK: arith.subf
