@@ -2,6 +2,7 @@
 #define __CUDA_API_VERSION_INTERNAL
 #include "Prototypes.h"
 #include <cuda.h>
+#include <cudaProfiler.h>
 
 namespace tenon::emulator {
 

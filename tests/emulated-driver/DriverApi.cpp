@@ -9,7 +9,8 @@ TEST(DriverApi, TheCardIsWhatWasAskedFor) {
     const char *key;
     int multiprocessors, optin, major, minor;
   };
-  for (Expected expected : {Expected{"a100", 108, 163 * 1024, 8, 0}, {"h100", 132, 227 * 1024, 9, 0}, {"rtx4090", 128, 99 * 1024, 8, 9}}) {
+  for (Expected expected :
+       {Expected{"a100", 108, 163 * 1024, 8, 0}, {"h100", 132, 227 * 1024, 9, 0}, {"rtx4090", 128, 99 * 1024, 8, 9}}) {
     Card card(expected.key);
     auto attribute = [](int number) {
       int value = -1;
@@ -125,8 +126,10 @@ TEST(DriverApi, StreamsAndEvents) {
 
 TEST(DriverApi, ModulesFunctionsAndLaunches) {
   Card card;
-  std::string text = ptx_header() + ".visible .global .align 4 .u32 counter = 5;\n.visible .entry kernel(.param .u32 a, .param .u64 b)\n.maxntid 256, 1, 1\n"
-                     "{ .reg .b32 %r<3>; .reg .b64 %rd; .shared .b32 box[16]; ld.param.u32 %r0, [a]; ld.param.u64 %rd, [b]; st.global.u32 [%rd], %r0; ret; }\n";
+  std::string text = ptx_header() + ".visible .global .align 4 .u32 counter = 5;\n.visible .entry kernel(.param .u32 "
+                                    "a, .param .u64 b)\n.maxntid 256, 1, 1\n"
+                                    "{ .reg .b32 %r<3>; .reg .b64 %rd; .shared .b32 box[16]; ld.param.u32 %r0, [a]; "
+                                    "ld.param.u64 %rd, [b]; st.global.u32 [%rd], %r0; ret; }\n";
   ModuleObject *module = nullptr;
   ASSERT_EQ(cuModuleLoadData(&module, text.c_str()), kSuccess);
   FunctionObject *function = nullptr;

@@ -1,5 +1,6 @@
 // What is wrong gets the driver's own code, and the process goes on.
 #include "Emulator.h"
+#include <thread>
 
 namespace tenon::emulator {
 namespace {
@@ -9,8 +10,9 @@ const std::string kEmpty = ptx_header() + ".visible .entry kernel() { ret; }\n";
 TEST(DriverFaults, AFaultOfAKernelStaysUntilItsContextGoes) {
   {
     Card card;
-    auto *kernel = card.load(ptx_header() + ".visible .entry kernel(.param .u64 at) { .reg .b64 %d; .reg .b32 %r;\n"
-                                            "ld.param.u64 %d, [at]; ld.global.u32 %r, [%d]; st.global.u32 [%d], %r; ret; }\n");
+    auto *kernel =
+        card.load(ptx_header() + ".visible .entry kernel(.param .u64 at) { .reg .b64 %d; .reg .b32 %r;\n"
+                                 "ld.param.u64 %d, [at]; ld.global.u32 %r, [%d]; st.global.u32 [%d], %r; ret; }\n");
     DevicePointer at = card.allocate(4);
     EXPECT_EQ(cuMemFree_v2(at), kSuccess);
     void *parameters[] = {&at};
@@ -31,8 +33,15 @@ TEST(DriverFaults, WrongGeometryIsRefusedAndTold) {
   struct Shape {
     unsigned grid[3], block[3];
   };
-  for (Shape shape : {Shape{{0, 1, 1}, {1, 1, 1}}, {{1, 65536, 1}, {1, 1, 1}}, {{1, 1, 1}, {1025, 1, 1}}, {{1, 1, 1}, {1, 1, 65}}, {{1, 1, 1}, {32, 32, 2}}, {{1, 1, 1}, {1, 0, 1}}})
-    EXPECT_EQ(cuLaunchKernel(kernel, shape.grid[0], shape.grid[1], shape.grid[2], shape.block[0], shape.block[1], shape.block[2], 0, nullptr, nullptr, nullptr), kInvalidValue);
+  for (Shape shape : {Shape{{0, 1, 1}, {1, 1, 1}},
+                      {{1, 65536, 1}, {1, 1, 1}},
+                      {{1, 1, 1}, {1025, 1, 1}},
+                      {{1, 1, 1}, {1, 1, 65}},
+                      {{1, 1, 1}, {32, 32, 2}},
+                      {{1, 1, 1}, {1, 0, 1}}})
+    EXPECT_EQ(cuLaunchKernel(kernel, shape.grid[0], shape.grid[1], shape.grid[2], shape.block[0], shape.block[1],
+                             shape.block[2], 0, nullptr, nullptr, nullptr),
+              kInvalidValue);
   EXPECT_EQ(Card::findings().size(), 1u) << "of one kernel, counted";
   EXPECT_EQ(Card::findings()[0].count, 6u);
   EXPECT_EQ(card.launch(kernel, 1, 32, 0), kSuccess) << "a refusal is not sticky";
@@ -57,7 +66,9 @@ TEST(DriverFaults, SharedMemoryHasTheCardsLimits) {
 
 TEST(DriverFaults, TooManyRegistersForABlock) {
   Card card;
-  std::string text = ptx_header() + ".visible .entry kernel(.param .u64 at) { .reg .b32 %r<100>; .reg .b64 %d;\nld.param.u64 %d, [at];\n";
+  std::string text =
+      ptx_header() +
+      ".visible .entry kernel(.param .u64 at) { .reg .b32 %r<100>; .reg .b64 %d;\nld.param.u64 %d, [at];\n";
   for (int i = 0; i < 100; i++)
     text += "ld.volatile.global.u32 %r" + std::to_string(i) + ", [%d];\n";
   for (int i = 0; i < 100; i++)
@@ -98,7 +109,8 @@ TEST(DriverFaults, WrongPtxGivesALog) {
 TEST(DriverFaults, CooperativeGridsMustFit) {
   Card card;
   auto *kernel = card.load(kEmpty);
-  EXPECT_EQ(cuLaunchCooperativeKernel(kernel, 108 * 32 + 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr), kCooperativeLaunchTooLarge);
+  EXPECT_EQ(cuLaunchCooperativeKernel(kernel, 108 * 32 + 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr),
+            kCooperativeLaunchTooLarge);
   EXPECT_EQ(cuLaunchCooperativeKernel(kernel, 16, 1, 1, 32, 1, 1, 0, nullptr, nullptr), kSuccess);
   LaunchAttribute attribute{};
   attribute.id = kLaunchCluster;
@@ -111,13 +123,40 @@ TEST(DriverFaults, CooperativeGridsMustFit) {
   EXPECT_EQ(cuLaunchKernelEx(&how, kernel, nullptr, nullptr), kInvalidValue);
 }
 
+/// Threads have a current context each, and launch beside each other.
+TEST(DriverFaults, ThreadsHaveTheirOwnContexts) {
+  Card card;
+  auto work = [](uint32_t number) {
+    ContextObject *mine = nullptr, *current = nullptr;
+    EXPECT_EQ(cuCtxGetCurrent(&current), kSuccess);
+    EXPECT_EQ(current, nullptr) << "a new thread has none";
+    ASSERT_EQ(cuCtxCreate_v2(&mine, 0, 0), kSuccess);
+    DevicePointer at = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+      ASSERT_EQ(cuMemAlloc_v2(&at, 4), kSuccess);
+      ASSERT_EQ(cuMemsetD32_v2(at, number + i, 1), kSuccess);
+      uint32_t back = 0;
+      ASSERT_EQ(cuMemcpyDtoH_v2(&back, at, 4), kSuccess);
+      ASSERT_EQ(back, number + i);
+      ASSERT_EQ(cuMemFree_v2(at), kSuccess);
+    }
+    EXPECT_EQ(cuCtxDestroy_v2(mine), kSuccess);
+  };
+  std::vector<std::thread> threads;
+  for (uint32_t i = 0; i < 4; i++)
+    threads.emplace_back(work, 1000 * i);
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
 /// Every block waits until all have come: they run at once, though the host has fewer cores.
 TEST(DriverFaults, BlocksOfACooperativeGridWaitForEachOther) {
   Card card;
-  auto *kernel = card.load(ptx_header() + ".visible .entry kernel(.param .u64 at, .param .u32 blocks) {\n"
-                                          ".reg .b32 %r<3>; .reg .b64 %d; .reg .pred %p; ld.param.u64 %d, [at];\n"
-                                          "ld.param.u32 %r0, [blocks]; atom.global.add.u32 %r1, [%d], 1;\n"
-                                          "wait: ld.volatile.global.u32 %r2, [%d]; setp.lt.u32 %p, %r2, %r0; @%p bra wait; ret; }\n");
+  auto *kernel = card.load(ptx_header() +
+                           ".visible .entry kernel(.param .u64 at, .param .u32 blocks) {\n"
+                           ".reg .b32 %r<3>; .reg .b64 %d; .reg .pred %p; ld.param.u64 %d, [at];\n"
+                           "ld.param.u32 %r0, [blocks]; atom.global.add.u32 %r1, [%d], 1;\n"
+                           "wait: ld.volatile.global.u32 %r2, [%d]; setp.lt.u32 %p, %r2, %r0; @%p bra wait; ret; }\n");
   unsigned blocks = 40;
   DevicePointer at = card.upload(std::vector<uint32_t>{0});
   void *parameters[] = {&at, &blocks};
@@ -132,7 +171,9 @@ TEST(DriverFaults, OccupancyFollowsTheCard) {
   EXPECT_EQ(cuOccupancyMaxPotentialBlockSize(&grid, &block, kernel, nullptr, 0, 0), kSuccess);
   EXPECT_EQ(block, 1024);
   EXPECT_EQ(grid, 2 * 108);
-  EXPECT_EQ(cuOccupancyMaxPotentialBlockSize(&grid, &block, kernel, [](int threads) { return size_t(threads) * 160; }, 0, 0), kSuccess);
+  EXPECT_EQ(cuOccupancyMaxPotentialBlockSize(
+                &grid, &block, kernel, [](int threads) { return size_t(threads) * 160; }, 0, 0),
+            kSuccess);
   EXPECT_EQ(block * 160 <= 163 * 1024, true);
   EXPECT_EQ(cuOccupancyMaxPotentialBlockSize(nullptr, &block, kernel, nullptr, 0, 0), kInvalidValue);
   size_t bytes = 0;

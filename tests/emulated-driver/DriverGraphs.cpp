@@ -5,7 +5,8 @@ namespace tenon::emulator {
 namespace {
 
 /// Adds `amount` to the word at `at`.
-const std::string kAdd = ptx_header() + ".visible .entry kernel(.param .u64 at, .param .u32 amount) {\n"
+const std::string kAdd = ptx_header() +
+                         ".visible .entry kernel(.param .u64 at, .param .u32 amount) {\n"
                          ".reg .b32 %r<3>; .reg .b64 %d; ld.param.u64 %d, [at]; ld.param.u32 %r0, [amount];\n"
                          "ld.global.u32 %r1, [%d]; add.u32 %r1, %r1, %r0; st.global.u32 [%d], %r1; ret; }\n";
 

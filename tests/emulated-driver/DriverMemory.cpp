@@ -7,10 +7,10 @@ namespace tenon::emulator {
 namespace {
 
 /// Doubles 32 integers in place.
-const std::string kDouble = ptx_header() +
-                            ".visible .entry kernel(.param .u64 at) { .reg .b32 %r<3>; .reg .b64 %d<3>;\n"
-                            "ld.param.u64 %d0, [at]; mov.u32 %r0, %tid.x; mul.wide.u32 %d1, %r0, 4; add.u64 %d1, %d0, %d1;\n"
-                            "ld.global.u32 %r1, [%d1]; add.u32 %r1, %r1, %r1; st.global.u32 [%d1], %r1; ret; }\n";
+const std::string kDouble =
+    ptx_header() + ".visible .entry kernel(.param .u64 at) { .reg .b32 %r<3>; .reg .b64 %d<3>;\n"
+                   "ld.param.u64 %d0, [at]; mov.u32 %r0, %tid.x; mul.wide.u32 %d1, %r0, 4; add.u64 %d1, %d0, %d1;\n"
+                   "ld.global.u32 %r1, [%d1]; add.u32 %r1, %r1, %r1; st.global.u32 [%d1], %r1; ret; }\n";
 
 std::vector<uint32_t> counting(size_t count) {
   std::vector<uint32_t> values(count);
@@ -113,6 +113,7 @@ TEST(DriverMemory, RegisteredMemoryStaysWhereItIs) {
   std::vector<uint32_t> all = counting(5000); // begins and ends within pages
   uint32_t *host = all.data() + 100;
   EXPECT_EQ(cuMemHostUnregister(host), kHostMemoryNotRegistered);
+  EXPECT_EQ(cuMemHostRegister_v2(reinterpret_cast<void *>(0x1000), 100, 0), kInvalidValue) << "nothing is there";
   ASSERT_EQ(cuMemHostRegister_v2(host, 4000 * 4, 0), kSuccess);
   EXPECT_EQ(cuMemHostRegister_v2(host + 10, 4, 0), kHostMemoryAlreadyRegistered);
   EXPECT_EQ(all, counting(5000));

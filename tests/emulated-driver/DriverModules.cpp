@@ -33,7 +33,8 @@ struct Folder {
 TEST(DriverModules, OptionsLimitRegistersAndGiveLogs) {
   Card card;
   char info[512] = "", error[512] = "";
-  int options[] = {kJitMaxRegisters, kJitInfoLogBuffer, kJitInfoLogBufferBytes, kJitErrorLogBuffer, kJitErrorLogBufferBytes, kJitLogVerbose};
+  int options[] = {kJitMaxRegisters,   kJitInfoLogBuffer,       kJitInfoLogBufferBytes,
+                   kJitErrorLogBuffer, kJitErrorLogBufferBytes, kJitLogVerbose};
   auto number = [](size_t value) { return reinterpret_cast<void *>(value); };
   void *values[] = {number(16), info, number(sizeof(info)), error, number(sizeof(error)), number(1)};
   ModuleObject *module = nullptr;
@@ -102,7 +103,8 @@ TEST(DriverModules, ALibraryServesEveryContext) {
   Card card;
   LibraryObject *library = nullptr;
   KernelObject *kernel = nullptr;
-  ASSERT_EQ(cuLibraryLoadData(&library, store("kernel", 5).c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0), kSuccess);
+  ASSERT_EQ(cuLibraryLoadData(&library, store("kernel", 5).c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+            kSuccess);
   EXPECT_EQ(cuLibraryGetKernel(&kernel, library, "nothing"), kNotFound);
   ASSERT_EQ(cuLibraryGetKernel(&kernel, library, "kernel"), kSuccess);
   EXPECT_EQ(cuKernelSetAttribute(kFunctionMaxDynamicShared, 100 * 1024, kernel, 0), kSuccess);
@@ -120,7 +122,8 @@ TEST(DriverModules, ALibraryServesEveryContext) {
   EXPECT_EQ(card.download<uint32_t>(count, 1)[0], 3u);
   EXPECT_EQ(cuLibraryUnload(library), kSuccess);
   EXPECT_EQ(cuLibraryUnload(library), kInvalidHandle);
-  EXPECT_EQ(cuLaunchKernel(reinterpret_cast<FunctionObject *>(kernel), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr), kInvalidHandle);
+  EXPECT_EQ(cuLaunchKernel(reinterpret_cast<FunctionObject *>(kernel), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
+            kInvalidHandle);
 }
 
 #ifdef TENON_NVCC

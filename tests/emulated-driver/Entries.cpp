@@ -93,7 +93,8 @@ TEST(Entries, HaveTheParametersOfCudaHeader) {
     EXPECT_EQ(ours[i].parameters, theirs[i].parameters) << ours[i].name;
 }
 
-/// Names of the functions that the toolkit's cuda.h declares, as a program that includes it would ask the linker for them.
+/// Names of the functions that the toolkit's cuda.h declares, as a program that includes it would ask the linker for
+/// them.
 std::set<std::string> names_of_cuda_header(const std::string &options) {
   std::string command = std::string(TENON_CXX) + " -E -P " + options + " " + TENON_CUDA_HEADER, text;
   FILE *pipe = popen(command.c_str(), "r");

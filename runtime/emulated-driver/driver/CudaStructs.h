@@ -138,7 +138,8 @@ struct ContextParameters {
 
 /// CUdevprop
 struct DeviceProperties {
-  int threads_per_block, block[3], grid[3], shared_per_block, constant_bytes, warp, pitch, registers, clock_khz, alignment;
+  int threads_per_block, block[3], grid[3], shared_per_block, constant_bytes, warp, pitch, registers, clock_khz,
+      alignment;
 };
 
 } // namespace tenon::emulator

@@ -10,7 +10,8 @@ constexpr size_t kDefaultLimits[kLimits] = {1024, 1 << 20, 8 << 20, 2, 2048, 64,
 thread_local CaptureMode capture_mode_of_thread = kCaptureGlobal;
 } // namespace
 
-ContextObject::ContextObject(uint64_t memory_bytes, unsigned context_flags) : memory(memory_bytes), flags(context_flags) {
+ContextObject::ContextObject(uint64_t memory_bytes, unsigned context_flags)
+    : memory(memory_bytes), flags(context_flags) {
   std::copy(std::begin(kDefaultLimits), std::end(kDefaultLimits), limits);
   id = Driver::instance().new_id();
   legacy.context = this;

@@ -138,7 +138,8 @@ public:
   bool owns(const EventObject *event) const;
   /// The function of a handle, which may be a kernel's; nullptr where there is none.
   FunctionObject *function(FunctionObject *handle) const;
-  /// For what a capture does not allow (allocation, waiting for the device): invalidates the captures that it would hurt.
+  /// For what a capture does not allow (allocation, waiting for the device): invalidates the captures that it would
+  /// hurt.
   Status forbid_in_capture();
   /// Calls the program's function without the lock.
   void call_host(void (*function)(void *), void *data);

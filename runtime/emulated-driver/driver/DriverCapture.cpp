@@ -69,8 +69,9 @@ TENON_DRIVER_ENTRY Status cuStreamBeginCapture_v2(StreamObject *stream, int mode
 TENON_DRIVER_ENTRY Status cuStreamBeginCapture(StreamObject *stream) {
   return cuStreamBeginCapture_v2(stream, kCaptureGlobal);
 }
-TENON_DRIVER_ENTRY Status cuStreamBeginCaptureToGraph(StreamObject *stream, GraphObject *graph, NodeObject *const *nodes,
-                                                      const EdgeData *, size_t count, int mode) {
+TENON_DRIVER_ENTRY Status cuStreamBeginCaptureToGraph(StreamObject *stream, GraphObject *graph,
+                                                      NodeObject *const *nodes, const EdgeData *, size_t count,
+                                                      int mode) {
   TENON_BEGIN(Call::Needs::kContext);
   auto found = call.driver.graphs.find(graph);
   if (found == call.driver.graphs.end() || (count && !nodes))
@@ -179,8 +180,8 @@ TENON_DRIVER_ENTRY Status cuStreamUpdateCaptureDependencies(StreamObject *handle
   stream->frontier = std::move(frontier);
   return kSuccess;
 }
-TENON_DRIVER_ENTRY Status cuStreamUpdateCaptureDependencies_v2(StreamObject *stream, NodeObject **nodes, const EdgeData *,
-                                                               size_t count, unsigned flags) {
+TENON_DRIVER_ENTRY Status cuStreamUpdateCaptureDependencies_v2(StreamObject *stream, NodeObject **nodes,
+                                                               const EdgeData *, size_t count, unsigned flags) {
   return cuStreamUpdateCaptureDependencies(stream, nodes, count, flags);
 }
 

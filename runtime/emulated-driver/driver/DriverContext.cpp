@@ -93,7 +93,8 @@ TENON_DRIVER_ENTRY Status cuCtxCreate_v2(ContextObject **context, unsigned flags
   return kSuccess;
 }
 /// Execution affinity is a share of the card's multiprocessors, which only a server of processes gives.
-TENON_DRIVER_ENTRY Status cuCtxCreate_v3(ContextObject **context, void *, int affinities, unsigned flags, Device device) {
+TENON_DRIVER_ENTRY Status cuCtxCreate_v3(ContextObject **context, void *, int affinities, unsigned flags,
+                                         Device device) {
   return affinities ? kNotSupported : cuCtxCreate_v2(context, flags, device);
 }
 TENON_DRIVER_ENTRY Status cuCtxCreate_v4(ContextObject **context, ContextParameters *parameters, unsigned flags,
@@ -288,4 +289,14 @@ TENON_DRIVER_ENTRY Status cuCtxEnablePeerAccess(ContextObject *peer, unsigned fl
 TENON_DRIVER_ENTRY Status cuCtxDisablePeerAccess(ContextObject *peer) {
   TENON_BEGIN(Call::Needs::kContext);
   return !call.driver.is_context(peer) ? kInvalidContext : kPeerAccessNotEnabled;
+}
+
+// Of cudaProfiler.h: there is no profiler to start; counts are always taken.
+TENON_DRIVER_ENTRY Status cuProfilerStart() {
+  TENON_BEGIN(Call::Needs::kContext);
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuProfilerStop() {
+  TENON_BEGIN(Call::Needs::kContext);
+  return kSuccess;
 }

@@ -60,10 +60,10 @@ Status make_box(Call &call, const Side &side, const Copy3D &shape, Box &box) {
 }
 
 Status make_boxes(Call &call, const Copy3D &shape, Box &source, Box &target) {
-  Side from{shape.source_type, shape.source_host, shape.source_device, shape.source_x, shape.source_y,
-            shape.source_z,    shape.source_level, shape.source_pitch, shape.source_height};
-  Side to{shape.target_type, shape.target_host, shape.target_device, shape.target_x, shape.target_y,
-          shape.target_z,    shape.target_level, shape.target_pitch, shape.target_height};
+  Side from{shape.source_type, shape.source_host,  shape.source_device, shape.source_x,     shape.source_y,
+            shape.source_z,    shape.source_level, shape.source_pitch,  shape.source_height};
+  Side to{shape.target_type, shape.target_host,  shape.target_device, shape.target_x,     shape.target_y,
+          shape.target_z,    shape.target_level, shape.target_pitch,  shape.target_height};
   if (Status status = make_box(call, from, shape, source))
     return status;
   return make_box(call, to, shape, target);
@@ -189,7 +189,8 @@ TENON_DRIVER_ENTRY Status cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, siz
 TENON_DRIVER_ENTRY Status cuMemcpyDtoH_v2(void *to, DevicePointer from, size_t bytes) {
   return cuMemcpyDtoHAsync_v2(to, from, bytes, nullptr);
 }
-TENON_DRIVER_ENTRY Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream) {
+TENON_DRIVER_ENTRY Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes,
+                                               StreamObject *stream) {
   return submit(stream, CopyWork{line(kMemoryTypeDevice, to, kMemoryTypeDevice, from, bytes)});
 }
 TENON_DRIVER_ENTRY Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) {
@@ -225,8 +226,8 @@ TENON_DRIVER_ENTRY Status cuMemsetD2D16Async(DevicePointer to, size_t pitch, uns
                                              size_t height, StreamObject *stream) {
   return fill(to, pitch, value, 2, width, height, stream);
 }
-TENON_DRIVER_ENTRY Status cuMemsetD2D32Async(DevicePointer to, size_t pitch, unsigned value, size_t width, size_t height,
-                                             StreamObject *stream) {
+TENON_DRIVER_ENTRY Status cuMemsetD2D32Async(DevicePointer to, size_t pitch, unsigned value, size_t width,
+                                             size_t height, StreamObject *stream) {
   return fill(to, pitch, value, 4, width, height, stream);
 }
 TENON_DRIVER_ENTRY Status cuMemsetD8_v2(DevicePointer to, unsigned char value, size_t count) {
@@ -238,13 +239,15 @@ TENON_DRIVER_ENTRY Status cuMemsetD16_v2(DevicePointer to, unsigned short value,
 TENON_DRIVER_ENTRY Status cuMemsetD32_v2(DevicePointer to, unsigned value, size_t count) {
   return cuMemsetD32Async(to, value, count, nullptr);
 }
-TENON_DRIVER_ENTRY Status cuMemsetD2D8_v2(DevicePointer to, size_t pitch, unsigned char value, size_t width, size_t height) {
+TENON_DRIVER_ENTRY Status cuMemsetD2D8_v2(DevicePointer to, size_t pitch, unsigned char value, size_t width,
+                                          size_t height) {
   return cuMemsetD2D8Async(to, pitch, value, width, height, nullptr);
 }
 TENON_DRIVER_ENTRY Status cuMemsetD2D16_v2(DevicePointer to, size_t pitch, unsigned short value, size_t width,
                                            size_t height) {
   return cuMemsetD2D16Async(to, pitch, value, width, height, nullptr);
 }
-TENON_DRIVER_ENTRY Status cuMemsetD2D32_v2(DevicePointer to, size_t pitch, unsigned value, size_t width, size_t height) {
+TENON_DRIVER_ENTRY Status cuMemsetD2D32_v2(DevicePointer to, size_t pitch, unsigned value, size_t width,
+                                           size_t height) {
   return cuMemsetD2D32Async(to, pitch, value, width, height, nullptr);
 }

@@ -120,7 +120,6 @@ TENON_DRIVER_ENTRY Status cuDeviceGetPCIBusId(char *text, int length, Device dev
   return kSuccess;
 }
 
-
 TENON_DRIVER_ENTRY Status cuDeviceGetByPCIBusId(Device *device, const char *bus) {
   TENON_BEGIN(Call::Needs::kInitialised);
   if (!device || !bus)

@@ -12,7 +12,7 @@ constexpr uint32_t kRegisters = 65536; // of a multiprocessor
 /// What the launch bounds say, or as many whole warps as the registers suffice for.
 int most_threads(const FunctionObject &function) {
   const Kernel &kernel = *function.kernel;
-  auto threads = [](const uint32_t (&shape)[3]) { return static_cast<int>(shape[0] * shape[1] * shape[2]); };
+  auto threads = [](const uint32_t(&shape)[3]) { return static_cast<int>(shape[0] * shape[1] * shape[2]); };
   if (kernel.required_threads[0])
     return threads(kernel.required_threads);
   if (kernel.max_threads[0])
@@ -63,7 +63,8 @@ Status set_function_attribute(FunctionObject &function, const DeviceModel &model
     function.preferred_carveout = value;
     return kSuccess;
   }
-  return attribute == kFunctionNonPortableCluster || attribute == kFunctionClusterPolicy ? kNotSupported : kInvalidValue;
+  return attribute == kFunctionNonPortableCluster || attribute == kFunctionClusterPolicy ? kNotSupported
+                                                                                         : kInvalidValue;
 }
 } // namespace tenon::emulator
 
@@ -87,7 +88,9 @@ TENON_DRIVER_ENTRY Status cuFuncSetAttribute(FunctionObject *handle, int attribu
 TENON_DRIVER_ENTRY Status cuFuncSetCacheConfig(FunctionObject *function, int preference) {
   constexpr int kPreferEqual = 3; // the last CUfunc_cache
   TENON_BEGIN(Call::Needs::kContext);
-  return preference < 0 || preference > kPreferEqual ? kInvalidValue : call.function(function) ? kSuccess : kInvalidHandle;
+  return preference < 0 || preference > kPreferEqual ? kInvalidValue
+         : call.function(function)                   ? kSuccess
+                                                     : kInvalidHandle;
 }
 TENON_DRIVER_ENTRY Status cuFuncSetSharedMemConfig(FunctionObject *function, int bank) {
   constexpr int kEightBytes = 2; // the last CUsharedconfig

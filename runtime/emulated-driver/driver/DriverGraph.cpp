@@ -128,7 +128,8 @@ TENON_DRIVER_ENTRY Status cuGraphNodeGetType(NodeObject *node, int *type) {
 TENON_DRIVER_ENTRY Status cuGraphNodeGetDependencies(NodeObject *node, NodeObject **list, size_t *count) {
   return with_node(node, [&](Call &, GraphObject &) { return give(node->dependencies, list, count); });
 }
-TENON_DRIVER_ENTRY Status cuGraphNodeGetDependencies_v2(NodeObject *node, NodeObject **list, EdgeData *data, size_t *count) {
+TENON_DRIVER_ENTRY Status cuGraphNodeGetDependencies_v2(NodeObject *node, NodeObject **list, EdgeData *data,
+                                                        size_t *count) {
   Status status = cuGraphNodeGetDependencies(node, list, count);
   if (status == kSuccess && data)
     std::fill_n(data, *count, EdgeData{});
@@ -175,8 +176,8 @@ TENON_DRIVER_ENTRY Status cuGraphRemoveDependencies(GraphObject *graph, NodeObje
       return kInvalidValue;
   return kSuccess;
 }
-TENON_DRIVER_ENTRY Status cuGraphRemoveDependencies_v2(GraphObject *graph, NodeObject *const *from, NodeObject *const *to,
-                                                       const EdgeData *, size_t count) {
+TENON_DRIVER_ENTRY Status cuGraphRemoveDependencies_v2(GraphObject *graph, NodeObject *const *from,
+                                                       NodeObject *const *to, const EdgeData *, size_t count) {
   return cuGraphRemoveDependencies(graph, from, to, count);
 }
 TENON_DRIVER_ENTRY Status cuGraphDestroyNode(NodeObject *node) {

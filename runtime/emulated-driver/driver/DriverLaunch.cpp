@@ -32,7 +32,8 @@ std::string triple(const uint32_t *values) {
 Status check_shape(const FunctionObject &function, const uint32_t *grid, const uint32_t *block) {
   for (int i = 0; i < 3; i++) {
     if (grid[i] == 0 || grid[i] > kMostGrid[i])
-      return refuse(function, kInvalidValue, "a grid of " + triple(grid) + " blocks is not within 2147483647 x 65535 x 65535");
+      return refuse(function, kInvalidValue,
+                    "a grid of " + triple(grid) + " blocks is not within 2147483647 x 65535 x 65535");
     if (block[i] == 0 || block[i] > kMostBlock[i])
       return refuse(function, kInvalidValue, "a block of " + triple(block) + " threads is not within 1024 x 1024 x 64");
   }
@@ -41,8 +42,8 @@ Status check_shape(const FunctionObject &function, const uint32_t *grid, const u
     return refuse(function, kInvalidValue, "a block of " + std::to_string(threads) + " threads; 1024 are allowed");
   const Kernel &kernel = *function.kernel;
   if (kernel.required_threads[0] && !std::equal(block, block + 3, kernel.required_threads))
-    return refuse(function, kInvalidValue, "a block of " + triple(block) + " threads; .reqntid says " +
-                                               triple(kernel.required_threads));
+    return refuse(function, kInvalidValue,
+                  "a block of " + triple(block) + " threads; .reqntid says " + triple(kernel.required_threads));
   uint64_t most = uint64_t{kernel.max_threads[0]} * kernel.max_threads[1] * kernel.max_threads[2];
   if (most && threads > most)
     return refuse(function, kInvalidValue,
@@ -80,8 +81,9 @@ Status check_cooperative(const FunctionObject &function, const DeviceModel &mode
                       static_cast<uint64_t>(model.multiprocessors);
   if (blocks <= resident)
     return kSuccess;
-  return refuse(function, kCooperativeLaunchTooLarge, "a cooperative grid of " + std::to_string(blocks) + " blocks; " +
-                                                          std::to_string(resident) + " are resident at once");
+  return refuse(function, kCooperativeLaunchTooLarge,
+                "a cooperative grid of " + std::to_string(blocks) + " blocks; " + std::to_string(resident) +
+                    " are resident at once");
 }
 
 Status packed_parameters(const FunctionObject &function, void *const *extra, std::vector<std::byte> &bytes) {
@@ -97,8 +99,9 @@ Status packed_parameters(const FunctionObject &function, void *const *extra, std
       return kInvalidValue;
   }
   if (size < kernel.parameter_bytes || (kernel.parameter_bytes && !buffer))
-    return refuse(function, kInvalidValue, "a buffer of " + std::to_string(size) + " bytes for parameters of " +
-                                               std::to_string(kernel.parameter_bytes));
+    return refuse(function, kInvalidValue,
+                  "a buffer of " + std::to_string(size) + " bytes for parameters of " +
+                      std::to_string(kernel.parameter_bytes));
   if (kernel.parameter_bytes)
     std::memcpy(bytes.data(), buffer, kernel.parameter_bytes);
   return kSuccess;
@@ -111,7 +114,8 @@ Status status_of(LaunchFailure failure) {
 
 } // namespace
 
-Status gather_parameters(const FunctionObject &function, void *const *parameters, void *const *extra, KernelWork &work) {
+Status gather_parameters(const FunctionObject &function, void *const *parameters, void *const *extra,
+                         KernelWork &work) {
   constexpr size_t kSlack = 16; // a vector load may begin at the last parameter
   const Kernel &kernel = *function.kernel;
   work.bytes.assign(kernel.parameter_bytes + kSlack, std::byte{0});
@@ -166,7 +170,8 @@ Status run_kernel(Call &call, const KernelWork &work) {
 }
 
 namespace {
-Status launch(FunctionObject *handle, const LaunchConfiguration &how, bool cooperative, void **parameters, void **extra) {
+Status launch(FunctionObject *handle, const LaunchConfiguration &how, bool cooperative, void **parameters,
+              void **extra) {
   TENON_BEGIN(Call::Needs::kContext);
   FunctionObject *function = call.function(handle);
   if (!function || !call.stream(how.stream))
@@ -191,8 +196,9 @@ TENON_DRIVER_ENTRY Status cuLaunchKernel(FunctionObject *function, unsigned grid
   return launch(function, how, false, parameters, extra);
 }
 TENON_DRIVER_ENTRY Status cuLaunchCooperativeKernel(FunctionObject *function, unsigned grid_x, unsigned grid_y,
-                                                    unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
-                                                    unsigned dynamic_shared, StreamObject *stream, void **parameters) {
+                                                    unsigned grid_z, unsigned block_x, unsigned block_y,
+                                                    unsigned block_z, unsigned dynamic_shared, StreamObject *stream,
+                                                    void **parameters) {
   LaunchConfiguration how{{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, dynamic_shared, stream, nullptr, 0};
   return launch(function, how, true, parameters, nullptr);
 }
@@ -208,7 +214,8 @@ TENON_DRIVER_ENTRY Status cuLaunchKernelEx(const LaunchConfiguration *how, Funct
       return kInvalidValue;
     if (attribute.id == kLaunchCooperative)
       cooperative = attribute.cooperative != 0;
-    bool cluster = attribute.id == kLaunchCluster && uint64_t{attribute.cluster[0]} * attribute.cluster[1] * attribute.cluster[2] != 1;
+    bool cluster = attribute.id == kLaunchCluster &&
+                   uint64_t{attribute.cluster[0]} * attribute.cluster[1] * attribute.cluster[2] != 1;
     if (cluster)
       return kNotSupported;
   }

@@ -1,6 +1,7 @@
 // Libraries and kernels (CUDA 12): code that belongs to no context. A context gets a module of it when it asks.
 #include "driver/FatBinary.h"
 #include "driver/Jit.h"
+#include "driver/Prototypes.h"
 #include "ptx/Parser.h"
 #include <cstring>
 #include <fstream>
@@ -63,8 +64,6 @@ template <class Act> Status with_module(LibraryObject *library, Act act) {
 } // namespace
 } // namespace tenon::emulator
 
-TENON_DRIVER_ENTRY Status cuModuleGetGlobal_v2(DevicePointer *, size_t *, ModuleObject *, const char *);
-
 TENON_DRIVER_ENTRY Status cuLibraryLoadData(LibraryObject **library, const void *image, int *options, void **values,
                                             unsigned count, int *, void **, unsigned) {
   TENON_BEGIN(Call::Needs::kInitialised);
@@ -108,7 +107,8 @@ TENON_DRIVER_ENTRY Status cuLibraryLoadFromFile(LibraryObject **library, const c
   std::string image{std::istreambuf_iterator<char>(file), {}};
   if (!file || image.empty())
     return kFileNotFound;
-  return cuLibraryLoadData(library, image.c_str(), options, values, count, library_options, library_values, library_count);
+  return cuLibraryLoadData(library, image.c_str(), options, values, count, library_options, library_values,
+                           library_count);
 }
 TENON_DRIVER_ENTRY Status cuLibraryUnload(LibraryObject *library) {
   TENON_BEGIN(Call::Needs::kInitialised);

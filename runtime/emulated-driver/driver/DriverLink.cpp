@@ -98,7 +98,8 @@ TENON_DRIVER_ENTRY Status cuLinkComplete(LinkObject *link, void **image, size_t 
     return kInvalidValue;
   std::string log;
   ModuleObject *module = nullptr; // linked for a trial, so that the linker refuses what loading would
-  Status status = load_module(*call.context, *call.driver.model, link->text.c_str(), link->jit.most_registers, module, log);
+  Status status =
+      load_module(*call.context, *call.driver.model, link->text.c_str(), link->jit.most_registers, module, log);
   link->jit.write(log, module);
   if (status != kSuccess)
     return status;

@@ -5,13 +5,14 @@
 using namespace tenon::emulator;
 
 namespace {
-constexpr size_t kPitchAlignment = 512; // CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT
+constexpr size_t kPitchAlignment = 512;  // CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT
 constexpr int kPoolAllocationPinned = 1; // CU_MEM_ALLOCATION_TYPE_PINNED
 
 Status allocate(Call &call, DevicePointer *address, size_t bytes) {
   if (!address || bytes == 0)
     return kInvalidValue;
-  bool fits = bytes <= call.context->memory.capacity() && call.driver.memory_used() + bytes <= call.context->memory.capacity();
+  bool fits =
+      bytes <= call.context->memory.capacity() && call.driver.memory_used() + bytes <= call.context->memory.capacity();
   *address = fits ? call.context->memory.allocate(bytes) : 0;
   return *address ? kSuccess : kOutOfMemory;
 }
@@ -60,7 +61,8 @@ Status allocate_in_order(DevicePointer *address, size_t bytes, PoolObject *given
       context->memory.free(*held);
     delete held;
   };
-  return submit(call, handle, AllocateWork{std::shared_ptr<DevicePointer>(new DevicePointer(*address), give_back), bytes});
+  return submit(call, handle,
+                AllocateWork{std::shared_ptr<DevicePointer>(new DevicePointer(*address), give_back), bytes});
 }
 } // namespace
 

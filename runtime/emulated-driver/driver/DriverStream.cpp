@@ -44,7 +44,8 @@ template <class Value, class Get> Status give(StreamObject *handle, Value *value
   return kSuccess;
 }
 
-Status value_work(StreamObject *stream, DevicePointer address, uint64_t value, unsigned bytes, unsigned flags, bool wait) {
+Status value_work(StreamObject *stream, DevicePointer address, uint64_t value, unsigned bytes, unsigned flags,
+                  bool wait) {
   constexpr unsigned kNoBarrier = 1; // CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER
   if (wait ? (flags & ~kWaitFlush) > kWaitNor : (flags & ~kNoBarrier) != 0)
     return kInvalidValue;
@@ -52,7 +53,9 @@ Status value_work(StreamObject *stream, DevicePointer address, uint64_t value, u
 }
 } // namespace
 
-TENON_DRIVER_ENTRY Status cuStreamCreate(StreamObject **stream, unsigned flags) { return make_stream(stream, flags, 0); }
+TENON_DRIVER_ENTRY Status cuStreamCreate(StreamObject **stream, unsigned flags) {
+  return make_stream(stream, flags, 0);
+}
 TENON_DRIVER_ENTRY Status cuStreamCreateWithPriority(StreamObject **stream, unsigned flags, int priority) {
   return make_stream(stream, flags, priority);
 }
@@ -88,8 +91,8 @@ TENON_DRIVER_ENTRY Status cuLaunchHostFunc(StreamObject *stream, void (*function
   return submit(stream, HostWork{{function, data}});
 }
 /// The old form, which gives the function the stream and its state, and which no graph can hold.
-TENON_DRIVER_ENTRY Status cuStreamAddCallback(StreamObject *handle, void (*function)(StreamObject *, int, void *), void *data,
-                                              unsigned flags) {
+TENON_DRIVER_ENTRY Status cuStreamAddCallback(StreamObject *handle, void (*function)(StreamObject *, int, void *),
+                                              void *data, unsigned flags) {
   {
     TENON_BEGIN(Call::Needs::kContext);
     if (!function || flags)

@@ -2,6 +2,8 @@
 #include "driver/Driver.h"
 #include "launch/Report.h"
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <cstring>
 
 using namespace tenon::emulator;
@@ -75,7 +77,8 @@ Search find_entry(std::string_view name, int version) {
   return search;
 }
 
-/// Copies a text into a caller's buffer, cut and ended by zero; returns the bytes that the whole text takes with its zero.
+/// Copies a text into a caller's buffer, cut and ended by zero; returns the bytes that the whole text takes with its
+/// zero.
 size_t give_text(const std::string &text, char *buffer, size_t room) {
   if (buffer && room) {
     size_t kept = std::min(text.size(), room - 1);
@@ -112,7 +115,8 @@ TENON_DRIVER_ENTRY Status cuGetErrorString(int status, const char **text) {
   return *text ? kSuccess : kInvalidValue;
 }
 
-TENON_DRIVER_ENTRY Status cuGetProcAddress_v2(const char *name, void **address, int version, uint64_t flags, int *found) {
+TENON_DRIVER_ENTRY Status cuGetProcAddress_v2(const char *name, void **address, int version, uint64_t flags,
+                                              int *found) {
   constexpr uint64_t kLegacyStream = 1, kPerThreadStream = 2; // CUdriverProcAddress_flags
   enum { kFound, kSymbolNotFound, kVersionNotSufficient };    // CUdriverProcAddressQueryResult
   bool both = flags == (kLegacyStream | kPerThreadStream);
@@ -133,6 +137,21 @@ TENON_DRIVER_ENTRY Status cuGetProcAddress(const char *name, void **address, int
   return status == kSuccess && !*address ? kNotFound : status;
 }
 
+/// Tables of functions beside the API, for NVIDIA's own libraries: none is here. Most do without; the CUDA runtime does not.
+TENON_DRIVER_ENTRY Status cuGetExportTable(const void **table, const unsigned char *id) {
+  constexpr unsigned char kRuntime[] = {0x6b, 0xd5, 0xfb, 0x6c, 0x5b, 0xf4, 0xe7, 0x4a,
+                                        0x89, 0x87, 0xd9, 0x39, 0x12, 0xfd, 0x9d, 0xf9};
+  static std::atomic_flag told;
+  if (!table || !id)
+    return kInvalidValue;
+  *table = nullptr;
+  if (!std::memcmp(id, kRuntime, sizeof(kRuntime)) && !told.test_and_set())
+    std::fputs("emulator: the CUDA runtime asks for functions beside the driver API (cuGetExportTable), which are not "
+               "there: CUDA_ERROR_NOT_SUPPORTED\n",
+               stderr);
+  return kNotSupported;
+}
+
 /// What the checkers found, one finding a line. Returns the bytes needed, the final zero included.
 TENON_DRIVER_ENTRY size_t tenonEmulatorReport(char *buffer, size_t room) {
   return give_text(Report::instance().text(), buffer, room);
@@ -145,7 +164,9 @@ TENON_DRIVER_ENTRY size_t tenonEmulatorCounters(char *buffer, size_t room) {
 }
 /// The table of entries, one a line: group, name, version of CUDA that brought it, with tabs between; an entry that is
 /// exported but not covered has no group. Returns the bytes needed, the final zero included.
-TENON_DRIVER_ENTRY size_t tenonEmulatorEntries(char *buffer, size_t room) { return give_text(entries_text(), buffer, room); }
+TENON_DRIVER_ENTRY size_t tenonEmulatorEntries(char *buffer, size_t room) {
+  return give_text(entries_text(), buffer, room);
+}
 /// The findings, one JSON object a line. Returns the bytes needed, the final zero included.
 TENON_DRIVER_ENTRY size_t tenonEmulatorFindings(char *buffer, size_t room) {
   return give_text(Report::instance().json_lines(), buffer, room);

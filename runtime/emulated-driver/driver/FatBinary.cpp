@@ -103,7 +103,8 @@ bool ptx_of_fat_binary(const void *image, int capability, std::string &ptx, std:
   }
   if (!best) {
     why = "the fat binary holds no PTX for a device of compute capability " + std::to_string(capability / 10) + "." +
-          std::to_string(capability % 10) + "; the emulated driver runs PTX alone (nvcc: -gencode arch=compute_80,code=compute_80)";
+          std::to_string(capability % 10) +
+          "; the emulated driver runs PTX alone (nvcc: -gencode arch=compute_80,code=compute_80)";
     return false;
   }
   auto member = read<Member>(best);

@@ -5,8 +5,9 @@
 namespace tenon::emulator {
 
 NodeType NodeObject::type() const {
-  static constexpr NodeType kTypes[] = {kNodeKernel,    kNodeCopy,        kNodeFill,     kNodeHost, kNodeGraph, kNodeEmpty,
-                                        kNodeWaitEvent, kNodeRecordEvent, kNodeAllocate, kNodeFree, kNodeMemoryOperation};
+  static constexpr NodeType kTypes[] = {kNodeKernel,   kNodeCopy,  kNodeFill,           kNodeHost,
+                                        kNodeGraph,    kNodeEmpty, kNodeWaitEvent,      kNodeRecordEvent,
+                                        kNodeAllocate, kNodeFree,  kNodeMemoryOperation};
   static_assert(std::size(kTypes) == std::variant_size_v<Work>);
   return kTypes[work.index()];
 }

@@ -48,7 +48,8 @@ GraphObject *find_graph(const Call &call, GraphObject *handle);
 /// The graph that holds the node, or nullptr where none does.
 GraphObject *graph_of(const Call &call, const NodeObject *node);
 /// Whether a capture, a graph or an executable graph may take this work as a node, with these dependencies.
-Status add_node(Call &call, GraphObject *graph, NodeObject *const *dependencies, size_t count, Work work, NodeObject **node);
+Status add_node(Call &call, GraphObject *graph, NodeObject *const *dependencies, size_t count, Work work,
+                NodeObject **node);
 /// The node of an executable graph that was made from `node`.
 NodeObject *executable_node(Call &call, ExecutableObject *executable, const NodeObject *node);
 /// Runs every enabled node.

@@ -53,12 +53,13 @@ Status instantiate(ExecutableObject **executable, GraphObject *handle, uint64_t 
 }
 } // namespace
 
-TENON_DRIVER_ENTRY Status cuGraphInstantiateWithFlags(ExecutableObject **executable, GraphObject *graph, uint64_t flags) {
+TENON_DRIVER_ENTRY Status cuGraphInstantiateWithFlags(ExecutableObject **executable, GraphObject *graph,
+                                                      uint64_t flags) {
   return instantiate(executable, graph, flags);
 }
 /// The old form, with a log.
-TENON_DRIVER_ENTRY Status cuGraphInstantiate_v2(ExecutableObject **executable, GraphObject *graph, NodeObject **error_node,
-                                                char *log, size_t room) {
+TENON_DRIVER_ENTRY Status cuGraphInstantiate_v2(ExecutableObject **executable, GraphObject *graph,
+                                                NodeObject **error_node, char *log, size_t room) {
   if (error_node)
     *error_node = nullptr;
   if (log && room)
@@ -105,7 +106,8 @@ TENON_DRIVER_ENTRY Status cuGraphUpload(ExecutableObject *executable, StreamObje
   return !call.driver.executables.count(executable) ? kInvalidValue : call.stream(stream) ? kSuccess : kInvalidHandle;
 }
 
-TENON_DRIVER_ENTRY Status cuGraphExecUpdate_v2(ExecutableObject *executable, GraphObject *handle, GraphUpdateResult *result) {
+TENON_DRIVER_ENTRY Status cuGraphExecUpdate_v2(ExecutableObject *executable, GraphObject *handle,
+                                               GraphUpdateResult *result) {
   TENON_BEGIN(Call::Needs::kContext);
   GraphObject *graph = find_graph(call, handle);
   if (!result || !graph || !call.driver.executables.count(executable))

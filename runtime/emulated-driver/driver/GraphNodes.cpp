@@ -69,8 +69,9 @@ Status set_kernel(Call &call, NodeObject *node, const KernelNodeParameters *give
 }
 } // namespace
 
-TENON_DRIVER_ENTRY Status cuGraphAddKernelNode_v2(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
-                                                  size_t count, const KernelNodeParameters *given) {
+TENON_DRIVER_ENTRY Status cuGraphAddKernelNode_v2(NodeObject **node, GraphObject *graph,
+                                                  NodeObject *const *dependencies, size_t count,
+                                                  const KernelNodeParameters *given) {
   return add_kernel(node, graph, dependencies, count, given);
 }
 /// The first version of the parameters ends before the kernel.
@@ -83,8 +84,14 @@ TENON_DRIVER_ENTRY Status cuGraphAddKernelNode(NodeObject **node, GraphObject *g
 }
 TENON_DRIVER_ENTRY Status cuGraphKernelNodeGetParams_v2(NodeObject *node, KernelNodeParameters *out) {
   return !out ? kInvalidValue : read<KernelWork>(node, [&](KernelWork &work) {
-    *out = {work.function, {work.grid[0], work.grid[1], work.grid[2]}, {work.block[0], work.block[1], work.block[2]},
-            work.dynamic_shared, work.parameters.data(), nullptr, nullptr, nullptr};
+    *out = {work.function,
+            {work.grid[0], work.grid[1], work.grid[2]},
+            {work.block[0], work.block[1], work.block[2]},
+            work.dynamic_shared,
+            work.parameters.data(),
+            nullptr,
+            nullptr,
+            nullptr};
     return kSuccess;
   });
 }
@@ -118,8 +125,8 @@ TENON_DRIVER_ENTRY Status cuGraphMemcpyNodeGetParams(NodeObject *node, Copy3D *o
 TENON_DRIVER_ENTRY Status cuGraphMemcpyNodeSetParams(NodeObject *node, const Copy3D *shape) {
   return shape ? set(node, CopyWork{*shape}) : kInvalidValue;
 }
-TENON_DRIVER_ENTRY Status cuGraphExecMemcpyNodeSetParams(ExecutableObject *executable, NodeObject *node, const Copy3D *shape,
-                                                         ContextObject *) {
+TENON_DRIVER_ENTRY Status cuGraphExecMemcpyNodeSetParams(ExecutableObject *executable, NodeObject *node,
+                                                         const Copy3D *shape, ContextObject *) {
   return shape ? set(executable, node, CopyWork{*shape}) : kInvalidValue;
 }
 
@@ -136,8 +143,8 @@ TENON_DRIVER_ENTRY Status cuGraphMemsetNodeGetParams(NodeObject *node, Fill2D *o
 TENON_DRIVER_ENTRY Status cuGraphMemsetNodeSetParams(NodeObject *node, const Fill2D *shape) {
   return shape ? set(node, FillWork{*shape}) : kInvalidValue;
 }
-TENON_DRIVER_ENTRY Status cuGraphExecMemsetNodeSetParams(ExecutableObject *executable, NodeObject *node, const Fill2D *shape,
-                                                         ContextObject *) {
+TENON_DRIVER_ENTRY Status cuGraphExecMemsetNodeSetParams(ExecutableObject *executable, NodeObject *node,
+                                                         const Fill2D *shape, ContextObject *) {
   return shape ? set(executable, node, FillWork{*shape}) : kInvalidValue;
 }
 
@@ -154,12 +161,13 @@ TENON_DRIVER_ENTRY Status cuGraphHostNodeGetParams(NodeObject *node, HostCall *o
 TENON_DRIVER_ENTRY Status cuGraphHostNodeSetParams(NodeObject *node, const HostCall *host) {
   return host ? set(node, HostWork{*host}) : kInvalidValue;
 }
-TENON_DRIVER_ENTRY Status cuGraphExecHostNodeSetParams(ExecutableObject *executable, NodeObject *node, const HostCall *host) {
+TENON_DRIVER_ENTRY Status cuGraphExecHostNodeSetParams(ExecutableObject *executable, NodeObject *node,
+                                                       const HostCall *host) {
   return host ? set(executable, node, HostWork{*host}) : kInvalidValue;
 }
 
-TENON_DRIVER_ENTRY Status cuGraphAddChildGraphNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
-                                                   size_t count, GraphObject *child) {
+TENON_DRIVER_ENTRY Status cuGraphAddChildGraphNode(NodeObject **node, GraphObject *graph,
+                                                   NodeObject *const *dependencies, size_t count, GraphObject *child) {
   TENON_BEGIN(Call::Needs::kContext);
   if (!find_graph(call, child) || child == graph)
     return kInvalidValue;
@@ -176,12 +184,12 @@ TENON_DRIVER_ENTRY Status cuGraphAddEmptyNode(NodeObject **node, GraphObject *gr
   return add(node, graph, dependencies, count, EmptyWork{});
 }
 
-TENON_DRIVER_ENTRY Status cuGraphAddEventRecordNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
-                                                    size_t count, EventObject *event) {
+TENON_DRIVER_ENTRY Status cuGraphAddEventRecordNode(NodeObject **node, GraphObject *graph,
+                                                    NodeObject *const *dependencies, size_t count, EventObject *event) {
   return add(node, graph, dependencies, count, RecordEventWork{event});
 }
-TENON_DRIVER_ENTRY Status cuGraphAddEventWaitNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
-                                                  size_t count, EventObject *event) {
+TENON_DRIVER_ENTRY Status cuGraphAddEventWaitNode(NodeObject **node, GraphObject *graph,
+                                                  NodeObject *const *dependencies, size_t count, EventObject *event) {
   return add(node, graph, dependencies, count, WaitEventWork{event});
 }
 TENON_DRIVER_ENTRY Status cuGraphEventRecordNodeGetEvent(NodeObject *node, EventObject **out) {

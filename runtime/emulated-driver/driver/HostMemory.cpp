@@ -4,8 +4,8 @@
 using namespace tenon::emulator;
 
 namespace {
-constexpr unsigned kHostAllocFlags = 7;         // CU_MEMHOSTALLOC_PORTABLE, DEVICEMAP, WRITECOMBINED
-constexpr unsigned kHostRegisterFlags = 0xf;    // CU_MEMHOSTREGISTER_PORTABLE, DEVICEMAP, IOMEMORY, READ_ONLY
+constexpr unsigned kHostAllocFlags = 7;      // CU_MEMHOSTALLOC_PORTABLE, DEVICEMAP, WRITECOMBINED
+constexpr unsigned kHostRegisterFlags = 0xf; // CU_MEMHOSTREGISTER_PORTABLE, DEVICEMAP, IOMEMORY, READ_ONLY
 constexpr unsigned kAttachGlobal = 1, kAttachHost = 2, kAttachSingle = 4; // CUmemAttach_flags
 constexpr uint64_t kPage = 4096;
 
@@ -24,7 +24,8 @@ bool overlaps_registered(const DeviceMemory &memory, uint64_t begin, uint64_t si
   for (const auto &[address, allocation] : memory.live()) {
     if (allocation.kind != MemoryKind::kRegistered)
       continue;
-    uint64_t first = allocation.host / kPage * kPage, last = (allocation.host + allocation.size + kPage - 1) / kPage * kPage;
+    uint64_t first = allocation.host / kPage * kPage,
+             last = (allocation.host + allocation.size + kPage - 1) / kPage * kPage;
     if (begin < last && begin + size > first)
       return true;
   }
@@ -86,7 +87,7 @@ TENON_DRIVER_ENTRY Status cuMemHostRegister_v2(void *memory, size_t bytes, unsig
     return status;
   if (overlaps_registered(call.context->memory, number(memory), bytes))
     return kHostMemoryAlreadyRegistered;
-  return call.context->memory.register_host(memory, bytes, flags) ? kSuccess : kOutOfMemory;
+  return call.context->memory.register_host(memory, bytes, flags) ? kSuccess : kInvalidValue;
 }
 TENON_DRIVER_ENTRY Status cuMemHostUnregister(void *memory) {
   TENON_BEGIN(Call::Needs::kContext);
@@ -110,7 +111,8 @@ TENON_DRIVER_ENTRY Status cuMemAllocManaged(DevicePointer *address, size_t bytes
   *address = call.context->memory.allocate_shared(bytes, MemoryKind::kManaged, flags);
   return *address ? kSuccess : kOutOfMemory;
 }
-TENON_DRIVER_ENTRY Status cuStreamAttachMemAsync(StreamObject *handle, DevicePointer address, size_t bytes, unsigned flags) {
+TENON_DRIVER_ENTRY Status cuStreamAttachMemAsync(StreamObject *handle, DevicePointer address, size_t bytes,
+                                                 unsigned flags) {
   TENON_BEGIN(Call::Needs::kContext);
   const Allocation *allocation = call.context->memory.find(address, 1);
   bool whole = allocation && allocation->begin == address && (bytes == 0 || bytes == allocation->size);

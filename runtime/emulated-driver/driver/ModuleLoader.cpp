@@ -21,10 +21,11 @@ bool target_fits(const std::string &target, int capability, std::string &why) {
     why = "unknown target '" + target + "'";
     return false;
   }
-  bool fits = read == 1 ? number <= capability : number == capability || (suffix == 'f' && number / 10 == capability / 10);
+  bool fits =
+      read == 1 ? number <= capability : number == capability || (suffix == 'f' && number / 10 == capability / 10);
   if (!fits)
-    why = "target " + target + " does not run on a device of compute capability " + std::to_string(capability / 10) + "." +
-          std::to_string(capability % 10);
+    why = "target " + target + " does not run on a device of compute capability " + std::to_string(capability / 10) +
+          "." + std::to_string(capability % 10);
   return fits;
 }
 

@@ -39,7 +39,8 @@ int active_blocks(const FunctionObject &function, const DeviceModel &model, int 
   constexpr uint32_t kRegisters = 65536, kRegisterGranularity = 256; // a multiprocessor's; of a warp's allocation
   constexpr uint64_t kSharedGranularity = 128;
   auto warps = static_cast<uint32_t>((threads + kWarp - 1) / kWarp);
-  uint32_t per_warp = (function.registers * kWarp + kRegisterGranularity - 1) / kRegisterGranularity * kRegisterGranularity;
+  uint32_t per_warp =
+      (function.registers * kWarp + kRegisterGranularity - 1) / kRegisterGranularity * kRegisterGranularity;
   uint64_t shared = function.program.static_shared + dynamic_shared;
   if (shared > static_cast<uint64_t>(model.shared_per_block_optin))
     return 0;
@@ -64,8 +65,8 @@ TENON_DRIVER_ENTRY Status cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(i
   *blocks = active_blocks(*function, *call.driver.model, threads, dynamic_shared);
   return kSuccess;
 }
-TENON_DRIVER_ENTRY Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, FunctionObject *function, int threads,
-                                                                      size_t dynamic_shared) {
+TENON_DRIVER_ENTRY Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, FunctionObject *function,
+                                                                      int threads, size_t dynamic_shared) {
   return cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, function, threads, dynamic_shared, 0);
 }
 

@@ -56,6 +56,8 @@ Status cuCtxSetSharedMemConfig(int bank);
 Status cuCtxResetPersistingL2Cache();
 Status cuCtxEnablePeerAccess(ContextObject *peer, unsigned flags);
 Status cuCtxDisablePeerAccess(ContextObject *peer);
+Status cuProfilerStart();
+Status cuProfilerStop();
 // modules
 Status cuModuleLoadDataEx(ModuleObject **module, const void *image, unsigned count, int *options, void **values);
 Status cuModuleLoadData(ModuleObject **module, const void *image);
@@ -78,7 +80,7 @@ Status cuFuncGetParamInfo(FunctionObject *handle, size_t index, size_t *offset, 
 Status cuFuncIsLoaded(int *state, FunctionObject *function);
 Status cuFuncLoad(FunctionObject *function);
 // libraries and kernels
-Status cuModuleGetGlobal_v2(DevicePointer *, size_t *, ModuleObject *, const char *); TENON_DRIVER_ENTRY Status cuLibraryLoadData(LibraryObject **library, const void *image, int *options, void **values, unsigned count, int *, void **, unsigned);
+Status cuLibraryLoadData(LibraryObject **library, const void *image, int *options, void **values, unsigned count, int *, void **, unsigned);
 Status cuLibraryLoadFromFile(LibraryObject **library, const char *path, int *options, void **values, unsigned count, int *library_options, void **library_values, unsigned library_count);
 Status cuLibraryUnload(LibraryObject *library);
 Status cuLibraryGetKernel(KernelObject **kernel, LibraryObject *library, const char *name);
@@ -279,9 +281,11 @@ Status cuGetErrorName(int status, const char **name);
 Status cuGetErrorString(int status, const char **text);
 Status cuGetProcAddress_v2(const char *name, void **address, int version, uint64_t flags, int *found);
 Status cuGetProcAddress(const char *name, void **address, int version, uint64_t flags);
+Status cuGetExportTable(const void **table, const unsigned char *id);
 size_t tenonEmulatorReport(char *buffer, size_t room);
 void tenonEmulatorClearReport();
 size_t tenonEmulatorCounters(char *buffer, size_t room);
 size_t tenonEmulatorEntries(char *buffer, size_t room);
+size_t tenonEmulatorFindings(char *buffer, size_t room);
 }
 } // namespace tenon::emulator

@@ -1,4 +1,5 @@
-// Entries that cuda.h declares and the emulator does not cover. They take no argument here: the caller's are left alone.
+// Entries that cuda.h declares and the emulator does not cover. They take no argument here: the caller's are left
+// alone.
 #include "driver/CudaAbi.h"
 #include <atomic>
 #include <cstdio>
@@ -13,8 +14,9 @@ Status refuse(const char *name, std::atomic_flag &told) {
 } // namespace
 } // namespace tenon::emulator
 
+// Weak: one that refuses in words of its own is defined elsewhere.
 #define REFUSE(name)                                                                                                   \
-  TENON_DRIVER_ENTRY tenon::emulator::Status name() {                                                                  \
+  TENON_DRIVER_ENTRY __attribute__((weak)) tenon::emulator::Status name() {                                                                  \
     static std::atomic_flag told;                                                                                      \
     return tenon::emulator::refuse(#name, told);                                                                       \
   }

@@ -17,7 +17,8 @@ std::byte *value_at(Call &call, const ValueWork &work) {
 bool holds(uint64_t found, const ValueWork &work) {
   switch (work.flags & ~kWaitFlush) {
   case kWaitAtLeast:
-    return work.bytes == 4 ? static_cast<int32_t>(found - work.value) >= 0 : static_cast<int64_t>(found - work.value) >= 0;
+    return work.bytes == 4 ? static_cast<int32_t>(found - work.value) >= 0
+                           : static_cast<int64_t>(found - work.value) >= 0;
   case kWaitEqual:
     return found == work.value;
   case kWaitAnd:

@@ -48,8 +48,8 @@ struct ValueWork {
   unsigned bytes, flags;
   bool wait;
 };
-using Work = std::variant<KernelWork, CopyWork, FillWork, HostWork, GraphWork, EmptyWork, WaitEventWork, RecordEventWork,
-                          AllocateWork, FreeWork, ValueWork>;
+using Work = std::variant<KernelWork, CopyWork, FillWork, HostWork, GraphWork, EmptyWork, WaitEventWork,
+                          RecordEventWork, AllocateWork, FreeWork, ValueWork>;
 
 /// What the entry would refuse: nothing is done.
 Status check(Call &call, const Work &work);

@@ -20,11 +20,11 @@ struct Allocation {
   uint64_t size = 0;
   std::string name; // of a module's variable; empty for what the program allocated
   MemoryKind kind = MemoryKind::kDevice;
-  uint64_t host = 0;           // where the host finds it; 0 where it cannot
-  unsigned flags = 0;          // of cuMemHostAlloc and cuMemHostRegister
-  void *pool = nullptr;        // PoolObject of a stream-ordered allocation
-  uint64_t id = 0;             // CU_POINTER_ATTRIBUTE_BUFFER_ID
-  bool synchronises = false;   // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
+  uint64_t host = 0;         // where the host finds it; 0 where it cannot
+  unsigned flags = 0;        // of cuMemHostAlloc and cuMemHostRegister
+  void *pool = nullptr;      // PoolObject of a stream-ordered allocation
+  uint64_t id = 0;           // CU_POINTER_ATTRIBUTE_BUFFER_ID
+  bool synchronises = false; // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
 
   bool host_visible() const { return kind != MemoryKind::kDevice; }
 };
@@ -39,10 +39,11 @@ public:
   /// Address of `size` fresh bytes aligned to 256, or 0 where there is no room. Between allocations lies a gap that
   /// belongs to none, and addresses are not used again while others are left, so that stray accesses show.
   uint64_t allocate(uint64_t size, std::string name = {});
-  /// The same of memory that the host reaches at the same address; it reads as zero. It is not the card's, and not counted.
+  /// The same of memory that the host reaches at the same address; it reads as zero. It is not the card's, and not
+  /// counted.
   uint64_t allocate_shared(uint64_t size, MemoryKind kind, unsigned flags);
   /// Lets the device see host memory, in whole pages; its bytes stay, and no other thread may write to them meanwhile.
-  /// Returns the device address, or 0 where the system refuses.
+  /// Returns the device address, or 0 where there is no such memory.
   uint64_t register_host(void *memory, uint64_t size, unsigned flags);
   /// False if the address is not the start of a live allocation.
   bool free(uint64_t address);

@@ -1,5 +1,5 @@
-// A driver-API program as anybody might write it: compiled against the toolkit's cuda.h, linked with -lcuda, its kernels
-// by nvcc. It runs on a card, or on the emulated driver where LD_LIBRARY_PATH leads there.
+// A driver-API program as anybody might write it: compiled against the toolkit's cuda.h, linked with -lcuda, its
+// kernels by nvcc. It runs on a card, or on the emulated driver where LD_LIBRARY_PATH leads there.
 //
 //     driver_program kernels.fatbin
 #include <algorithm>
