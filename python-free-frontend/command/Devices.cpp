@@ -2,6 +2,7 @@
 
 #include "tenon/Compiler.h"
 #include "tenon/Device.h"
+#include "tenon/EmulatedDriver.h"
 
 #include <memory>
 
@@ -10,7 +11,8 @@ namespace {
 
 constexpr const char *kFooter = R"(Examples:
   tenon devices
-  tenon devices --json)";
+  tenon devices --json
+  tenon devices --entries   # what the emulated driver covers of the CUDA driver API)";
 
 Result<void> list(bool json) {
   Json lines = Json::array();
@@ -36,6 +38,28 @@ Result<void> list(bool json) {
   return json ? print_json(lines) : print(text);
 }
 
+/// Entries by group; those that are exported and refuse every call come last.
+Result<void> list_entries(bool json) {
+  TENON_ASSIGN_OR_RETURN(const std::vector<EmulatedDriverEntry> entries, emulated_driver_entries());
+  Json lines = Json::array();
+  std::string text, group = "none";
+  size_t covered = 0;
+  for (const EmulatedDriverEntry &entry : entries) {
+    covered += !entry.group.empty();
+    lines.push_back({{"name", entry.name},
+                     {"covered", !entry.group.empty()},
+                     {"group", entry.group},
+                     {"since", entry.since}});
+    if (entry.group != group)
+      text += (entry.group.empty() ? "not covered: CUDA_ERROR_NOT_SUPPORTED" : entry.group) + "\n";
+    group = entry.group;
+    text += "  " + entry.name + "\n";
+  }
+  text += std::to_string(covered) + " entries are covered, " +
+          std::to_string(entries.size() - covered) + " are not\n";
+  return json ? print_json(lines) : print(text);
+}
+
 } // namespace
 
 void add_devices(CLI::App &app, Action &action) {
@@ -44,7 +68,12 @@ void add_devices(CLI::App &app, Action &action) {
       app.add_subcommand("devices", "Every way to run a kernel: there, or why it is not");
   devices->footer(kFooter);
   devices->add_flag("--json", *json, "a JSON array on stdout");
-  devices->callback([json, &action] { action = [json] { return list(*json); }; });
+  auto entries = std::make_shared<bool>(false);
+  devices->add_flag("--entries", *entries,
+                    "the driver API entries that the emulated driver covers");
+  devices->callback([json, entries, &action] {
+    action = [json, entries] { return *entries ? list_entries(*json) : list(*json); };
+  });
 }
 
 } // namespace tenon::command

@@ -68,6 +68,17 @@ TEST_F(Command, DevicesListsEveryWay) {
   EXPECT_THAT(ways, ::testing::IsSupersetOf({"host", "cuda", "emulator", "eager"}));
 }
 
+TEST_F(Command, DevicesListsTheEntriesOfTheEmulatedDriver) {
+  const json entries = run("devices --entries --json").parsed();
+  ASSERT_TRUE(entries.is_array());
+  std::set<std::string> covered, uncovered;
+  for (const json &entry : entries)
+    (entry["covered"] == true ? covered : uncovered).insert(entry["name"]);
+  EXPECT_THAT(covered, ::testing::IsSupersetOf({"cuInit", "cuLaunchKernelEx", "cuGraphLaunch"}));
+  EXPECT_THAT(uncovered, ::testing::IsSupersetOf({"cuTexObjectCreate"}));
+  EXPECT_THAT(run("devices --entries").out, HasSubstr("stream capture\n  cuStreamBeginCapture_v2\n"));
+}
+
 TEST_F(Command, ExplainSaysWhyNot) {
   const json wide = run("explain --head-dim 300 --json").parsed();
   EXPECT_EQ(wide["executed_by"], "eager");
