@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tenon/Attention.h"
+#include "tenon/CudaKernel.h"
 #include "tenon/DataType.h"
 #include "tenon/Device.h"
 #include "tenon/Dropout.h"
@@ -12,6 +13,7 @@
 #include "tenon/Interpreter.h"
 #include "tenon/KernelCache.h"
 #include "tenon/Log.h"
+#include "tenon/PagedKeyValue.h"
 #include "tenon/Parallel.h"
 #include "tenon/Result.h"
 #include "tenon/Target.h"

@@ -3,6 +3,7 @@
 #include "device/Launch.h"
 #include "device/Text.h"
 #include "device/cuda/ContextScope.h"
+#include "tenon/CudaKernel.h"
 #include "tenon/Log.h"
 
 #include <algorithm>
@@ -320,6 +321,29 @@ Result<void> CudaDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
     if (status != kSuccess)
       return driver_.kernel_error(concat("cuLaunchKernel of ", phase.entry).c_str(), status);
   }
+  return {};
+}
+
+Result<void> CudaDevice::launch_function(const LoadedKernel &kernel, const CudaLaunch &how,
+                                         void **parameters) const {
+  if (&kernel.device() != this)
+    return wrong_device(kernel, *this);
+  const CudaKernel &loaded = static_cast<const CudaKernel &>(kernel);
+  ContextScope scope(driver_, context_);
+  Function function = loaded.functions.front();
+  if (how.shared_bytes > static_cast<unsigned>(properties_.default_shared_bytes)) {
+    DriverStatus status = driver_.function_set_attribute(function, kFunctionMaxDynamicShared,
+                                                         static_cast<int>(how.shared_bytes));
+    if (status != kSuccess)
+      return driver_.error("cuFuncSetAttribute(max dynamic shared memory)", status);
+  }
+  auto at_least_one = [](unsigned number) { return std::max(number, 1u); };
+  DriverStatus status = driver_.launch_kernel(
+      function, at_least_one(how.blocks[0]), at_least_one(how.blocks[1]),
+      at_least_one(how.blocks[2]), at_least_one(how.threads[0]), at_least_one(how.threads[1]),
+      at_least_one(how.threads[2]), how.shared_bytes, stream_of(how.stream), parameters, nullptr);
+  if (status != kSuccess)
+    return driver_.kernel_error(concat("cuLaunchKernel of ", kernel.kernel()).c_str(), status);
   return {};
 }
 

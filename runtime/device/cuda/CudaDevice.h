@@ -8,6 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
+namespace tenon {
+struct CudaLaunch;
+}
+
 namespace tenon::cuda {
 
 /// Workspaces by stream. An area is never freed while the process lives, since a CUDA graph that
@@ -47,13 +51,18 @@ public:
                       StreamHandle stream) override;
   Result<void> synchronise(StreamHandle stream) override;
 
-private:
   struct Properties {
     int compute_capability = 0;
     int max_threads = 0;          ///< a block
     int default_shared_bytes = 0; ///< dynamic shared memory a block without asking
     int max_shared_bytes = 0;     ///< and with
   };
+  const Properties &properties() const { return properties_; }
+  /// Launches the first entry of a kernel that takes parameters of its own (tenon::CudaKernel).
+  Result<void> launch_function(const LoadedKernel &kernel, const CudaLaunch &how,
+                               void **parameters) const;
+
+private:
   CudaDevice(DeviceKind kind, int ordinal, std::string name, Target target,
              const DriverTable &driver, Context context, Properties properties);
 
