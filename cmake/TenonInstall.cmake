@@ -7,7 +7,8 @@ install(TARGETS ${tenon_exported} EXPORT TenonTargets
   NAMELINK_COMPONENT development)
 install(DIRECTORY runtime/include/tenon python-free-frontend/include/tenon
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
-install(TARGETS tenon_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+install(TARGETS tenon_command EXPORT TenonTargets
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
 
 # The emulated driver stays off the loader's path: it answers to the name of the real one.
 install(TARGETS tenon_emulated_driver
@@ -30,4 +31,5 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/TenonConfig.cmake.in
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/TenonConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/TenonConfig.cmake ${PROJECT_BINARY_DIR}/TenonConfigVersion.cmake
+  ${CMAKE_CURRENT_LIST_DIR}/TenonKernels.cmake ${CMAKE_CURRENT_LIST_DIR}/TenonKernels.cpp.in
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Tenon COMPONENT development)

@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 packages=(g++ cmake ninja-build ccache
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools clang-22 libclang-rt-22-dev
   libtbb-dev nlohmann-json3-dev libcli11-dev libxxhash-dev libdlpack-dev zlib1g-dev
-  libgtest-dev libgmock-dev libbenchmark-dev python3)
+  libgtest-dev libgmock-dev libbenchmark-dev libsodium23 python3)
 
 install_missing() {
   local missing=() package sudo=()

@@ -49,6 +49,7 @@ void add_devices(CLI::App &app, Action &action);
 void add_explain(CLI::App &app, Action &action);
 void add_bench(CLI::App &app, Action &action);
 void add_emulate(CLI::App &app, Action &action);
+void add_cache(CLI::App &app, Action &action);
 
 /// Adds --device, whose values are the ways.
 void add_device_option(CLI::App &app, Way &way);

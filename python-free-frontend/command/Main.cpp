@@ -2,6 +2,7 @@
 /// do.
 #include "Command.h"
 
+#include "tenon/KernelCache.h"
 #include "tenon/Version.h"
 
 #include <cstdio>
@@ -48,14 +49,18 @@ int run(int count, char **arguments) {
   app.footer(kFooter);
   app.require_subcommand(1);
   Action action;
-  for (auto add : {add_sdpa, add_run, add_compile, add_devices, add_explain, add_bench, add_emulate})
+  for (auto add : {add_sdpa, add_run, add_compile, add_devices, add_explain, add_bench, add_emulate,
+                   add_cache})
     add(app, action);
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError &error) {
     return report(app, error);
   }
-  Result<ExitCode> done = action();
+  const Result<void> configured = KernelCache::process().configure({.disk_by_default = true});
+  const Result<ExitCode> done = configured ? action() : Result<ExitCode>(configured.error());
+  for (const std::string &note : KernelCache::process().notes())
+    std::cerr << "tenon: warning: " << note << '\n';
   return done ? *done : report(done.error());
 }
 

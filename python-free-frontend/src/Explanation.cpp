@@ -38,6 +38,10 @@ std::string Explanation::text() const {
                               (cache == CacheOutcome::kCompiled
                                    ? ", " + std::to_string(compile_milliseconds) + " ms"
                                    : std::string()));
+    if (cache == CacheOutcome::kDisk || cache == CacheOutcome::kHit)
+      text += line("chosen", cache_choice);
+    for (const std::string &note : cache_notes)
+      text += line("note", note);
     text += line("workspace", std::to_string(workspace_bytes) + " bytes");
   }
   return text;
@@ -58,6 +62,8 @@ std::string Explanation::json() const {
                          {"key", key},
                          {"schedule", parsed.is_object() ? parsed : ordered_json::object()},
                          {"cache", name(cache)},
+                         {"cache_choice", cache_choice},
+                         {"cache_notes", cache_notes},
                          {"compile_milliseconds", compile_milliseconds},
                          {"workspace_bytes", workspace_bytes},
                          {"reasons", reasons},

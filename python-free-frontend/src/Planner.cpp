@@ -85,17 +85,23 @@ Result<Planner::Kernel> Planner::kernel_on(Way way, const Call &call, Plan &plan
                                .target = target.text(),
                                .emit = "image",
                                .options = options_.schedule};
-  const KernelKey key({facts_.kernel_hash, request.signature, request.target, request.options});
+  const KernelKey key({facts_.kernel_hash, request.signature, request.target, request.options,
+                       request.graph});
   plan.explanation.target = request.target;
   plan.explanation.key = key.text();
 
   KernelCache &cache = options_.cache ? *options_.cache : KernelCache::process();
   const bool in_memory = cache.lookup(key) != nullptr;
   bool built = false;
-  TENON_ASSIGN_OR_RETURN(kernel.cached, cache.lookup_or_compile(key, [&] {
+  std::vector<std::string> others; // a target that was named is the one that runs
+  if (options_.target.empty() && !in_memory)
+    others = kernel.device->executable_targets();
+  std::erase(others, request.target);
+  auto build = [&] {
     built = true;
     return compile_kernel(request);
-  }));
+  };
+  TENON_ASSIGN_OR_RETURN(kernel.cached, cache.lookup_or_compile(key, build, others));
   kernel.outcome = built ? CacheOutcome::kCompiled
                    : in_memory || kernel.cached->compile_milliseconds() > 0 ? CacheOutcome::kHit
                                                                             : CacheOutcome::kDisk;
@@ -214,6 +220,8 @@ Status Planner::decide(Way way, const Call &call, Plan &plan,
     explanation.kernel = kernel.loaded->kernel();
     explanation.schedule = kernel.cached->image().schedule;
     explanation.cache = kernel.outcome;
+    explanation.cache_choice = kernel.cached->choice();
+    explanation.cache_notes = kernel.cached->notes();
     explanation.compile_milliseconds = kernel.cached->compile_milliseconds();
   }
   explanation.executed_by = way;
@@ -242,7 +250,7 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
     reasons.insert(reasons.end(), error.reasons().begin(), error.reasons().end());
     explanation.ways.push_back({way, false, error.message()});
     explanation.device = explanation.target = explanation.key = "";
-    if (options_.device == Way::kAuto)
+    if (options_.device == Way::kAuto && error.code() != ErrorCode::kCacheMiss)
       continue;
     if (!error.argument().empty()) // the caller's mistake, not the device's refusal
       return error;

@@ -1,22 +1,25 @@
 #include "tenon/KernelCache.h"
 
+#include "cache/NearestEntries.h"
+#include "cache/Recorder.h"
 #include "device/Text.h"
+#include "tenon/DiskStore.h"
 #include "tenon/Log.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 #include <new>
 #include <shared_mutex>
 #include <unordered_map>
 #include <utility>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 namespace tenon {
 namespace {
 
 using Kernel = std::shared_ptr<const CachedKernel>;
+
+constexpr size_t kMaxNotes = 1000;
 
 struct KeyHash {
   size_t operator()(const KernelKey &key) const { return key.hash_low(); }
@@ -37,46 +40,23 @@ Result<CompileOutcome> run_builder(KernelBuilder build) {
   }
 }
 
-std::optional<KernelImage> look_up_in(KernelStore &store, const KernelKey &key, size_t &bytes) {
-  auto found = store.look_up(key);
-  if (!found) {
-    log(LogEvent::kCache, [&] { return concat("store: ", found.error().message()); });
-    return std::nullopt;
-  }
-  if (!*found)
-    return std::nullopt;
-  Result<KernelImage> image = KernelImage::parse(**found);
-  if (image && image->key == key.text()) {
-    bytes = (*found)->size();
-    return std::move(*image);
-  }
-  log(LogEvent::kCache, [&] {
-    return concat("store: entry ", key.hash(), " is not used: ",
-                  image ? std::string("it holds another key") : image.error().message());
-  });
-  return std::nullopt;
+// Null, and noted, where the directory cannot be used.
+std::shared_ptr<KernelStore> open_tier(const std::string &directory, DiskStoreOptions options,
+                                       CacheNotes &notes) {
+  Result<std::shared_ptr<DiskStore>> opened = DiskStore::open(directory, std::move(options));
+  if (opened)
+    return *opened;
+  notes.push_back(opened.error().message());
+  return nullptr;
 }
 
 } // namespace
 
-KernelKey::KernelKey(const Parts &parts)
-    : text_(concat("code generation ", kCodeGenerationVersion, "\ngraph ", parts.graph_hash,
-                   "\ntarget ", parts.target, "\nsignature ", parts.signature, "\noptions ",
-                   parts.options, "\n")),
-      target_(parts.target) {
-  XXH128_hash_t hash = XXH3_128bits(text_.data(), text_.size());
-  high_ = hash.high64;
-  low_ = hash.low64;
-}
-
-std::string KernelKey::hash() const {
-  return hexadecimal(high_) + hexadecimal(low_);
-}
-
 CachedKernel::CachedKernel(KernelKey key, KernelImage image, size_t bytes,
-                           double compile_milliseconds)
+                           double compile_milliseconds, std::string choice, CacheNotes notes)
     : key_(std::move(key)), image_(std::move(image)), bytes_(bytes),
-      compile_milliseconds_(compile_milliseconds) {}
+      compile_milliseconds_(compile_milliseconds), choice_(std::move(choice)),
+      notes_(std::move(notes)) {}
 
 CachedKernel::CachedKernel(KernelKey key, Error refusal)
     : key_(std::move(key)), refusal_(std::move(refusal)) {}
@@ -94,77 +74,180 @@ Result<std::shared_ptr<const LoadedKernel>> CachedKernel::loaded_on(Device &devi
 }
 
 KernelStore::~KernelStore() = default;
-std::shared_ptr<void> KernelStore::claim(const KernelKey &) {
+std::shared_ptr<void> KernelStore::claim(const KernelKey &, CacheNotes &) {
   return nullptr;
 }
 
 struct KernelCache::State {
   using Flight = std::shared_future<Result<Kernel>>;
+  using Store = std::shared_ptr<KernelStore>;
 
   mutable std::shared_mutex mutex;
   std::unordered_map<KernelKey, Kernel, KeyHash> entries;
   std::unordered_map<KernelKey, Flight, KeyHash> flights; // kernels that some thread is making now
-  std::shared_ptr<KernelStore> store;
+  Store store;
+  std::vector<Store> layers;
+  CacheOptions options;
+  CacheSettings settings;
+  std::vector<std::string> program_layers;
+  std::optional<Error> wrong_settings;
+  CacheNotes notes;
 
-  Result<Kernel> make(const KernelKey &key, KernelBuilder build);
-  Result<Kernel> compile(const KernelKey &key, KernelStore *store, KernelBuilder build);
+  void note(const CacheNotes &more);
 };
 
-// Without the lock: other kernels are looked up and made meanwhile.
-Result<Kernel> KernelCache::State::make(const KernelKey &key, KernelBuilder build) {
-  std::shared_ptr<KernelStore> behind = [&] {
-    std::shared_lock lock(mutex);
-    return store;
-  }();
-  if (!behind)
-    return compile(key, nullptr, build);
-  size_t bytes = 0;
-  std::optional<KernelImage> image = look_up_in(*behind, key, bytes);
-  std::shared_ptr<void> claim;
-  if (!image) {
-    claim = behind->claim(key);
-    if (claim)
-      image = look_up_in(*behind, key, bytes); // another process may just have made it
+// Each once, and logged: a directory that others can write is met by every kernel.
+void KernelCache::State::note(const CacheNotes &more) {
+  for (const std::string &line : more) {
+    {
+      std::lock_guard lock(mutex);
+      if (notes.size() >= kMaxNotes || std::ranges::find(notes, line) != notes.end())
+        continue;
+      notes.push_back(line);
+    }
+    log(LogEvent::kCache, [&] { return line; });
   }
-  if (!image)
-    return compile(key, behind.get(), build);
-  log(LogEvent::kCache, [&] {
-    return concat("found ", key.hash(), " ", image->kernel, " for ", key.target(),
-                  " in the store, ", bytes, " bytes");
-  });
-  return Kernel(std::make_shared<CachedKernel>(key, std::move(*image), bytes, 0));
 }
 
-Result<Kernel> KernelCache::State::compile(const KernelKey &key, KernelStore *behind,
-                                           KernelBuilder build) {
-  Result<CompileOutcome> outcome = run_builder(build);
-  Result<KernelImage> image = outcome ? KernelImage::parse(outcome->bytes) : outcome.error();
-  if (!image) {
-    log(LogEvent::kCache, [&] {
-      return concat("refused ", key.hash(), " for ", key.target(), ": ", image.error().message());
-    });
-    if (stays(image.error()))
-      return Kernel(std::make_shared<CachedKernel>(key, image.error()));
-    return image.error();
+// One kernel on its way into the memory, without the lock: others are looked up and made meanwhile.
+class KernelCache::Search {
+public:
+  Search(State &state, const KernelKey &key, std::span<const std::string> other_targets)
+      : state_(state), key_(key), other_targets_(other_targets) {
+    std::shared_lock lock(state.mutex);
+    store_ = state.store;
+    layers_ = state.layers;
+    policy_ = state.settings.policy;
+    record_ = state.settings.record;
   }
-  image->key = key.text(); // what a store compares, so that no two keys share an entry
-  std::vector<std::byte> bytes = image->serialize();
-  if (behind)
-    if (Status published = behind->publish(key, bytes, outcome->milliseconds); !published)
-      log(LogEvent::kCache, [&] { return concat("store: ", published.error().message()); });
-  log(LogEvent::kCache, [&] {
-    return concat("compiled ", key.hash(), " ", image->kernel, " for ", key.target(), " in ",
-                  milliseconds_text(outcome->milliseconds), " ms, ", bytes.size(), " bytes");
-  });
-  return Kernel(
-      std::make_shared<CachedKernel>(key, std::move(*image), bytes.size(), outcome->milliseconds));
-}
+
+  Result<Kernel> make(KernelBuilder build) {
+    if (!record_.empty())
+      if (const Result<void> recorded = record(record_, key_); !recorded)
+        notes_.push_back(recorded.error().message());
+    Result<Kernel> kernel = find_or_compile(build);
+    state_.note(notes_);
+    return kernel;
+  }
+
+private:
+  Result<Kernel> find_or_compile(KernelBuilder build) {
+    if (Kernel kernel = exact())
+      return kernel;
+    for (const State::Store &layer : layers_)
+      if (Kernel kernel = substitute(*layer))
+        return kernel;
+    if (policy_ == CachePolicy::kMustHit)
+      return last_resort(miss());
+    const std::shared_ptr<void> claim = store_ ? store_->claim(key_, notes_) : nullptr;
+    if (claim)
+      if (Kernel kernel = from(*store_, key_)) // another process may just have made it
+        return kernel;
+    Result<Kernel> compiled = compile(build);
+    if (!compiled && compiled.error().code() == ErrorCode::kUnsupported)
+      return last_resort(compiled.error()); // there is no compiler
+    return compiled;
+  }
+
+  Kernel exact() {
+    Kernel kernel = store_ ? from(*store_, key_) : nullptr;
+    for (const State::Store &layer : layers_)
+      if (!kernel)
+        kernel = from(*layer, key_);
+    return kernel;
+  }
+  Kernel substitute(KernelStore &store) {
+    for (const std::string &target : other_targets_)
+      if (Kernel kernel = from(store, key_.for_target(target)))
+        return kernel;
+    return nullptr;
+  }
+  // The own directory may hold what was once made for a lesser machine: only where nothing else is.
+  Result<Kernel> last_resort(Error otherwise) {
+    if (store_)
+      if (Kernel kernel = substitute(*store_))
+        return kernel;
+    return otherwise;
+  }
+
+  Kernel from(KernelStore &store, const KernelKey &key) {
+    std::optional<StoredKernel> found = store.look_up(key, notes_);
+    if (!found)
+      return nullptr;
+    std::string choice = concat(key.target(), " from ", found->place);
+    if (key.target() != key_.target())
+      choice += concat(", the best that this device executes: there is no entry for ", key_.target());
+    log(LogEvent::kCache, [&] {
+      return concat("found ", key.hash(), " ", found->image.kernel, " for ", choice, ", ",
+                    found->bytes, " bytes");
+    });
+    return std::make_shared<CachedKernel>(key_, std::move(found->image), found->bytes, 0,
+                                          std::move(choice), notes_);
+  }
+
+  Error miss() const {
+    std::vector<KernelCacheEntry> entries;
+    auto add = [&](KernelStore &store) {
+      if (Result<std::vector<KernelCacheEntry>> lines = store.list())
+        entries.insert(entries.end(), lines->begin(), lines->end());
+    };
+    if (store_)
+      add(*store_);
+    for (const State::Store &layer : layers_)
+      add(*layer);
+    CacheNotes notes = notes_;
+    {
+      std::shared_lock lock(state_.mutex);
+      notes.insert(notes.end(), state_.notes.begin(), state_.notes.end());
+    }
+    return cache_miss(key_, entries, notes);
+  }
+
+  Result<Kernel> compile(KernelBuilder build) {
+    Result<CompileOutcome> outcome = run_builder(build);
+    Result<KernelImage> image = outcome ? KernelImage::parse(outcome->bytes) : outcome.error();
+    if (!image) {
+      log(LogEvent::kCache, [&] {
+        return concat("refused ", key_.hash(), " for ", key_.target(), ": ", image.error().message());
+      });
+      if (stays(image.error()))
+        return Kernel(std::make_shared<CachedKernel>(key_, image.error()));
+      return image.error();
+    }
+    image->key = key_.text(); // what a store compares, so that no two keys share an entry
+    image->graph = key_.graph();
+    std::vector<std::byte> bytes = image->serialize();
+    if (store_)
+      if (Status published = store_->publish(key_, bytes, {outcome->milliseconds}); !published)
+        notes_.push_back(published.error().message());
+    log(LogEvent::kCache, [&] {
+      return concat("compiled ", key_.hash(), " ", image->kernel, " for ", key_.target(), " in ",
+                    milliseconds_text(outcome->milliseconds), " ms, ", bytes.size(), " bytes");
+    });
+    return Kernel(std::make_shared<CachedKernel>(key_, std::move(*image), bytes.size(),
+                                                 outcome->milliseconds, "compiled", notes_));
+  }
+
+  State &state_;
+  const KernelKey &key_;
+  std::span<const std::string> other_targets_;
+  State::Store store_;
+  std::vector<State::Store> layers_;
+  CachePolicy policy_ = CachePolicy::kCompile;
+  std::string record_;
+  CacheNotes notes_;
+};
 
 KernelCache::KernelCache() : state_(std::make_unique<State>()) {}
 KernelCache::~KernelCache() = default;
 
 KernelCache &KernelCache::process() {
-  static KernelCache *cache = new KernelCache; // threads may use it while the process ends
+  static KernelCache *cache = [] {
+    auto *made = new KernelCache; // threads may use it while the process ends
+    if (Status configured = made->configure({}); !configured)
+      made->state_->wrong_settings = configured.error();
+    return made;
+  }();
   return *cache;
 }
 
@@ -177,7 +260,8 @@ Kernel KernelCache::lookup(const KernelKey &key) const {
   return found->second;
 }
 
-Result<Kernel> KernelCache::lookup_or_compile(const KernelKey &key, KernelBuilder build) {
+Result<Kernel> KernelCache::lookup_or_compile(const KernelKey &key, KernelBuilder build,
+                                              std::span<const std::string> other_targets) {
   auto kernel_or_refusal = [](Kernel kernel) -> Result<Kernel> {
     if (kernel->refusal())
       return *kernel->refusal();
@@ -191,6 +275,8 @@ Result<Kernel> KernelCache::lookup_or_compile(const KernelKey &key, KernelBuilde
   bool mine = false;
   {
     std::lock_guard lock(state_->mutex);
+    if (state_->wrong_settings)
+      return *state_->wrong_settings;
     if (auto found = state_->entries.find(key); found != state_->entries.end())
       return kernel_or_refusal(found->second);
     auto [position, inserted] = state_->flights.try_emplace(key);
@@ -200,7 +286,7 @@ Result<Kernel> KernelCache::lookup_or_compile(const KernelKey &key, KernelBuilde
     flight = position->second;
   }
   if (mine) {
-    Result<Kernel> made = state_->make(key, build);
+    Result<Kernel> made = Search(*state_, key, other_targets).make(build);
     {
       std::lock_guard lock(state_->mutex);
       if (made)
@@ -219,7 +305,7 @@ std::vector<KernelCacheEntry> KernelCache::list() const {
   for (const auto &[key, kernel] : state_->entries)
     lines.push_back({key.text(), key.hash(), kernel->image().kernel, kernel->bytes(),
                      kernel->hits(), kernel->compile_milliseconds(),
-                     kernel->refusal() ? kernel->refusal()->message() : std::string()});
+                     kernel->refusal() ? kernel->refusal()->message() : std::string(), "", 0});
   std::ranges::sort(lines, {}, &KernelCacheEntry::key);
   return lines;
 }
@@ -228,6 +314,89 @@ void KernelCache::clear() {
   std::unordered_map<KernelKey, Kernel, KeyHash> gone; // destroyed without the lock
   std::lock_guard lock(state_->mutex);
   gone.swap(state_->entries);
+}
+
+Status KernelCache::configure(const CacheOptions &options) {
+  TENON_ASSIGN_OR_RETURN(CacheSettings settings, resolve(options));
+  PublicKeys signers;
+  for (const std::string &file : settings.public_keys) {
+    TENON_ASSIGN_OR_RETURN(PublicKey key, read_public_key(file));
+    signers.push_back(std::move(key));
+  }
+  CacheNotes notes;
+  State::Store store;
+  if (settings.disk != DiskUse::kOff && settings.directory.empty())
+    notes.push_back("no directory for kernels: neither XDG_CACHE_HOME nor HOME is set");
+  else if (settings.disk != DiskUse::kOff)
+    store = open_tier(settings.directory,
+                      {.lower_layer = false,
+                       .read_only = settings.disk == DiskUse::kReadOnly,
+                       .max_bytes = settings.max_bytes,
+                       .max_days = settings.max_days,
+                       .signers = signers,
+                       .signing_key = settings.signing_key},
+                      notes);
+  std::vector<std::string> paths = settings.path;
+  {
+    std::shared_lock lock(state_->mutex);
+    paths.insert(paths.end(), state_->program_layers.begin(), state_->program_layers.end());
+  }
+  std::vector<State::Store> layers;
+  for (const std::string &path : paths)
+    if (State::Store layer = open_tier(path, {.lower_layer = true, .signers = signers}, notes))
+      layers.push_back(std::move(layer));
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->store = std::move(store);
+    state_->layers = std::move(layers);
+    state_->options = options;
+    state_->settings = std::move(settings);
+    state_->wrong_settings.reset();
+  }
+  state_->note(notes);
+  return {};
+}
+
+Status KernelCache::add_layer(const std::string &directory) {
+  CacheOptions options;
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->program_layers.push_back(directory);
+    options = state_->options;
+  }
+  return configure(options);
+}
+
+bool add_kernels_beside_program(const char *folder) {
+  std::error_code ignored;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  KernelCache &cache = KernelCache::process();
+  return cache.add_layer((program.parent_path() / folder).string()).ok();
+}
+
+CacheSettings KernelCache::settings() const {
+  std::shared_lock lock(state_->mutex);
+  return state_->settings;
+}
+
+CacheNotes KernelCache::notes() const {
+  std::shared_lock lock(state_->mutex);
+  return state_->notes;
+}
+
+void KernelCache::set_policy(CachePolicy policy) {
+  std::lock_guard lock(state_->mutex);
+  state_->settings.policy = policy;
+}
+
+void KernelCache::set_layers(std::vector<std::shared_ptr<KernelStore>> layers) {
+  std::lock_guard lock(state_->mutex);
+  state_->layers = std::move(layers);
+}
+
+std::vector<std::shared_ptr<KernelStore>> KernelCache::layers() const {
+  std::shared_lock lock(state_->mutex);
+  return state_->layers;
 }
 
 void KernelCache::set_store(std::shared_ptr<KernelStore> store) {

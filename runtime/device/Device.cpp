@@ -142,6 +142,17 @@ Device::Device(DeviceKind kind, int ordinal, std::string name, Target target)
     : kind_(kind), ordinal_(ordinal), name_(std::move(name)), target_(target) {}
 Device::~Device() = default;
 
+std::vector<std::string> Device::executable_targets() const {
+  std::vector<std::string> names = target_names(); // ascending; "host" is another name of one of them
+  names.erase(names.begin());
+  std::ranges::reverse(names);
+  std::erase_if(names, [&](const std::string &name) {
+    const Result<Target> target = Target::parse(name);
+    return !target || !can_execute(*target);
+  });
+  return names;
+}
+
 Result<Device *> Device::open(DeviceKind kind, int ordinal) {
   Registry &registry = Registry::instance();
   std::lock_guard lock(registry.mutex);

@@ -166,6 +166,7 @@ std::string write_header(const KernelImage &image) {
   ordered_json header = {{"kernel", image.kernel},
                          {"key", image.key},
                          {"schedule", image.schedule},
+                         {"graph", image.graph},
                          {"sections", std::move(sections)},
                          {"launch",
                           {{"phases", std::move(phases)},
@@ -184,6 +185,7 @@ Result<ParsedHeader> parse_header(std::string_view text) {
   parsed.image.kernel = walker.string(header, "kernel");
   parsed.image.key = walker.string(header, "key");
   parsed.image.schedule = walker.string(header, "schedule");
+  parsed.image.graph = walker.string(header, "graph");
   for (const json &section : walker.array(header, "sections", 0, kMaxSections)) {
     parsed.image.sections.push_back(
         {walker.one_of<SectionKind>(walker.at(section, "kind"), kSectionKinds, "kind"),
@@ -196,6 +198,36 @@ Result<ParsedHeader> parse_header(std::string_view text) {
     return Error(ErrorCode::kCorruptFile, concat("kernel image: the header's \"", walker.what,
                                                  "\" is missing or out of range"));
   return parsed;
+}
+
+// Stops at the end of the second string: thousands of headers are listed in a second.
+Result<KernelImage::Summary> read_summary(std::string_view text) {
+  struct FirstStrings final : nlohmann::json_sax<json> {
+    bool null() override { return false; }
+    bool boolean(bool) override { return false; }
+    bool number_integer(number_integer_t) override { return false; }
+    bool number_unsigned(number_unsigned_t) override { return false; }
+    bool number_float(number_float_t, const string_t &) override { return false; }
+    bool binary(binary_t &) override { return false; }
+    bool start_object(std::size_t) override { return true; }
+    bool end_object() override { return false; }
+    bool start_array(std::size_t) override { return false; }
+    bool end_array() override { return false; }
+    bool parse_error(std::size_t, const std::string &, const nlohmann::detail::exception &) override {
+      return false;
+    }
+    bool key(string_t &name) override { return name == (found == 0 ? "kernel" : "key"); }
+    bool string(string_t &value) override {
+      (found == 0 ? summary.kernel : summary.key) = std::move(value);
+      return ++found < 2;
+    }
+    KernelImage::Summary summary;
+    int found = 0;
+  } reader;
+  json::sax_parse(text, &reader, json::input_format_t::json, /*strict=*/false);
+  if (reader.found < 2)
+    return Error(ErrorCode::kCorruptFile, "kernel image: the header has no kernel and key first");
+  return std::move(reader.summary);
 }
 
 } // namespace tenon

@@ -1,6 +1,6 @@
 /// The JSON header of a kernel image: everything but the bytes of its sections.
 ///
-///     {"kernel", "key", "schedule", "sections": [{"kind", "target", "bytes"}…],
+///     {"kernel", "key", "schedule", "graph", "sections": [{"kind", "target", "bytes"}…],
 ///      "launch": {"phases": [{"entry", "grid": [[dimension, divisor] × 3], "threads",
 ///      "shared_bytes",
 ///                             "workspace": [fixed, a block], "code_offset"}…],
@@ -22,5 +22,7 @@ struct ParsedHeader {
 };
 /// Errors: kCorruptFile, naming the field that is missing or out of its range.
 Result<ParsedHeader> parse_header(std::string_view text);
+/// The first two strings of a header that may be cut off behind them. Errors: kCorruptFile.
+Result<KernelImage::Summary> read_summary(std::string_view text);
 
 } // namespace tenon

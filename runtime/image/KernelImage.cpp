@@ -13,7 +13,6 @@ namespace tenon {
 namespace {
 
 constexpr char kMagic[8] = {'T', 'E', 'N', 'O', 'N', 'I', 'M', 'G'};
-constexpr uint32_t kFormatVersion = 1;
 constexpr size_t kPrefixBytes = sizeof kMagic + 2 * sizeof(uint32_t);
 constexpr size_t kChecksumBytes = 16;
 
@@ -128,6 +127,16 @@ Result<KernelImage> KernelImage::parse(std::span<const std::byte> bytes) {
   if (!std::ranges::equal(header->image.serialize(), bytes))
     return corrupt("it is not in canonical form");
   return std::move(header->image);
+}
+
+Result<KernelImage::Summary> KernelImage::parse_summary(std::span<const std::byte> first_bytes) {
+  if (first_bytes.size() < kPrefixBytes ||
+      std::memcmp(first_bytes.data(), kMagic, sizeof kMagic) != 0)
+    return corrupt("it does not begin with TENONIMG");
+  const size_t header_bytes = get_number<uint32_t>(first_bytes.data() + sizeof kMagic + 4);
+  std::span<const std::byte> header = first_bytes.subspan(kPrefixBytes);
+  header = header.first(std::min(header.size(), header_bytes));
+  return read_summary({reinterpret_cast<const char *>(header.data()), header.size()});
 }
 
 } // namespace tenon

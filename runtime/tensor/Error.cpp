@@ -5,10 +5,10 @@
 namespace tenon {
 
 std::string_view name(ErrorCode code) {
-  static constexpr std::array<std::string_view, 11> kNames = {
+  static constexpr std::array<std::string_view, 12> kNames = {
       "invalid argument", "shape mismatch", "unsupported type", "not found",
       "input or output",  "corrupt file",   "out of memory",    "device",
-      "compilation",      "unsupported",    "internal"};
+      "compilation",      "unsupported",    "internal",         "cache miss"};
   return kNames.at(static_cast<size_t>(code));
 }
 

@@ -44,8 +44,9 @@ protected:
   std::string file(const std::string &name) const { return (folder_ / name).string(); }
 
   Ran run(const std::string &arguments) const {
-    const std::string line = "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' " +
-                             arguments + " >out 2>err";
+    const std::string line = "cd '" + folder_.string() +
+                             "' && TENON_CACHE=off '" TENON_BINARY_DIR "/bin/tenon' " + arguments +
+                             " >out 2>err";
     const int status = std::system(line.c_str());
     return {WEXITSTATUS(status), read("out"), read("err")};
   }

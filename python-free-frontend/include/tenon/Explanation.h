@@ -42,6 +42,8 @@ struct TENON_API Explanation {
   std::string key;              ///< all that the kernel's code depends on, in readable form
   std::string schedule; ///< JSON object: tile_queries, tile_keys, threads, shared_bytes, …
   CacheOutcome cache = CacheOutcome::kNone;
+  std::string cache_choice; ///< "host:x86-64-v4 from /home/me/.cache/tenon", "compiled"
+  std::vector<std::string> cache_notes; ///< what was worked around to get it: damage, a full disk
   double compile_milliseconds = 0;
   uint64_t workspace_bytes = 0;
   std::string graph; ///< canonical text

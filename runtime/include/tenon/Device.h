@@ -79,6 +79,9 @@ public:
   /// Whether code for `target` runs here: kUnsupported says why not.
   virtual Result<void> can_execute(const Target &target) const = 0;
 
+  /// The names of all targets whose code runs here, the best first.
+  std::vector<std::string> executable_targets() const;
+
   /// Memory of the device aligned to 256 bytes (host: 64); null for 0 bytes. Errors: kOutOfMemory.
   virtual Result<void *> allocate(size_t bytes) = 0;
   /// Gives back what allocate returned; null is allowed. Waits for the device, as cuMemFree does.

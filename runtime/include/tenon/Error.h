@@ -24,6 +24,7 @@ enum class ErrorCode : uint8_t {
   kCompilation,      ///< the graph cannot be compiled as asked
   kUnsupported,      ///< well formed, but outside what this build or machine does
   kInternal,         ///< a defect of Tenon
+  kCacheMiss,        ///< the kernel is in no cache, and the policy forbids compiling it
 };
 
 /// "invalid argument", "shape mismatch", …

@@ -109,8 +109,12 @@ struct ImageSection {
 
 class TENON_API KernelImage {
 public:
+  /// Of the bytes that `serialize` writes and `parse` reads.
+  static constexpr uint32_t kFormatVersion = 2;
+
   std::string kernel;    ///< a readable name, unique within a process: attention_f16_d64_causal_3f2a…
   std::string key;       ///< all that the code depends on, in readable form
+  std::string graph;     ///< canonical text of the graph whose hash the key holds; "" where no cache gave it
   std::string schedule;  ///< JSON object: tile_queries, tile_keys, threads, shared_bytes, …
   std::vector<ImageSection> sections;
   LaunchDescription launch;
@@ -119,6 +123,13 @@ public:
   std::vector<std::byte> serialize() const;
   /// Errors: kCorruptFile with what is wrong, for anything truncated, altered or of another version.
   static Result<KernelImage> parse(std::span<const std::byte> bytes);
+
+  /// What a listing needs, without the sections: from the first bytes of an image, unverified.
+  struct Summary {
+    std::string kernel, key;
+  };
+  /// Errors: kCorruptFile where the header does not begin as `serialize` begins it, or is cut off.
+  static Result<Summary> parse_summary(std::span<const std::byte> first_bytes);
 };
 
 } // namespace tenon

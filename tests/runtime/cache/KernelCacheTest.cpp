@@ -31,27 +31,45 @@ CompileOutcome compiled(const std::string &kernel = "test_kernel") {
 
 // A store in memory that counts what it is asked.
 struct MapStore final : KernelStore {
-  Result<std::optional<std::vector<std::byte>>> look_up(const KernelKey &key) override {
+  std::optional<StoredKernel> look_up(const KernelKey &key, CacheNotes &notes) override {
     ++looked_up;
     if (broken)
-      return Error(ErrorCode::kIo, "the disk is on fire");
+      notes.push_back("the disk is on fire");
     auto found = images.find(key.hash());
-    if (found == images.end())
-      return std::optional<std::vector<std::byte>>();
-    return std::optional(found->second);
+    if (broken || found == images.end())
+      return std::nullopt;
+    Result<KernelImage> image = verify_entry(found->second, key, {});
+    if (image)
+      return StoredKernel{std::move(*image), found->second.size(), place()};
+    notes.push_back(image.error().message());
+    return std::nullopt;
   }
-  Result<void> publish(const KernelKey &key, std::span<const std::byte> image, double) override {
+  Result<void> publish(const KernelKey &key, std::span<const std::byte> image,
+                       const Provenance &) override {
     if (broken)
-      return Error(ErrorCode::kIo, "the disk is on fire");
+      return Error(ErrorCode::kIo, "the disk is full");
     images[key.hash()].assign(image.begin(), image.end());
     return {};
   }
-  Result<std::vector<KernelCacheEntry>> list() override { return std::vector<KernelCacheEntry>(); }
+  std::string place() const override { return "map"; }
+  Result<std::vector<KernelCacheEntry>> list() override {
+    std::vector<KernelCacheEntry> lines;
+    for (const auto &[hash, bytes] : images) {
+      lines.emplace_back().hash = hash;
+      lines.back().key = KernelImage::parse(bytes).value().key;
+    }
+    return lines;
+  }
   Result<uint64_t> evict(uint64_t) override { return uint64_t{0}; }
-  std::shared_ptr<void> claim(const KernelKey &key) override {
+  std::shared_ptr<void> claim(const KernelKey &key, CacheNotes &) override {
     if (on_claim)
       on_claim(key);
     return std::make_shared<int>();
+  }
+  void put(const KernelKey &key) {
+    KernelImage image = testing::image_of({testing::phase("count_block")});
+    image.key = key.text();
+    images[key.hash()] = image.serialize();
   }
 
   std::map<std::string, std::vector<std::byte>> images;
@@ -234,11 +252,7 @@ TEST(KernelStore, IsAskedBeforeTheCompilerAndGivenWhatItMade) {
 
 TEST(KernelStore, AKernelMadeWhileWaitingForTheClaimIsTaken) {
   auto store = std::make_shared<MapStore>();
-  store->on_claim = [&](const KernelKey &key) {
-    KernelImage image = testing::image_of({testing::phase("count_block")});
-    image.key = key.text();
-    store->images[key.hash()] = image.serialize();
-  };
+  store->on_claim = [&](const KernelKey &key) { store->put(key); };
   KernelCache cache;
   cache.set_store(store);
   EXPECT_TRUE(cache.lookup_or_compile(key_of("a"), []() -> Result<CompileOutcome> {
@@ -268,7 +282,81 @@ TEST(KernelStore, ABrokenStoreDoesNotStandInTheWay) {
   store->broken = true;
   KernelCache cache;
   cache.set_store(store);
-  EXPECT_TRUE(cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }));
+  auto kernel = cache.lookup_or_compile(key_of("a"), [] { return Result(compiled()); }).value();
+  EXPECT_THAT(kernel->notes(), ::testing::Contains("the disk is full"));
+  EXPECT_THAT(cache.notes(), ElementsAre("the disk is on fire", "the disk is full"));
+  cache.lookup_or_compile(key_of("b"), [] { return Result(compiled()); }).value();
+  EXPECT_EQ(cache.notes().size(), 2u) << "the same is said once";
+}
+
+// The order of look-up: the exact target everywhere, then the best in the lower layers.
+struct LayersTest : ::testing::Test {
+  LayersTest() {
+    cache.set_store(own);
+    cache.set_layers({lower});
+  }
+  std::string choice(const char *target) {
+    KernelCache fresh;
+    fresh.set_store(own);
+    fresh.set_layers({lower});
+    const std::vector<std::string> others = {"host:x86-64-v4", "host:x86-64-v3"};
+    return fresh
+        .lookup_or_compile(
+            key_of("a", target), [] { return Result(compiled()); }, others)
+        .value()
+        ->choice();
+  }
+  KernelCache cache;
+  std::shared_ptr<MapStore> own = std::make_shared<MapStore>(),
+                            lower = std::make_shared<MapStore>();
+};
+
+TEST_F(LayersTest, TheExactTargetInALowerLayerComesFirst) {
+  lower->put(key_of("a", "host:x86-64-v4+bf16"));
+  lower->put(key_of("a", "host:x86-64-v4"));
+  EXPECT_EQ(choice("host:x86-64-v4+bf16"), "host:x86-64-v4+bf16 from map");
+}
+
+TEST_F(LayersTest, TheBestOfALowerLayerComesBeforeCompiling) {
+  lower->put(key_of("a", "host:x86-64-v3"));
+  lower->put(key_of("a", "host:x86-64-v4"));
+  EXPECT_THAT(choice("host:x86-64-v4+bf16"),
+              StartsWith("host:x86-64-v4 from map, the best that this device executes"));
+}
+
+TEST_F(LayersTest, ALesserTargetOfTheOwnDirectoryDoesNotKeepFromCompiling) {
+  own->put(key_of("a", "host:x86-64-v3"));
+  EXPECT_EQ(choice("host:x86-64-v4+bf16"), "compiled");
+}
+
+TEST_F(LayersTest, ALesserTargetOfTheOwnDirectoryServesWhereNothingCompiles) {
+  own->put(key_of("a", "host:x86-64-v3"));
+  const std::vector<std::string> others = {"host:x86-64-v3"};
+  auto build = []() -> Result<CompileOutcome> {
+    return Error(ErrorCode::kUnsupported, "no compiler");
+  };
+  EXPECT_THAT(cache.lookup_or_compile(key_of("a", "host:x86-64-v4"), build, others).value()->choice(),
+              StartsWith("host:x86-64-v3 from map"));
+  EXPECT_EQ(cache.lookup_or_compile(key_of("b", "host:x86-64-v4"), build, others).error().message(),
+            "no compiler");
+}
+
+TEST_F(LayersTest, AMissThatMustHitNamesTheKeyAndTheNearest) {
+  cache.set_policy(CachePolicy::kMustHit);
+  auto build = []() -> Result<CompileOutcome> {
+    ADD_FAILURE() << "compiled all the same";
+    return compiled();
+  };
+  const KernelKey near({"a", R"({"inputs": [{"dtype": "f16"}]})", "sm_80", "{}"});
+  const KernelKey far({"b", R"({"inputs": []})", "sm_90", R"({"tile_keys": 32})"});
+  const KernelKey asked({"a", R"({"inputs": [{"dtype": "f32"}]})", "sm_80", "{}"});
+  lower->put(near);
+  own->put(far);
+  const Error error = cache.lookup_or_compile(asked, build).error();
+  EXPECT_EQ(error.code(), ErrorCode::kCacheMiss);
+  EXPECT_THAT(error.message(), HasSubstr(asked.text()));
+  EXPECT_THAT(error.message(), HasSubstr("signature /inputs/0/dtype is f16, asked is f32"));
+  EXPECT_EQ(error.reasons().front().what, near.hash());
 }
 
 } // namespace

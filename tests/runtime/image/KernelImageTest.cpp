@@ -20,6 +20,7 @@ KernelImage sample() {
   image.kernel = "attention_f16_d64_causal";
   image.key = "code generation 1\ngraph \"3f2a\"\n";
   image.schedule = R"({"tile_queries": 64})";
+  image.graph = "func.func @attention() {\n}\n";
   image.sections = {{SectionKind::kHostCode, "host:x86-64-v4", bytes_of(std::string(200, '\xc3'))},
                     {SectionKind::kPtx, "sm_80", bytes_of(".version 8.0\n")},
                     {SectionKind::kCubin, "sm_90a", {}}};
@@ -47,6 +48,7 @@ TEST(KernelImage, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read->serialize(), bytes);
   EXPECT_EQ(read->kernel, sample().kernel);
   EXPECT_EQ(read->key, sample().key);
+  EXPECT_EQ(read->graph, sample().graph);
   EXPECT_EQ(read->sections[0].bytes, sample().sections[0].bytes);
   EXPECT_EQ(read->sections[2].target, "sm_90a");
   EXPECT_EQ(read->launch.phases[0].grid[2].divisor, 4'000'000'000u);
@@ -66,6 +68,16 @@ TEST(KernelImage, FindsASectionByKind) {
   EXPECT_EQ(image.find(SectionKind::kPtx), &image.sections[1]);
   image.sections.pop_back();
   EXPECT_EQ(image.find(SectionKind::kCubin), nullptr);
+}
+
+TEST(KernelImage, ASummaryNeedsTheFirstBytesAlone) {
+  std::vector<std::byte> bytes = sample().serialize();
+  Result<KernelImage::Summary> summary = KernelImage::parse_summary(std::span(bytes).first(120));
+  ASSERT_TRUE(summary) << summary.error().message();
+  EXPECT_EQ(summary->kernel, sample().kernel);
+  EXPECT_EQ(summary->key, sample().key);
+  for (size_t size = 0; size < 90; ++size)
+    EXPECT_FALSE(KernelImage::parse_summary(std::span(bytes).first(size))) << size;
 }
 
 TEST(KernelImage, EveryTruncationIsRefused) {
@@ -99,15 +111,15 @@ TEST(KernelImage, RandomBytesAreRefused) {
     for (std::byte &byte : bytes)
       byte = std::byte(random());
     if (round % 2 && bytes.size() >= 16)
-      std::memcpy(bytes.data(), "TENONIMG\1\0\0\0\10\0\0", 16);
+      std::memcpy(bytes.data(), "TENONIMG\2\0\0\0\10\0\0", 16);
     EXPECT_FALSE(KernelImage::parse(bytes));
   }
 }
 
 TEST(KernelImage, AnotherFormatVersionIsNamed) {
   std::vector<std::byte> bytes = sample().serialize();
-  bytes[8] = std::byte{2};
-  EXPECT_THAT(KernelImage::parse(bytes).error().message(), HasSubstr("format version 2"));
+  bytes[8] = std::byte{77};
+  EXPECT_THAT(KernelImage::parse(bytes).error().message(), HasSubstr("format version 77"));
 }
 
 // The fields below are well formed and carry a right checksum: the values themselves are wrong.

@@ -40,7 +40,7 @@ TEST(Error, HoldsFreeText) {
 
 TEST(Error, EachCodeHasANameOfItsOwn) {
   std::set<std::string_view> names;
-  for (int code = 0; code <= static_cast<int>(ErrorCode::kInternal); ++code)
+  for (int code = 0; code <= static_cast<int>(ErrorCode::kCacheMiss); ++code)
     names.insert(name(static_cast<ErrorCode>(code)));
   EXPECT_EQ(names.size(), 11u);
   EXPECT_EQ(name(ErrorCode::kShapeMismatch), "shape mismatch");

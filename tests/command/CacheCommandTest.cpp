@@ -1,0 +1,213 @@
+// `tenon cache`: what a release engineer does, from a manifest to a program that may not compile.
+#include "tenon/TensorFile.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <sys/wait.h>
+
+namespace tenon {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+struct Ran {
+  int status;
+  std::string out, err;
+  json parsed() const { return json::parse(out, nullptr, false); }
+};
+
+class CacheCommand : public ::testing::Test {
+protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("tenon-cache-command-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    write("manifest.json", kManifest);
+    const char *names[] = {"q", "k", "v"};
+    for (uint64_t i = 0; i < 3; ++i)
+      ASSERT_TRUE(save_tensor((folder_ / names[i]).string() + ".npy",
+                              Tensor::random({1, 2, 16, 64}, DataType::kFloat32, i + 1).value()));
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // In the folder, with settings of its own and nobody else's.
+  Ran run(const std::string &arguments, const std::string &environment = "TENON_CACHE_DIR=own") const {
+    const std::string line = "cd '" + folder_.string() + "' && env -u TENON_CACHE -u TENON_CACHE_PATH " +
+                             environment + " '" TENON_BINARY_DIR "/bin/tenon' " + arguments +
+                             " >out 2>err";
+    const int status = std::system(line.c_str());
+    return {WEXITSTATUS(status), read("out"), read("err")};
+  }
+  std::string read(const std::string &name) const {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / name).rdbuf();
+    return text.str();
+  }
+  void write(const std::string &name, const std::string &text) const {
+    std::ofstream(folder_ / name) << text;
+  }
+  // Entries by name: what is deterministic.
+  std::map<std::string, std::string> entries(const std::string &directory) const {
+    std::map<std::string, std::string> found;
+    for (const auto &file : fs::directory_iterator(folder_ / directory))
+      if (file.path().extension().string().starts_with(".tenon-"))
+        found[file.path().filename()] = read(directory + "/" + file.path().filename().string());
+    return found;
+  }
+
+  static constexpr const char *kManifest = R"({"tenon_manifest": 1, "kernels": [
+    {"sdpa": {"head_dim": 64, "dtype": "f32", "causal": [false, true]}}]})";
+  static constexpr const char *kBuild = "cache build manifest.json --target host:x86-64-v3 "
+                                        "--target sm_80 --cubin never --json -o ";
+  static constexpr const char *kCall =
+      "sdpa --query q.npy --key k.npy --value v.npy --device host --json --output o.npy ";
+  fs::path folder_;
+};
+
+TEST_F(CacheCommand, BuildsAheadDeterministicallyAndOnce) {
+  const Ran first = run(std::string(kBuild) + "kernels");
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(first.parsed()["built"], 4);
+  EXPECT_THAT(first.err, HasSubstr("4/4 built"));
+  EXPECT_EQ(run(std::string(kBuild) + "kernels").parsed()["there"], 4);
+  ASSERT_EQ(run(std::string(kBuild) + "again").status, 0);
+  EXPECT_EQ(entries("kernels").size(), 4u);
+  EXPECT_EQ(entries("kernels"), entries("again"));
+}
+
+TEST_F(CacheCommand, ShardsMergeByCopying) {
+  ASSERT_EQ(run(std::string(kBuild) + "whole").status, 0);
+  for (const char *shard : {"1/3", "2/3", "3/3"})
+    ASSERT_EQ(run(std::string(kBuild) + "part" + shard[0] + " --shard " + shard).status, 0);
+  for (const char *part : {"part1", "part2", "part3"})
+    fs::copy(folder_ / part, folder_ / "merged", fs::copy_options::recursive | fs::copy_options::skip_existing);
+  EXPECT_EQ(entries("merged"), entries("whole"));
+  EXPECT_EQ(run(std::string(kBuild) + "x --shard 4/3").status, 1);
+}
+
+TEST_F(CacheCommand, ALowerLayerServesAndMustHitForbidsCompiling) {
+  ASSERT_EQ(run(std::string(kBuild) + "kernels").status, 0);
+  const std::string settings = "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_POLICY=must_hit";
+  const Ran hit = run(std::string(kCall) + "--causal", settings);
+  ASSERT_EQ(hit.status, 0) << hit.err;
+  EXPECT_EQ(hit.parsed()["cache"], "disk");
+  EXPECT_THAT(hit.parsed()["cache_choice"].get<std::string>(), HasSubstr("host:x86-64-v3 from kernels"));
+  const Ran miss = run(std::string(kCall) + "--causal --logsumexp l.npy", settings);
+  EXPECT_EQ(miss.status, 1);
+  EXPECT_THAT(miss.err, HasSubstr("must_hit forbids"));
+  EXPECT_THAT(miss.err, HasSubstr("Near: "));
+  EXPECT_EQ(run("sdpa --query q.npy --key k.npy --value v.npy --logsumexp l.npy --output o.npy", settings)
+                .status,
+            1)
+      << "auto fell back to the interpreter in silence";
+}
+
+TEST_F(CacheCommand, ARefusalIsReportedAndEndsWithOne) {
+  write("manifest.json", R"({"tenon_manifest": 1, "kernels": [{"sdpa": {"head_dim": [64, 300]}}]})");
+  const Ran ran = run(std::string(kBuild) + "kernels");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.parsed()["failed"], 2);
+  EXPECT_EQ(ran.parsed()["built"], 2);
+  EXPECT_THAT(ran.out, HasSubstr("256"));
+}
+
+TEST_F(CacheCommand, RecordsWhatAProgramAsksFor) {
+  const Ran ran = run("cache record -o recorded.json -- '" TENON_BINARY_DIR "/bin/tenon' " +
+                      std::string(kCall) + "--causal");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json manifest = json::parse(read("recorded.json"));
+  ASSERT_EQ(manifest["kernels"].size(), 1u);
+  const Ran built = run("cache build recorded.json -o kernels --json");
+  EXPECT_EQ(built.parsed()["built"], 1) << built.err;
+  const Ran hit = run(std::string(kCall) + "--causal",
+                      "TENON_CACHE_DIR=fresh TENON_CACHE_PATH=kernels TENON_CACHE_POLICY=must_hit");
+  EXPECT_EQ(hit.parsed()["cache"], "disk") << hit.err;
+}
+
+TEST_F(CacheCommand, SignedDirectoriesAreTakenByThoseWhoHoldTheKey) {
+  if (const Ran made = run("cache keygen --key secret"); made.status != 0)
+    GTEST_SKIP() << made.err;
+  ASSERT_EQ(run("cache keygen --key other").status, 0);
+  ASSERT_EQ(run(std::string(kBuild) + "kernels --sign secret").status, 0);
+  EXPECT_EQ(run("cache verify --dir kernels --public-key secret.public").status, 0);
+  EXPECT_EQ(run("cache verify --dir kernels --public-key other.public").status, 1);
+  const std::string settings = "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_PUBLIC_KEY=";
+  EXPECT_EQ(run(kCall, settings + "secret.public").parsed()["cache"], "disk");
+  const Ran refused = run(kCall, settings + "other.public");
+  EXPECT_EQ(refused.parsed()["cache"], "compiled");
+  EXPECT_THAT(refused.err, HasSubstr("not trusted"));
+}
+
+TEST_F(CacheCommand, ListShowPruneClearInfo) {
+  ASSERT_EQ(run(std::string(kBuild) + "own").status, 0);
+  const json lines = run("cache list --json").parsed();
+  ASSERT_EQ(lines.size(), 4u);
+  const std::string hash = lines[0]["hash"];
+  const Ran shown = run("cache show " + hash.substr(0, 12) + " --code");
+  EXPECT_THAT(shown.out, HasSubstr("func.func"));
+  EXPECT_THAT(shown.out, HasSubstr("compile_milliseconds"));
+  bool ptx = false;
+  for (const json &line : lines)
+    ptx |= run("cache show " + line["hash"].get<std::string>() + " --code").out.find(".entry") !=
+           std::string::npos;
+  EXPECT_TRUE(ptx);
+  EXPECT_EQ(run("cache info --json").parsed()["directory"]["decided_by"], "TENON_CACHE_DIR");
+  EXPECT_EQ(run("cache verify").status, 0);
+  ASSERT_EQ(run("cache prune --max-bytes 1").status, 0);
+  EXPECT_EQ(run("cache list --json").parsed().size(), 0u);
+  EXPECT_EQ(run("cache clear").status, 0);
+}
+
+// Each member of a manifest, wrong in each way: the error names it.
+TEST_F(CacheCommand, AManifestThatIsWrongInAnyFieldIsRefusedByItsName) {
+  const json good = json::parse(R"({"tenon_manifest": 1, "targets": ["sm_80"], "kernels": [
+    {"sdpa": {"heads": 4, "kv_heads": 2, "head_dim": 64, "value_dim": 64, "dtype": "f16", "causal": true,
+              "mask": "none", "dropout": false, "logsumexp": false}, "options": {}},
+    {"graph": "not a graph", "signature": {}}]})");
+  int tried = 0;
+  auto refuse = [&](const json &manifest, const std::string &named) {
+    write("wrong.json", manifest.dump());
+    const Ran ran = run("cache build wrong.json -o kernels");
+    EXPECT_EQ(ran.status, 1) << manifest;
+    EXPECT_THAT(ran.err, HasSubstr(named)) << manifest;
+    EXPECT_FALSE(fs::exists(folder_ / "kernels")) << manifest;
+    ++tried;
+  };
+  refuse(good, "kernels[1].graph");
+  json base = good;
+  base["kernels"].erase(1);
+  const json wrong[] = {nullptr, -1, "nonsense", 1e300, json::array(), json::parse(R"({"x": 1})")};
+  for (const auto &[member, value] : base["kernels"][0]["sdpa"].items())
+    for (const json &bad : wrong) {
+      json manifest = base;
+      manifest["kernels"][0]["sdpa"][member] = bad;
+      refuse(manifest, "kernels[0].sdpa." + member);
+    }
+  for (const json &bad : wrong) {
+    for (const char *member : {"tenon_manifest", "targets", "kernels"}) {
+      json manifest = base;
+      manifest[member] = bad;
+      if (manifest["targets"] != json::array()) // none there: the command line may name them
+        refuse(manifest, member);
+    }
+    if (bad != json::parse(R"({"x": 1})")) {
+      json manifest = base;
+      manifest["kernels"][0]["options"] = bad;
+      refuse(manifest, "kernels[0].options");
+    }
+  }
+  json misspelt = base;
+  misspelt["kernels"][0]["sdpa"]["head_dims"] = 64;
+  refuse(misspelt, "head_dims");
+  std::printf("tried %d manifests that are wrong in one field\n", tried);
+}
+
+} // namespace
+} // namespace tenon
