@@ -23,7 +23,9 @@ ShapeOptions options_of(const KernelShape &shape) {
   options.head_dim = shape.head_dim;
   options.value_dim = shape.value_dim;
   options.dtype = shape.dtype;
-  options.causal = shape.causal == "false" ? "" : shape.causal == "true" ? "top-left" : shape.causal;
+  options.causal = shape.causal == "false"  ? ""
+                   : shape.causal == "true" ? "top-left"
+                                            : shape.causal;
   options.mask = shape.mask == "none" ? "" : shape.mask;
   options.dropout = shape.dropout;
   options.logsumexp = shape.logsumexp;
@@ -92,8 +94,8 @@ Result<std::vector<BuildLine>> expand(const Manifest &manifest,
   for (const ManifestKernel &kernel : manifest.kernels)
     for (const std::string &target : targets) {
       Result<Asked> asked = ask(kernel, target, folder);
-      if (!asked && (asked.error().code() == ErrorCode::kNotFound ||
-                     asked.error().code() == ErrorCode::kIo))
+      if (!asked &&
+          (asked.error().code() == ErrorCode::kNotFound || asked.error().code() == ErrorCode::kIo))
         return asked.error();
       BuildLine line{.place = kernel.place, .request = {}, .key = {}, .refusal = {}};
       line.request.target = target;
@@ -153,14 +155,16 @@ Result<bool> Builder::add_cubin(BuildLine &line, KernelImage &image) {
   line.registers = assembled.registers;
   line.spill_bytes = assembled.spill_store_bytes + assembled.spill_load_bytes;
   const auto *bytes = reinterpret_cast<const std::byte *>(assembled.cubin.data());
-  image.sections.push_back({SectionKind::kCubin, line.request.target,
-                            {bytes, bytes + assembled.cubin.size()}});
+  image.sections.push_back(
+      {SectionKind::kCubin, line.request.target, {bytes, bytes + assembled.cubin.size()}});
   return true;
 }
 
 void Builder::build(BuildLine &line) {
   const Result<bool> made = make(line);
-  line.outcome = !made ? BuildOutcome::kFailed : *made ? BuildOutcome::kBuilt : BuildOutcome::kThere;
+  line.outcome = !made   ? BuildOutcome::kFailed
+                 : *made ? BuildOutcome::kBuilt
+                         : BuildOutcome::kThere;
   if (!made)
     line.refusal = made.error().message();
 }
@@ -169,7 +173,8 @@ void Builder::build(BuildLine &line) {
 void Builder::show(const BuildLine &line, size_t done, size_t all) {
   static const bool terminal = isatty(STDERR_FILENO) == 1;
   const std::string count = std::to_string(done) + "/" + std::to_string(all);
-  const std::string what = line.request.target + " " + (line.kernel.empty() ? line.place : line.kernel);
+  const std::string what =
+      line.request.target + " " + (line.kernel.empty() ? line.place : line.kernel);
   std::lock_guard lock(showing_);
   if (terminal) {
     const size_t filled = done * kBarWidth / all;

@@ -9,7 +9,8 @@
 namespace tenon::command {
 namespace {
 
-constexpr const char *kFooter = R"(Without --dir the directory of the settings is meant (`tenon cache info`).
+constexpr const char *kFooter =
+    R"(Without --dir the directory of the settings is meant (`tenon cache info`).
 
 Examples:
   tenon cache info
@@ -36,8 +37,7 @@ std::string time_text(int64_t seconds) {
 
 Result<std::shared_ptr<DiskStore>> open_directory(const Options &options, bool changed) {
   const CacheSettings settings = KernelCache::process().settings();
-  const std::string directory =
-      options.directory.empty() ? settings.directory : options.directory;
+  const std::string directory = options.directory.empty() ? settings.directory : options.directory;
   if (directory.empty())
     return Error::invalid_argument("--dir", "none", "a directory: there is no home directory");
   PublicKeys signers;
@@ -104,8 +104,12 @@ Result<void> show(const Options &options) {
   TENON_ASSIGN_OR_RETURN(const StoredKernel found, store->show(options.prefix));
   const KernelImage &image = found.image;
   const std::string hash = KernelKey::hash_of(image.key);
-  Json object = {{"hash", hash},           {"kernel", image.kernel}, {"bytes", found.bytes},
-                 {"key", image.key},       {"graph", image.graph},   {"schedule", image.schedule},
+  Json object = {{"hash", hash},
+                 {"kernel", image.kernel},
+                 {"bytes", found.bytes},
+                 {"key", image.key},
+                 {"graph", image.graph},
+                 {"schedule", image.schedule},
                  {"made", Json::parse(store->provenance(hash))}};
   for (const ImageSection &section : image.sections) {
     constexpr const char *kKinds[] = {"host_code", "ptx", "cubin"};
@@ -139,8 +143,8 @@ Result<void> verify(const Options &options) {
     object["damaged"].push_back({{"name", damage.name}, {"reason", damage.reason}});
     text += damage.name + ": " + damage.reason + "\n";
   }
-  text += std::to_string(entries.size()) + " entries, " + std::to_string(damages.size()) +
-          " damaged\n";
+  text +=
+      std::to_string(entries.size()) + " entries, " + std::to_string(damages.size()) + " damaged\n";
   TENON_TRY(options.json ? print_json(object) : print(text));
   if (damages.empty())
     return {};

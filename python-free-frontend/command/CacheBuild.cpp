@@ -65,11 +65,11 @@ Result<void> run_build(const BuildCommand &command) {
   for (size_t i = shard.first - 1; i < lines.size(); i += shard.second)
     mine.push_back(std::move(lines[i]));
   TENON_ASSIGN_OR_RETURN(const CubinUse cubins, parse_cubin_use(command.cubin));
-  TENON_ASSIGN_OR_RETURN(
-      const std::shared_ptr<DiskStore> store,
-      DiskStore::open(command.output, {.signing_key = command.sign}));
+  TENON_ASSIGN_OR_RETURN(const std::shared_ptr<DiskStore> store,
+                         DiskStore::open(command.output, {.signing_key = command.sign}));
 
-  Builder builder(*store, cubins, command.jobs ? command.jobs : std::thread::hardware_concurrency());
+  Builder builder(*store, cubins,
+                  command.jobs ? command.jobs : std::thread::hardware_concurrency());
   builder.run(mine);
   const Json report = report_of(mine, builder.seconds());
   if (!command.report.empty())
@@ -89,7 +89,9 @@ void add_cache_build(CLI::App &cache, Action &action) {
   auto options = std::make_shared<BuildCommand>();
   CLI::App *build = cache.add_subcommand("build", "Compiles what a manifest lists, ahead of time");
   build->footer(kFooter);
-  build->add_option("manifest", options->manifest, "what is compiled")->required()->type_name("FILE");
+  build->add_option("manifest", options->manifest, "what is compiled")
+      ->required()
+      ->type_name("FILE");
   build->add_option("--target", options->targets, "sm_80 …, host:x86-64-v3 …; several")
       ->type_name("TARGET");
   build->add_option("-o,--output", options->output, "the directory, made where it is missing")

@@ -14,7 +14,8 @@ struct RecordCommand {
   std::vector<std::string> words;
 };
 
-constexpr const char *kFooter = R"(Writes what the program asked for while it ran; build it for any target afterwards.
+constexpr const char *kFooter =
+    R"(Writes what the program asked for while it ran; build it for any target afterwards.
 
 Example:
   tenon cache record -o manifest.json -- ./server --warm-up
@@ -64,10 +65,12 @@ Result<void> run_record(const RecordCommand &command) {
 
 void add_cache_record(CLI::App &cache, Action &action) {
   auto options = std::make_shared<RecordCommand>();
-  CLI::App *record = cache.add_subcommand("record", "Writes the manifest of what a program asks for");
+  CLI::App *record =
+      cache.add_subcommand("record", "Writes the manifest of what a program asks for");
   record->footer(kFooter);
   record->add_option("-o,--output", options->output, "the manifest")->required()->type_name("FILE");
-  record->add_option("program", options->words, "-- and the program with its arguments")->required();
+  record->add_option("program", options->words, "-- and the program with its arguments")
+      ->required();
   record->callback([options, &action] { action = [options] { return run_record(*options); }; });
 }
 

@@ -31,9 +31,9 @@ std::string disassemble(const ImageSection &section) {
     std::vector<std::string> words = {program};
     words.insert(words.end(), each.options.begin(), each.options.end());
     words.push_back(code);
-    const bool written =
-        write_file(code, {reinterpret_cast<const char *>(section.bytes.data()), section.bytes.size()})
-            .ok();
+    const bool written = write_file(code, {reinterpret_cast<const char *>(section.bytes.data()),
+                                           section.bytes.size()})
+                             .ok();
     if (written && run_program(words, log) == 0)
       if (Result<std::string> text = read_file(log))
         return *text;

@@ -200,7 +200,8 @@ void read_kernel(Reader &reader, const Json &object, const std::string &where,
   if (kind == &kinds[2])
     kernel.file = reader.string(object, "file", where);
   const char *shape = kind == &kinds[0] ? "sdpa" : "shape";
-  for (KernelShape &each : read_shapes(reader, object.value(shape, Json::object()), where + "." + shape)) {
+  for (KernelShape &each :
+       read_shapes(reader, object.value(shape, Json::object()), where + "." + shape)) {
     kernels.push_back(kernel);
     kernels.back().shape = std::move(each);
   }

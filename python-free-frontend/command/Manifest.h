@@ -3,9 +3,11 @@
 ///     {"tenon_manifest": 1,
 ///      "targets": ["sm_80", "host:x86-64-v3"],
 ///      "kernels": [
-///        {"sdpa": {"heads": 32, "kv_heads": [32, 8], "head_dim": {"from": 64, "to": 128, "step": 64},
+///        {"sdpa": {"heads": 32, "kv_heads": [32, 8], "head_dim": {"from": 64, "to": 128, "step":
+///        64},
 ///                  "dtype": ["f16", "bf16"], "causal": [false, true], "logsumexp": false}},
-///        {"graph": "func.func @attention(…", "signature": {"inputs": […], "output": "f16", "group": 4}},
+///        {"graph": "func.func @attention(…", "signature": {"inputs": […], "output": "f16",
+///        "group": 4}},
 ///        {"file": "alibi.mlir", "shape": {"heads": 8, "head_dim": 64, "dtype": "f16"},
 ///         "options": {"tile_queries": 64}}]}
 ///

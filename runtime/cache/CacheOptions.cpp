@@ -84,8 +84,13 @@ public:
                    std::pair<std::string, std::string> otherwise = {"", "default"}) {
     const std::string given = environment(variable);
     const bool by_option = !option.empty(), by_environment = !by_option && !given.empty();
-    add(setting, by_option ? option : by_environment ? given : otherwise.first,
-        by_option ? "option" : by_environment ? variable : otherwise.second);
+    add(setting,
+        by_option        ? option
+        : by_environment ? given
+                         : otherwise.first,
+        by_option        ? "option"
+        : by_environment ? variable
+                         : otherwise.second);
     return settings_.lines.back().value;
   }
 
@@ -124,8 +129,7 @@ Result<uint64_t> parse_bytes(std::string_view text, std::string argument) {
   for (const Unit &unit : kUnits)
     if (end + 1 == last && *end == unit.letter)
       shift = unit.shift;
-  if (error != std::errc() || shift < 0 ||
-      number > std::numeric_limits<uint64_t>::max() >> shift)
+  if (error != std::errc() || shift < 0 || number > std::numeric_limits<uint64_t>::max() >> shift)
     return Error::invalid_argument(std::move(argument), std::string(text),
                                    "a number of bytes, perhaps with K, M, G or T behind it");
   return number << shift;
@@ -153,9 +157,10 @@ Result<CacheSettings> resolve(const CacheOptions &options) {
   const std::string bytes = take.text("max_bytes", or_empty(options.max_bytes, number),
                                       "TENON_CACHE_MAX_BYTES", {number(kDefaultBytes), "default"});
   TENON_ASSIGN_OR_RETURN(settings.max_bytes, parse_bytes(bytes, "TENON_CACHE_MAX_BYTES"));
-  TENON_ASSIGN_OR_RETURN(settings.max_days,
-                         days(take.text("max_days", or_empty(options.max_days, number),
-                                        "TENON_CACHE_MAX_DAYS", {number(kDefaultDays), "default"})));
+  TENON_ASSIGN_OR_RETURN(
+      settings.max_days,
+      days(take.text("max_days", or_empty(options.max_days, number), "TENON_CACHE_MAX_DAYS",
+                     {number(kDefaultDays), "default"})));
   settings.public_keys = take.list("public_keys", options.public_keys, "TENON_CACHE_PUBLIC_KEY");
   settings.signing_key = take.text("signing_key", options.signing_key, "TENON_CACHE_SIGNING_KEY");
   settings.record = take.text("record", options.record, "TENON_CACHE_RECORD");

@@ -17,7 +17,7 @@
 namespace tenon {
 namespace {
 
-constexpr int64_t kSecondsADay = 24 * 60 * 60;
+constexpr int64_t kSecondsADay = 24 * 60 * 60, kNanoseconds = 1'000'000'000; // a second
 constexpr size_t kListedBytes = 4096; // of a file: the kernel's name and its key come first
 constexpr size_t kBesideBytes = 64 << 10;
 
@@ -70,8 +70,8 @@ DiskStore::State::candidates(const PrivateDirectory &in) const {
   for (const std::string &name : names)
     if (const std::string_view hash = hash_in(name); !hash.empty()) {
       if (in.status(name, status))
-        found.push_back(
-            {std::string(hash), static_cast<uint64_t>(status.st_size), status.st_mtime});
+        found.push_back({std::string(hash), static_cast<uint64_t>(status.st_size),
+                         status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec});
       else if (errno != ENOENT) // another process may remove it meanwhile
         return file_error(in.path() + "/" + name, "cannot be read", errno);
     }
@@ -82,9 +82,8 @@ bool DiskStore::State::remove(const PrivateDirectory &in, const Candidate &entry
   if (in_use(in, entry.hash) || !in.remove(entry_name(entry.hash)))
     return false;
   static_cast<void>(in.remove(provenance_name(entry.hash)).ok());
-  log(LogEvent::kCache, [&] {
-    return concat("evicted ", entry.hash, " from ", path, ", ", entry.bytes, " bytes");
-  });
+  log(LogEvent::kCache,
+      [&] { return concat("evicted ", entry.hash, " from ", path, ", ", entry.bytes, " bytes"); });
   return true;
 }
 
@@ -96,8 +95,7 @@ Result<std::vector<KernelCacheEntry>> DiskStore::list() {
   std::transform(std::execution::par, entries.begin(), entries.end(), lines.begin(),
                  [&](const State::Candidate &entry) {
                    KernelCacheEntry line = summarise(*directory, entry.hash);
-                   line.compile_milliseconds =
-                       milliseconds_in(read_beside(*directory, entry.hash));
+                   line.compile_milliseconds = milliseconds_in(read_beside(*directory, entry.hash));
                    return line;
                  });
   return lines;
@@ -131,7 +129,7 @@ Result<uint64_t> DiskStore::prune(uint64_t max_bytes, uint32_t max_days) {
     TENON_ASSIGN_OR_RETURN(const std::vector<State::Candidate> entries,
                            state_->candidates(*directory));
     // A clock that was set back makes entries of the future, which are not old.
-    const int64_t oldest = std::time(nullptr) - max_days * kSecondsADay;
+    const int64_t oldest = (std::time(nullptr) - max_days * kSecondsADay) * kNanoseconds;
     for (const State::Candidate &entry : entries)
       if (entry.last_used < oldest && state_->remove(*directory, entry))
         gone += entry.bytes;
@@ -159,8 +157,8 @@ Result<std::vector<DiskStore::Damage>> DiskStore::verify() {
   for (const State::Candidate &entry : entries) {
     const std::string name = entry_name(entry.hash);
     const Result<PrivateDirectory::File> file = directory->read(name);
-    const Result<KernelImage> image = file ? open_entry(file->bytes, state_->options.signers)
-                                           : Result<KernelImage>(file.error());
+    const Result<KernelImage> image =
+        file ? open_entry(file->bytes, state_->options.signers) : Result<KernelImage>(file.error());
     if (!image)
       damages.push_back({name, image.error().message()});
     else if (const std::string hash = KernelKey::hash_of(image->key); hash != entry.hash)
@@ -174,7 +172,8 @@ Result<StoredKernel> DiskStore::show(const std::string &prefix) {
   TENON_ASSIGN_OR_RETURN(std::vector<State::Candidate> entries, state_->candidates(*directory));
   std::erase_if(entries, [&](const auto &entry) { return !entry.hash.starts_with(prefix); });
   if (entries.empty())
-    return Error(ErrorCode::kNotFound, concat("no entry in ", state_->path, " begins with ", prefix));
+    return Error(ErrorCode::kNotFound,
+                 concat("no entry in ", state_->path, " begins with ", prefix));
   if (entries.size() > 1)
     return Error(ErrorCode::kInvalidArgument,
                  concat(entries.size(), " entries in ", state_->path, " begin with ", prefix));

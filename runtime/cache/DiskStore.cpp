@@ -163,8 +163,7 @@ Result<std::shared_ptr<DiskStore>> DiskStore::open(std::string directory,
   if (!state->options.signing_key.empty()) {
     TENON_ASSIGN_OR_RETURN(state->signing_key, SigningKey::read(state->options.signing_key));
   }
-  TENON_ASSIGN_OR_RETURN(state->directory,
-                         PrivateDirectory::open(state->path, state->ownership()));
+  TENON_ASSIGN_OR_RETURN(state->directory, PrivateDirectory::open(state->path, state->ownership()));
   return std::shared_ptr<DiskStore>(new DiskStore(std::move(state)));
 }
 
@@ -191,24 +190,25 @@ std::optional<StoredKernel> DiskStore::look_up(const KernelKey &key, CacheNotes 
     notes.push_back(file.error().message());
     return std::nullopt;
   }
-  Result<KernelImage> image = file
-                                  ? verify_entry(file->bytes, key, state_->options.signers)
-                                  : Result<KernelImage>(file.error());
+  Result<KernelImage> image = file ? verify_entry(file->bytes, key, state_->options.signers)
+                                   : Result<KernelImage>(file.error());
   if (image) {
-    const Result<void> marked =
-        state_->mark_use(**directory, hash, file->descriptor.number());
+    const Result<void> marked = state_->mark_use(**directory, hash, file->descriptor.number());
     if (!marked)
       notes.push_back(marked.error().message());
     return StoredKernel{std::move(*image), file->bytes.size(), state_->path};
   }
-  std::string note = concat("entry ", hash, " in ", state_->path, " is not used: ",
-                            image.error().message());
+  std::string note =
+      concat("entry ", hash, " in ", state_->path, " is not used: ", image.error().message());
   // What only lacks a signature serves others, who require none.
   const bool whole = file && image.error().code() == ErrorCode::kUnsupported;
-  const Result<void> aside = state_->writable() && !whole
-                                 ? (*directory)->set_aside(name, image.error().message())
-                                 : Result<void>(Error(ErrorCode::kIo, whole ? "others may use it" : "this layer is read alone"));
-  note += aside ? "; it was set aside" : concat("; it stays where it is: ", aside.error().message());
+  const Result<void> aside =
+      state_->writable() && !whole
+          ? (*directory)->set_aside(name, image.error().message())
+          : Result<void>(
+                Error(ErrorCode::kIo, whole ? "others may use it" : "this layer is read alone"));
+  note +=
+      aside ? "; it was set aside" : concat("; it stays where it is: ", aside.error().message());
   if (!aside) {
     std::lock_guard lock(state_->mutex);
     state_->rejected.insert(name);
@@ -247,8 +247,8 @@ Result<void> DiskStore::bound(const std::string &entry, uint64_t bytes) {
     state_->rejected.erase(entry);
     if (state_->bytes_kept)
       *state_->bytes_kept += bytes;
-    full = !state_->bytes_kept || (state_->options.max_bytes != 0 &&
-                                   *state_->bytes_kept > state_->options.max_bytes);
+    full = !state_->bytes_kept ||
+           (state_->options.max_bytes != 0 && *state_->bytes_kept > state_->options.max_bytes);
   }
   if (!full)
     return {};
@@ -260,8 +260,10 @@ std::shared_ptr<void> DiskStore::claim(const KernelKey &key, CacheNotes &notes) 
   if (!state_->writable())
     return nullptr;
   const Result<std::shared_ptr<PrivateDirectory>> directory = state_->current();
-  if (!directory)
-    return nullptr; // the look-up has said so
+  if (!directory) {
+    notes.push_back(directory.error().message());
+    return nullptr;
+  }
   Descriptor file = state_->open_lock_file(**directory);
   if (!file.opened()) {
     notes.push_back(file_error(state_->path + "/lock", "cannot be opened", errno).message());

@@ -23,8 +23,8 @@ std::string provenance_name(std::string_view hash);
 /// "" for a name that is no entry's of this format.
 std::string_view hash_in(std::string_view name);
 
-/// Uses are marked by shared locks on slots of the lock file, 2^14 of them: a list of locks that the
-/// system searches quickly. Two entries in one slot are in use together.
+/// Uses are marked by shared locks on slots of the lock file, 2^14 of them: a list of locks that
+/// the system searches quickly. Two entries in one slot are in use together.
 inline constexpr uint64_t kUseSlots = uint64_t{1} << 14;
 uint64_t claim_byte(std::string_view hash);
 uint64_t use_byte(std::string_view hash);
@@ -42,9 +42,7 @@ struct DiskStore::State {
   std::optional<uint64_t> bytes_kept;          // as far as this store knows
 
   bool writable() const { return !options.lower_layer && !options.read_only; }
-  Ownership ownership() const {
-    return options.lower_layer ? Ownership::kLower : Ownership::kOwn;
-  }
+  Ownership ownership() const { return options.lower_layer ? Ownership::kLower : Ownership::kOwn; }
   /// The directory, opened anew where it was removed. Errors: those of PrivateDirectory::open.
   Result<std::shared_ptr<PrivateDirectory>> current();
   /// errno says why it is not opened.
@@ -56,7 +54,7 @@ struct DiskStore::State {
   struct Candidate {
     std::string hash;
     uint64_t bytes = 0;
-    int64_t last_used = 0;
+    int64_t last_used = 0; ///< in nanoseconds since 1970
   };
   Result<std::vector<Candidate>> candidates(const PrivateDirectory &in) const;
   /// Removes an entry and what stands beside it, unless it is in use.

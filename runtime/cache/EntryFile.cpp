@@ -96,8 +96,8 @@ Result<KernelImage> verify_entry(std::span<const std::byte> bytes, const KernelK
                                  const PublicKeys &signers) {
   TENON_ASSIGN_OR_RETURN(KernelImage image, open_entry(bytes, signers));
   if (image.key != key.text())
-    return Error(ErrorCode::kCorruptFile, concat("it holds another key, that of ",
-                                                 KernelKey::hash_of(image.key)));
+    return Error(ErrorCode::kCorruptFile,
+                 concat("it holds another key, that of ", KernelKey::hash_of(image.key)));
   if (!key.graph().empty() && image.graph != key.graph())
     return Error(ErrorCode::kCorruptFile, "it holds another graph");
   return image;

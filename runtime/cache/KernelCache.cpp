@@ -52,32 +52,6 @@ std::shared_ptr<KernelStore> open_tier(const std::string &directory, DiskStoreOp
 
 } // namespace
 
-CachedKernel::CachedKernel(KernelKey key, KernelImage image, size_t bytes,
-                           double compile_milliseconds, std::string choice, CacheNotes notes)
-    : key_(std::move(key)), image_(std::move(image)), bytes_(bytes),
-      compile_milliseconds_(compile_milliseconds), choice_(std::move(choice)),
-      notes_(std::move(notes)) {}
-
-CachedKernel::CachedKernel(KernelKey key, Error refusal)
-    : key_(std::move(key)), refusal_(std::move(refusal)) {}
-
-Result<std::shared_ptr<const LoadedKernel>> CachedKernel::loaded_on(Device &device) const {
-  if (refusal_)
-    return *refusal_;
-  std::lock_guard lock(loading_);
-  auto found = std::ranges::find(loaded_, &device, &OnDevice::device);
-  if (found != loaded_.end())
-    return found->kernel;
-  TENON_ASSIGN_OR_RETURN(std::shared_ptr<const LoadedKernel> kernel, device.load(image_));
-  loaded_.push_back({&device, kernel});
-  return kernel;
-}
-
-KernelStore::~KernelStore() = default;
-std::shared_ptr<void> KernelStore::claim(const KernelKey &, CacheNotes &) {
-  return nullptr;
-}
-
 struct KernelCache::State {
   using Flight = std::shared_future<Result<Kernel>>;
   using Store = std::shared_ptr<KernelStore>;
@@ -176,7 +150,8 @@ private:
       return nullptr;
     std::string choice = concat(key.target(), " from ", found->place);
     if (key.target() != key_.target())
-      choice += concat(", the best that this device executes: there is no entry for ", key_.target());
+      choice +=
+          concat(", the best that this device executes: there is no entry for ", key_.target());
     log(LogEvent::kCache, [&] {
       return concat("found ", key.hash(), " ", found->image.kernel, " for ", choice, ", ",
                     found->bytes, " bytes");
@@ -208,7 +183,8 @@ private:
     Result<KernelImage> image = outcome ? KernelImage::parse(outcome->bytes) : outcome.error();
     if (!image) {
       log(LogEvent::kCache, [&] {
-        return concat("refused ", key_.hash(), " for ", key_.target(), ": ", image.error().message());
+        return concat("refused ", key_.hash(), " for ", key_.target(), ": ",
+                      image.error().message());
       });
       if (stays(image.error()))
         return Kernel(std::make_shared<CachedKernel>(key_, image.error()));

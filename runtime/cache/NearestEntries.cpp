@@ -20,7 +20,8 @@ std::map<std::string, std::string> members(std::string_view text) {
     flat[""] = text;
     return flat;
   }
-  for (const auto &[path, value] : object.flatten().items())
+  const auto paths = object.flatten();
+  for (const auto &[path, value] : paths.items())
     flat[path] = value.is_string() ? value.get<std::string>() : value.dump();
   return flat;
 }
@@ -36,7 +37,8 @@ void compare(const char *part, std::string_view entry, std::string_view asked,
   };
   for (const auto &[path, ignored] : all)
     if (const std::string there = text(left, path), here = text(right, path); there != here)
-      lines.push_back(concat(part, path.empty() ? "" : " ", path, " is ", there, ", asked is ", here));
+      lines.push_back(
+          concat(part, path.empty() ? "" : " ", path, " is ", there, ", asked is ", here));
 }
 
 } // namespace
@@ -67,8 +69,9 @@ Error cache_miss(const KernelKey &asked, std::span<const KernelCacheEntry> entri
                       return std::pair(a.differences.size(), a.entry->hash) <
                              std::pair(b.differences.size(), b.entry->hash);
                     });
-  std::string text = concat("no cache holds kernel ", asked.hash(),
-                            ", and the policy must_hit forbids compiling it. Its key:\n", asked.text());
+  std::string text =
+      concat("no cache holds kernel ", asked.hash(),
+             ", and the policy must_hit forbids compiling it. Its key:\n", asked.text());
   std::vector<Reason> reasons;
   if (near.empty())
     text += "There are no other entries.";

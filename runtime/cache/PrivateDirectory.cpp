@@ -223,8 +223,7 @@ Result<void> PrivateDirectory::set_aside(const std::string &name, const std::str
 }
 
 Result<std::vector<std::string>> PrivateDirectory::names(const char *folder) const {
-  Descriptor file(
-      ::openat(descriptor(), folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  Descriptor file(::openat(descriptor(), folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   DIR *stream = file.opened() ? ::fdopendir(file.number()) : nullptr;
   if (!stream)
     return file_error(path_, "cannot be listed", errno);

@@ -1,6 +1,6 @@
-/// Locks on single bytes of a file that belong to whoever opened it (F_OFD_SETLK), and die with him:
-/// between threads and between processes alike; closing the file ends them. Nothing has to be cleaned
-/// up after a crash.
+/// Locks on single bytes of a file that belong to whoever opened it (F_OFD_SETLK), and die with
+/// him: between threads and between processes alike; closing the file ends them. Nothing has to be
+/// cleaned up after a crash.
 #pragma once
 
 #include <chrono>

@@ -17,8 +17,7 @@ Result<void> record(const std::string &file, const KernelKey &key) {
       {"signature", ordered_json::parse(key.parts().signature, nullptr, false)},
       {"target", key.target()},
       {"options", ordered_json::parse(key.parts().options, nullptr, false)}};
-  const std::string text =
-      line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  const std::string text = line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
   Descriptor to(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!to.opened() ||
       ::write(to.number(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))

@@ -2,8 +2,8 @@
 
 #include "device/Library.h"
 #include "device/Text.h"
-#include "tensor/FileAccess.h"
 #include "tenon/DiskStore.h"
+#include "tensor/FileAccess.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,7 +1,8 @@
 /// The figures of the kernel cache, each a line: what was measured, the number, what it must be.
 ///
 ///     build/bin/benchmarks/cache_figures            all of them
-///     build/bin/benchmarks/cache_figures first-call  one of: build, single-flight, first-call, lengths, entries
+///     build/bin/benchmarks/cache_figures first-call  one of: build, single-flight, first-call,
+///     lengths, entries
 ///
 /// Processes are started anew for each, as users start them: this program is its own child.
 #include "CacheFiguresSupport.h"
@@ -21,7 +22,8 @@ int shortfalls = 0;
 void line(const char *what, double number, const char *unit, double most) {
   const bool holds = number <= most;
   shortfalls += !holds;
-  std::printf("%-58s %10.2f %-9s at most %g%s\n", what, number, unit, most, holds ? "" : "  FALLS SHORT");
+  std::printf("%-58s %10.2f %-9s at most %g%s\n", what, number, unit, most,
+              holds ? "" : "  FALLS SHORT");
   std::fflush(stdout);
 }
 
@@ -44,10 +46,10 @@ void build() {
   const Folder folder;
   write(folder.path("manifest.json"), manifest());
   auto seconds = [&](const char *target, const char *cubin, const char *to) {
-    const Json report = Json::parse(output_of(
-        "'" TENON_BINARY_DIR "/bin/tenon' cache build '" + folder.path("manifest.json") +
-        "' --json -j 2 --target " + target + " --cubin " + cubin + " -o '" + folder.path(to) +
-        "' 2>/dev/null"));
+    const Json report =
+        Json::parse(output_of("'" TENON_BINARY_DIR "/bin/tenon' cache build '" +
+                              folder.path("manifest.json") + "' --json -j 2 --target " + target +
+                              " --cubin " + cubin + " -o '" + folder.path(to) + "' 2>/dev/null"));
     if (report["built"] != 126)
       std::printf("  %s: %s\n", target, report.dump(-1).substr(0, 400).c_str());
     return report["seconds"].get<double>();
@@ -55,7 +57,8 @@ void build() {
   line("126 kernels to PTX for sm_80, cold, 2 threads", seconds("sm_80", "never", "ptx"), "s", 15);
   line("126 kernels to host:x86-64-v4 images, cold, 2 threads",
        seconds("host:x86-64-v4", "never", "host"), "s", 15);
-  line("126 kernels for sm_80 with cubins (printed)", seconds("sm_80", "always", "cubin"), "s", 1e9);
+  line("126 kernels for sm_80 with cubins (printed)", seconds("sm_80", "always", "cubin"), "s",
+       1e9);
   line("the same again, all there", seconds("sm_80", "always", "cubin"), "s", 15);
 }
 
@@ -98,7 +101,9 @@ void lengths() {
   const Folder folder;
   double compiled = 0;
   for (int length = 1; length <= 1000; ++length)
-    compiled += Child("call", folder.path("cache"), std::to_string(length)).report()["compiled"].get<double>();
+    compiled += Child("call", folder.path("cache"), std::to_string(length))
+                    .report()["compiled"]
+                    .get<double>();
   line("1,000 lengths over 1,000 processes", compiled, "compiles", 6);
 }
 
@@ -128,8 +133,11 @@ int main(int count, char **arguments) {
     const char *name;
     void (*measure)();
   };
-  for (const Figure &figure : {Figure{"first-call", first_call}, {"entries", entries},
-                               {"single-flight", single_flight}, {"lengths", lengths}, {"build", build}})
+  for (const Figure &figure : {Figure{"first-call", first_call},
+                               {"entries", entries},
+                               {"single-flight", single_flight},
+                               {"lengths", lengths},
+                               {"build", build}})
     if (count == 1 || std::strcmp(arguments[1], figure.name) == 0)
       figure.measure();
   return shortfalls != 0;

@@ -148,11 +148,13 @@ void put_entry(const std::string &directory, int number) {
   image.key = key.text();
   image.graph = key.graph();
   image.schedule = "{}";
-  image.sections.push_back({SectionKind::kPtx, "sm_80", std::vector<std::byte>(50'000, std::byte{'x'})});
+  image.sections.push_back(
+      {SectionKind::kPtx, "sm_80", std::vector<std::byte>(50'000, std::byte{'x'})});
   const std::vector<std::byte> bytes = image.serialize();
   const std::string stem = directory + "/" + key.hash();
   std::ofstream(stem + ".tenon-" + std::to_string(KernelImage::kFormatVersion), std::ios::binary)
-      .write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+      .write(reinterpret_cast<const char *>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   write(stem + ".json", R"({"compile_milliseconds": 40})");
 }
 

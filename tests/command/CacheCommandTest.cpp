@@ -38,10 +38,11 @@ protected:
   void TearDown() override { fs::remove_all(folder_); }
 
   // In the folder, with settings of its own and nobody else's.
-  Ran run(const std::string &arguments, const std::string &environment = "TENON_CACHE_DIR=own") const {
-    const std::string line = "cd '" + folder_.string() + "' && env -u TENON_CACHE -u TENON_CACHE_PATH " +
-                             environment + " '" TENON_BINARY_DIR "/bin/tenon' " + arguments +
-                             " >out 2>err";
+  Ran run(const std::string &arguments,
+          const std::string &environment = "TENON_CACHE_DIR=own") const {
+    const std::string line = "cd '" + folder_.string() +
+                             "' && env -u TENON_CACHE -u TENON_CACHE_PATH " + environment +
+                             " '" TENON_BINARY_DIR "/bin/tenon' " + arguments + " >out 2>err";
     const int status = std::system(line.c_str());
     return {WEXITSTATUS(status), read("out"), read("err")};
   }
@@ -87,30 +88,35 @@ TEST_F(CacheCommand, ShardsMergeByCopying) {
   for (const char *shard : {"1/3", "2/3", "3/3"})
     ASSERT_EQ(run(std::string(kBuild) + "part" + shard[0] + " --shard " + shard).status, 0);
   for (const char *part : {"part1", "part2", "part3"})
-    fs::copy(folder_ / part, folder_ / "merged", fs::copy_options::recursive | fs::copy_options::skip_existing);
+    fs::copy(folder_ / part, folder_ / "merged",
+             fs::copy_options::recursive | fs::copy_options::skip_existing);
   EXPECT_EQ(entries("merged"), entries("whole"));
   EXPECT_EQ(run(std::string(kBuild) + "x --shard 4/3").status, 1);
 }
 
 TEST_F(CacheCommand, ALowerLayerServesAndMustHitForbidsCompiling) {
   ASSERT_EQ(run(std::string(kBuild) + "kernels").status, 0);
-  const std::string settings = "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_POLICY=must_hit";
+  const std::string settings =
+      "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_POLICY=must_hit";
   const Ran hit = run(std::string(kCall) + "--causal", settings);
   ASSERT_EQ(hit.status, 0) << hit.err;
   EXPECT_EQ(hit.parsed()["cache"], "disk");
-  EXPECT_THAT(hit.parsed()["cache_choice"].get<std::string>(), HasSubstr("host:x86-64-v3 from kernels"));
+  EXPECT_THAT(hit.parsed()["cache_choice"].get<std::string>(),
+              HasSubstr("host:x86-64-v3 from kernels"));
   const Ran miss = run(std::string(kCall) + "--causal --logsumexp l.npy", settings);
   EXPECT_EQ(miss.status, 1);
   EXPECT_THAT(miss.err, HasSubstr("must_hit forbids"));
   EXPECT_THAT(miss.err, HasSubstr("Near: "));
-  EXPECT_EQ(run("sdpa --query q.npy --key k.npy --value v.npy --logsumexp l.npy --output o.npy", settings)
-                .status,
-            1)
+  EXPECT_EQ(
+      run("sdpa --query q.npy --key k.npy --value v.npy --logsumexp l.npy --output o.npy", settings)
+          .status,
+      1)
       << "auto fell back to the interpreter in silence";
 }
 
 TEST_F(CacheCommand, ARefusalIsReportedAndEndsWithOne) {
-  write("manifest.json", R"({"tenon_manifest": 1, "kernels": [{"sdpa": {"head_dim": [64, 300]}}]})");
+  write("manifest.json",
+        R"({"tenon_manifest": 1, "kernels": [{"sdpa": {"head_dim": [64, 300]}}]})");
   const Ran ran = run(std::string(kBuild) + "kernels");
   EXPECT_EQ(ran.status, 1);
   EXPECT_EQ(ran.parsed()["failed"], 2);
@@ -138,7 +144,8 @@ TEST_F(CacheCommand, SignedDirectoriesAreTakenByThoseWhoHoldTheKey) {
   ASSERT_EQ(run(std::string(kBuild) + "kernels --sign secret").status, 0);
   EXPECT_EQ(run("cache verify --dir kernels --public-key secret.public").status, 0);
   EXPECT_EQ(run("cache verify --dir kernels --public-key other.public").status, 1);
-  const std::string settings = "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_PUBLIC_KEY=";
+  const std::string settings =
+      "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_PUBLIC_KEY=";
   EXPECT_EQ(run(kCall, settings + "secret.public").parsed()["cache"], "disk");
   const Ran refused = run(kCall, settings + "other.public");
   EXPECT_EQ(refused.parsed()["cache"], "compiled");

@@ -1,5 +1,5 @@
-// Entries of the kernel cache. Each input is tried as it is, and as the header of an image whose checksum
-// is right, so that what stands behind the checksum is reached.
+// Entries of the kernel cache. Each input is tried as it is, and as the header of an image whose
+// checksum is right, so that what stands behind the checksum is reached.
 #include "cache/EntryFile.h"
 
 #include <algorithm>

@@ -97,9 +97,9 @@ public:
   /// nothing.
   std::shared_ptr<const CachedKernel> lookup(const KernelKey &key) const;
 
-  /// From memory, else from the tiers behind, else from `build`, whose bytes must be a kernel image.
-  /// `other_targets` are those whose code the device executes too, the best first. Errors: the
-  /// builder's own; kCorruptFile where its bytes are no image; kCacheMiss where nothing may be
+  /// From memory, else from the tiers behind, else from `build`, whose bytes must be a kernel
+  /// image. `other_targets` are those whose code the device executes too, the best first. Errors:
+  /// the builder's own; kCorruptFile where its bytes are no image; kCacheMiss where nothing may be
   /// compiled.
   Result<std::shared_ptr<const CachedKernel>>
   lookup_or_compile(const KernelKey &key, KernelBuilder build,
@@ -112,8 +112,8 @@ public:
   /// goes on without it. Errors: settings that mean nothing; a public key that cannot be read.
   Status configure(const CacheOptions &options);
   CacheSettings settings() const;
-  /// One more lower layer, behind those of the settings; it stays when these change. Errors: those of
-  /// configure.
+  /// One more lower layer, behind those of the settings; it stays when these change. Errors: those
+  /// of configure.
   Status add_layer(const std::string &directory);
   /// The tier that is read and written; null for none.
   void set_store(std::shared_ptr<KernelStore> store);

@@ -7,8 +7,8 @@ int main() {
   tenon::KernelCache::process().set_policy(tenon::CachePolicy::kMustHit);
   const tenon::Tensor tensor =
       tenon::Tensor::random({1, 2, 100, 64}, tenon::DataType::kFloat32, 1).value();
-  auto call = tenon::attention_call(tensor, tensor, tensor,
-                                    {.causal = true, .device = tenon::Way::kHost});
+  auto call =
+      tenon::attention_call(tensor, tensor, tensor, {.causal = true, .device = tenon::Way::kHost});
   auto results = call->function.call(call->inputs, call->launch);
   if (!results) {
     std::fprintf(stderr, "%s\n", results.error().message().c_str());

@@ -212,9 +212,7 @@ TEST_F(DiskStoreTest, OneClaimAtATimeAndItDiesWithItsHolder) {
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   std::atomic<bool> got{false};
-  std::thread waiter([&] {
-    got = store->claim(key_number(1), notes) != nullptr;
-  });
+  std::thread waiter([&] { got = store->claim(key_number(1), notes) != nullptr; });
   EXPECT_NE(open()->claim(key_number(2), notes), nullptr) << "another kernel is free";
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
   EXPECT_FALSE(got);
@@ -259,7 +257,8 @@ TEST_F(DiskStoreTest, ASignatureThatIsRequiredMustBeThere) {
       GTEST_SKIP() << made.error().message();
   const PublicKeys good = {read_public_key(folder.path("good.public")).value()};
   auto publish_with = [&](int number, const std::string &key) {
-    return open({.signing_key = key})->publish(key_number(number), image_bytes(key_number(number)), {});
+    return open({.signing_key = key})
+        ->publish(key_number(number), image_bytes(key_number(number)), {});
   };
   ASSERT_TRUE(publish_with(1, folder.path("good")));
   ASSERT_TRUE(publish_with(2, folder.path("evil")));
@@ -283,10 +282,9 @@ TEST_F(DiskStoreTest, ASecretKeyThatOthersCanReadIsRefused) {
   if (const Result<void> made = make_signing_key(folder.path("key")); !made)
     GTEST_SKIP() << made.error().message();
   ASSERT_EQ(chmod(folder.path("key").c_str(), 0644), 0);
-  EXPECT_THAT(DiskStore::open(folder.path("cache"), {.signing_key = folder.path("key")})
-                  .error()
-                  .message(),
-              HasSubstr("others can read"));
+  EXPECT_THAT(
+      DiskStore::open(folder.path("cache"), {.signing_key = folder.path("key")}).error().message(),
+      HasSubstr("others can read"));
 }
 
 } // namespace

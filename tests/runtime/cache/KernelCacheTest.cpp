@@ -335,8 +335,9 @@ TEST_F(LayersTest, ALesserTargetOfTheOwnDirectoryServesWhereNothingCompiles) {
   auto build = []() -> Result<CompileOutcome> {
     return Error(ErrorCode::kUnsupported, "no compiler");
   };
-  EXPECT_THAT(cache.lookup_or_compile(key_of("a", "host:x86-64-v4"), build, others).value()->choice(),
-              StartsWith("host:x86-64-v3 from map"));
+  EXPECT_THAT(
+      cache.lookup_or_compile(key_of("a", "host:x86-64-v4"), build, others).value()->choice(),
+      StartsWith("host:x86-64-v3 from map"));
   EXPECT_EQ(cache.lookup_or_compile(key_of("b", "host:x86-64-v4"), build, others).error().message(),
             "no compiler");
 }

@@ -48,8 +48,8 @@ TEST_F(Damage, EveryByteOfTheHeaderAndRandomBits) {
   const int count = trials(2400, 240);
   for (int i = 0; i < count; ++i) {
     std::vector<char> bytes = good;
-    const size_t at = static_cast<size_t>(i) < header ? static_cast<size_t>(i)
-                                                      : random() % bytes.size();
+    const size_t at =
+        static_cast<size_t>(i) < header ? static_cast<size_t>(i) : random() % bytes.size();
     bytes[at] ^= static_cast<char>(1 << random() % 8);
     survive("one bit flipped", [&] { write(bytes); });
     if (HasFatalFailure())
@@ -112,8 +112,7 @@ TEST_F(Damage, Links) {
 
 TEST_F(Damage, Permissions) {
   for (mode_t mode : {0602u, 0620u, 0666u, 0777u})
-    survive("an entry that others can write",
-            [&] { ASSERT_EQ(chmod(path.c_str(), mode), 0); });
+    survive("an entry that others can write", [&] { ASSERT_EQ(chmod(path.c_str(), mode), 0); });
   if (geteuid() == 0)
     survive("an entry of another user", [&] { ASSERT_EQ(chown(path.c_str(), 1234, 0), 0); });
 }
@@ -124,7 +123,8 @@ TEST_F(Damage, Signatures) {
       GTEST_SKIP() << made.error().message();
   auto ask_signed = [&] {
     KernelCache cache;
-    EXPECT_TRUE(cache.configure({.disk = DiskUse::kOn, .directory = directory,
+    EXPECT_TRUE(cache.configure({.disk = DiskUse::kOn,
+                                 .directory = directory,
                                  .public_keys = {folder.path("good.public")},
                                  .signing_key = folder.path("good")}));
     return ask(cache, key);
@@ -148,7 +148,8 @@ TEST_F(Damage, Signatures) {
   }
   fs::remove(path);
   KernelCache evil;
-  ASSERT_TRUE(evil.configure({.disk = DiskUse::kOn, .directory = directory, .signing_key = folder.path("evil")}));
+  ASSERT_TRUE(evil.configure(
+      {.disk = DiskUse::kOn, .directory = directory, .signing_key = folder.path("evil")}));
   ask(evil, key);
   refused("a signature by somebody else");
 }

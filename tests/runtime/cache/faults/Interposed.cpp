@@ -35,9 +35,6 @@ FailingCall::FailingCall(int number, int error) {
 FailingCall::~FailingCall() {
   armed.on = false;
 }
-int FailingCall::calls() {
-  return armed.calls;
-}
 const char *FailingCall::failed() {
   return armed.failed;
 }
@@ -58,8 +55,9 @@ template <typename Function> static Function *next(Function *, const char *name)
   return reinterpret_cast<Function *>(dlsym(RTLD_NEXT, name));
 }
 
+#define TENON_EXPORTED __attribute__((visibility("default")))
 #define INTERPOSE(result, name, parameters, arguments, failure)                                    \
-  extern "C" result name parameters {                                                              \
+  extern "C" TENON_EXPORTED result name parameters {                                               \
     static auto *real = next(&name, #name);                                                        \
     return fails(#name) ? (failure) : real arguments;                                              \
   }
@@ -78,11 +76,11 @@ INTERPOSE(int, fstatat, (int at, const char *path, struct stat *to, int flags),
           (at, path, to, flags), -1)
 INTERPOSE(int, futimens, (int file, const struct timespec times[2]), (file, times), -1)
 INTERPOSE(DIR *, fdopendir, (int file), (file), nullptr)
-INTERPOSE(struct dirent *, readdir, (DIR *stream), (stream), nullptr)
+INTERPOSE(struct dirent *, readdir, (DIR * stream), (stream), nullptr)
 
 // Those with an argument that may be absent; it is passed on in any case.
 #define INTERPOSE_MORE(name, parameters, last, arguments)                                          \
-  extern "C" int name parameters {                                                                 \
+  extern "C" TENON_EXPORTED int name parameters {                                                  \
     static auto *real = next(&name, #name);                                                        \
     va_list list;                                                                                  \
     va_start(list, last);                                                                          \

@@ -1,5 +1,5 @@
-/// File calls of the library that fail when they are told to: the program's own definitions of the C
-/// library's functions come first, for every library of the process.
+/// File calls of the library that fail when they are told to: the program's own definitions of the
+/// C library's functions come first, for every library of the process.
 #pragma once
 
 #include <vector>
@@ -13,8 +13,7 @@ public:
   ~FailingCall();
   FailingCall(const FailingCall &) = delete;
   FailingCall &operator=(const FailingCall &) = delete;
-  /// How many calls were made so far, and the name of the one that failed ("" if none did).
-  static int calls();
+  /// The name of the call that failed; "" if none did.
   static const char *failed();
 };
 

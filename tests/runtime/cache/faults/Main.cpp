@@ -1,5 +1,6 @@
-/// Faults of the kernel cache, tried in numbers: each trial sees a hit first, then damages, then checks
-/// that the answer is right and that the damage was reported. TENON_TEST_ALL=1 tries all of them.
+/// Faults of the kernel cache, tried in numbers: each trial sees a hit first, then damages, then
+/// checks that the answer is right and that the damage was reported. TENON_TEST_ALL=1 tries all of
+/// them.
 #include "Trials.h"
 
 #include <gtest/gtest.h>
