@@ -12,7 +12,7 @@ using namespace test;
 
 TEST_F(Command, HelpAndVersionAtEveryLevel) {
   EXPECT_THAT(run("--version").out, StartsWith("tenon 0."));
-  for (const char *command : {"", "sdpa", "run", "compile", "devices", "explain", "bench"}) {
+  for (const char *command : {"", "sdpa", "run", "compile", "devices", "explain", "bench", "emulate"}) {
     const Ran help = run(std::string(command) + " --help");
     EXPECT_EQ(help.status, 0) << command;
     EXPECT_THAT(help.out, HasSubstr("Example")) << command;

@@ -1,5 +1,6 @@
 // Every case on every way: tests/conformance/README.md.
 #include "Cases.h"
+#include "EmulatorFindings.h"
 #include "Reference.h"
 #include "Ways.h"
 
@@ -63,11 +64,13 @@ TEST_P(Conformance, MatchesFloat64) {
   if (std::string why = way.skips(c); !why.empty())
     GTEST_SKIP() << way.name << " leaves this out: " << why;
 
+  const EmulatorFindings findings;
   std::vector<Tensor> inputs = make_inputs(c);
   Result<AttentionCall> call = make_call(c, way, inputs);
   ASSERT_TRUE(call.ok()) << call.error().message();
   auto results = call->function.call(call->inputs, call->launch);
   ASSERT_TRUE(results.ok()) << results.error().message();
+  EXPECT_EQ(findings.text(), "") << "the checkers of the emulated driver found something";
 
   Reference reference =
       make_reference(call->function.graph(), oracle_inputs(*call, inputs), c.launch.seed, c.launch.offset, c.dtype);

@@ -1,0 +1,154 @@
+// `tenon emulate` on a kernel of its own: what it lists, runs, finds, counts, refuses.
+#include "tenon/TensorFile.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <sys/wait.h>
+
+namespace tenon {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+// out[i] = scale * in[i], one element a thread; `shift` bytes further where it is set.
+constexpr const char *kKernel = R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry twice(.param .f32 scale, .param .u64 in, .param .u64 out, .param .u32 shift)
+{
+  .reg .b32 %r<8>; .reg .b64 %rd<8>; .reg .f32 %f<4>;
+  .loc 1 7 3
+  mov.u32 %r0, %tid.x; mov.u32 %r1, %ctaid.x; mov.u32 %r2, %ntid.x; mad.lo.u32 %r0, %r1, %r2, %r0;
+  ld.param.f32 %f0, [scale]; ld.param.u64 %rd0, [in]; ld.param.u64 %rd1, [out]; ld.param.u32 %r3, [shift];
+  mul.wide.u32 %rd2, %r0, 4; add.s64 %rd0, %rd0, %rd2; add.s64 %rd1, %rd1, %rd2; cvt.u64.u32 %rd3, %r3; add.s64 %rd1, %rd1, %rd3;
+  .loc 1 8 5
+  ld.global.f32 %f1, [%rd0];
+  mul.f32 %f1, %f1, %f0;
+  st.global.f32 [%rd1], %f1;
+  ret;
+}
+.file 1 "twice.cu"
+)";
+
+class Emulate : public ::testing::Test {
+protected:
+  struct Ran {
+    int status;
+    std::string out, err;
+  };
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("tenon-emulate-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    std::ofstream(folder_ / "twice.ptx") << kKernel;
+    ASSERT_TRUE(save_tensor((folder_ / "in.npy").string(), Tensor::full({2, 64}, 1.5).value()).ok());
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Ran run(const std::string &arguments) const {
+    const std::string line =
+        "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' emulate " + arguments + " >out 2>err";
+    const int status = std::system(line.c_str());
+    return {WEXITSTATUS(status), read("out"), read("err")};
+  }
+  std::string read(const std::string &name) const {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / name).rdbuf();
+    return text.str();
+  }
+  static constexpr const char *kRun = "twice.ptx --kernel twice --grid 2 --block 64 --arg 2 --arg in.npy ";
+  fs::path folder_;
+};
+
+TEST_F(Emulate, ListsKernelsAndParameters) {
+  const Ran ran = run("twice.ptx --list");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("twice"));
+  EXPECT_THAT(ran.out, HasSubstr("0  f32  4 bytes  scale"));
+  EXPECT_THAT(ran.out, HasSubstr("2  u64  8 bytes  out"));
+  EXPECT_EQ(json::parse(run("twice.ptx --list --json").out)["kernels"][0]["parameters"].size(), 4u);
+}
+
+TEST_F(Emulate, RunsAndWritesOutputs) {
+  const Ran ran = run(std::string(kRun) + "--arg 'f32[2,64]=>out.npy' --arg 0");
+  EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("nothing found"));
+  const Tensor out = load_tensor((folder_ / "out.npy").string()).value();
+  EXPECT_EQ(out.shape(), (Shape{2, 64}));
+  for (int64_t i = 0; i < 128; ++i)
+    ASSERT_EQ(out.data_as<float>()[i], 3.0f);
+}
+
+TEST_F(Emulate, CountsAsJson) {
+  const Ran ran = run(std::string(kRun) + "--arg 'zeros:f32[2,64]' --arg 0 --json");
+  ASSERT_EQ(ran.status, 0) << ran.out << ran.err;
+  const json report = json::parse(ran.out);
+  EXPECT_EQ(report["status"], "CUDA_SUCCESS");
+  EXPECT_TRUE(report["findings"].empty());
+  const json kernel = report["counters"]["kernels"]["twice"];
+  EXPECT_EQ(kernel["global"]["sectors"], 32);
+  EXPECT_EQ(kernel["global"]["ideal"], 32);
+  EXPECT_EQ(kernel["opcodes"]["st.global.f32"], 4);
+}
+
+TEST_F(Emulate, FindingsEndWithThreeAndShowTheLines) {
+  const Ran ran = run(std::string(kRun) + "--arg 'f32[2,64]=>out.npy' --arg 4");
+  EXPECT_EQ(ran.status, 3) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("========= out of bounds: global write of 4 bytes"));
+  EXPECT_THAT(ran.out, HasSubstr("ptx line 14:  st.global.f32 [%rd1], %f1;"));
+  EXPECT_THAT(ran.out, HasSubstr("source twice.cu:8"));
+  EXPECT_THAT(ran.out, HasSubstr("block (1, 0, 0), thread (63, 0, 0)"));
+  EXPECT_THAT(ran.out, HasSubstr("CUDA_ERROR_ILLEGAL_ADDRESS"));
+  EXPECT_FALSE(fs::exists(folder_ / "out.npy"));
+}
+
+TEST_F(Emulate, CheckersAreChosen) {
+  const std::string unwritten = "twice.ptx --block 64 --arg 2 --arg 'f32[64]' --arg 'f32[64]' --arg 0 --check ";
+  EXPECT_EQ(run(unwritten + "all").status, 3);
+  EXPECT_EQ(run(unwritten + "races,bounds").status, 0);
+  EXPECT_EQ(run(unwritten + "none").status, 0);
+  const Ran wrong = run(unwritten + "rases");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("unknown checker 'rases'"));
+}
+
+TEST_F(Emulate, ReportsGoToAFile) {
+  setenv("TENON_EMULATOR_REPORT", (folder_ / "report").c_str(), 1);
+  EXPECT_EQ(run(std::string(kRun) + "--arg 'f32[2,64]' --arg 0").status, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "report"));
+  EXPECT_EQ(read("report"), "");
+  EXPECT_EQ(run(std::string(kRun) + "--arg 'f32[2,64]' --arg 2").status, 3);
+  const json finding = json::parse(read("report"));
+  EXPECT_EQ(finding["kind"], "misaligned");
+  EXPECT_EQ(finding["line"], 14);
+  EXPECT_THAT(finding["allocation"].get<std::string>(), HasSubstr("allocation of 512 bytes"));
+  unsetenv("TENON_EMULATOR_REPORT");
+}
+
+TEST_F(Emulate, WrongUseIsToldInOneLine) {
+  for (const auto &[arguments, status, words] :
+       {std::tuple{"twice.ptx", 2, "--block"}, {"missing.ptx --list", 1, "missing.ptx"},
+        {"twice.ptx --block 64 --arg 2", 1, "4 parameters"},
+        {"twice.ptx --block 64 --kernel thrice --arg 2", 1, "no kernel 'thrice'"},
+        {"twice.ptx --block 64 --arg two --arg in.npy --arg in.npy --arg 0", 1, "parameter 'scale'"},
+        {"twice.ptx --block 64 --arg 2 --arg 3.5 --arg in.npy --arg 0", 1, "parameter 'in'"},
+        {"twice.ptx --block 64 --arg 2 --arg 'f32[64' --arg in.npy --arg 0", 1, "f32[1024]"},
+        {"twice.ptx --block 64 --arg 2 --arg in.npy --arg 'u8[64]=>o.npy' --arg 0", 1, ".bin"},
+        {"twice.ptx --block 64,x --arg 2 --arg in.npy --arg in.npy --arg 0", 1, "--block"},
+        {"in.npy --list", 1, "error"}}) {
+    const Ran ran = run(arguments);
+    EXPECT_EQ(ran.status, status) << arguments << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(words)) << arguments;
+  }
+  const Ran geometry = run("twice.ptx --block 2048 --arg 2 --arg in.npy --arg in.npy --arg 0");
+  EXPECT_EQ(geometry.status, 3);
+  EXPECT_THAT(geometry.out, HasSubstr("launch geometry"));
+}
+
+} // namespace
+} // namespace tenon
