@@ -23,7 +23,8 @@ json last_access(const std::string &body, unsigned threads = 32) {
                            body + "\nret;\n}\n");
   EXPECT_EQ(card.launch(kernel, 1, threads, 0, card.upload(std::vector<char>(65536))), kSuccess) << Card::report();
   json last;
-  for (const json &line : counters()["kernels"]["kernel"]["lines"])
+  const json all = counters();
+  for (const json &line : all["kernels"]["kernel"]["lines"])
     if (line.contains("shared") || line.contains("global"))
       last = line;
   return last;

@@ -207,6 +207,51 @@ const Planted kPlanted[] = {
 INSTANTIATE_TEST_SUITE_P(All, PlantedBug, testing::ValuesIn(kPlanted),
                          [](const auto &row) { return std::string(row.param.name); });
 
+/// What depends on the program around the kernel: memory freed, or never written.
+class BufferState : public testing::TestWithParam<const char *> {};
+TEST_P(BufferState, FreedAndNeverWrittenBuffersAreNamed) {
+  for (bool freed : {false, true}) {
+    Card card;
+    auto *kernel = card.load(text_of(GetParam()));
+    const DevicePointer out = card.upload(std::vector<uint32_t>(kWords)), in = card.upload(std::vector<uint32_t>(kWords));
+    if (freed) {
+      ASSERT_EQ(cuMemFree_v2(out), kSuccess);
+    }
+    EXPECT_EQ(card.launch(kernel, 1, 64, 0, out, in), freed ? kIllegalAddress : kSuccess);
+    ASSERT_EQ(Card::findings().size(), freed ? 1u : 0u) << Card::report();
+    if (freed) {
+      EXPECT_EQ(Card::findings()[0].kind, FindingKind::kUseAfterFree);
+    }
+  }
+  Card card;
+  auto *kernel = card.load(text_of("ld.global.b32 %r9, [%rd3]; " + std::string(GetParam())));
+  EXPECT_EQ(card.launch(kernel, 1, 64, 0, card.allocate(kWords * 4), card.allocate(kWords * 4)), kSuccess);
+  ASSERT_FALSE(Card::findings().empty());
+  EXPECT_EQ(Card::findings()[0].kind, FindingKind::kUninitialisedMemory);
+  EXPECT_EQ(Card::findings()[0].access->space, Space::kGlobal);
+}
+INSTANTIATE_TEST_SUITE_P(Reads, BufferState, testing::Values("ld.global.b32 %r4, [%rd2];"));
+INSTANTIATE_TEST_SUITE_P(Writes, BufferState, testing::Values("st.global.b32 [%rd2], %r0;"));
+
+/// The budget of warp instructions ends what would not end; the same loop with an end passes.
+class Endless : public testing::TestWithParam<std::pair<const char *, const char *>> {};
+TEST_P(Endless, IsTold) {
+  setenv("TENON_EMULATOR_BUDGET", "3000000", 1);
+  const Outcome right = run(GetParam().first, 1), broken = run(GetParam().second, 1);
+  unsetenv("TENON_EMULATOR_BUDGET");
+  EXPECT_EQ(right.report, "nothing found\n");
+  EXPECT_EQ(broken.status, kLaunchTimeout);
+  ASSERT_FALSE(broken.findings.empty());
+  EXPECT_EQ(broken.findings[0].kind, FindingKind::kTimeout);
+  EXPECT_NE(broken.report.find("budget of 3000000"), std::string::npos) << broken.report;
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, Endless,
+    testing::Values(std::pair{"mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; setp.lt.u32 %p0, %r4, 100; @%p0 bra LOOP;",
+                              "mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; setp.gt.u32 %p0, %r4, 0; @%p0 bra LOOP;"},
+                    std::pair{"st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, 1; @%p0 bra WAIT;",
+                              "st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, 2; @%p0 bra WAIT;"}));
+
 /// Right programs that look like races: what orders them is not a barrier of the whole block.
 class Ordered : public testing::TestWithParam<std::pair<const char *, const char *>> {};
 TEST_P(Ordered, IsNoFinding) {
