@@ -67,7 +67,8 @@ void set_environment(const EmulateOptions &options) {
 }
 
 Result<Json> describe(const EmulatedDriver &driver, const std::string &ptx) {
-  Json description = Json::parse(text_of([&](char *buffer, size_t room) { return driver.describe(ptx.c_str(), buffer, room); }));
+  Json description = Json::parse(text_of(
+      [&](char *buffer, size_t room) { return driver.describe(ptx.c_str(), buffer, room); }));
   if (description.contains("error"))
     return Error(ErrorCode::kInvalidArgument, description["error"].get<std::string>());
   return description;
@@ -84,15 +85,18 @@ Result<std::vector<KernelParameter>> parameters_of(const Json &description, std:
       continue;
     std::vector<KernelParameter> parameters;
     for (const Json &parameter : known["parameters"])
-      parameters.push_back({parameter["name"].get<std::string>(), parameter["type"].get<std::string>(),
+      parameters.push_back({parameter["name"].get<std::string>(),
+                            parameter["type"].get<std::string>(),
                             parameter["bytes"].get<size_t>()});
     return parameters;
   }
-  return Error(ErrorCode::kNotFound, kernel.empty() ? "choose a --kernel of " + names
-                                                    : "no kernel '" + kernel + "'; there are " + names);
+  return Error(ErrorCode::kNotFound, kernel.empty()
+                                         ? "choose a --kernel of " + names
+                                         : "no kernel '" + kernel + "'; there are " + names);
 }
 
-Result<void *> load(const EmulatedDriver &driver, const EmulateOptions &options, const std::string &ptx) {
+Result<void *> load(const EmulatedDriver &driver, const EmulateOptions &options,
+                    const std::string &ptx) {
   constexpr int kErrorLogBuffer = 5, kErrorLogBufferBytes = 6; // CUjit_option
   char log[4096] = "";
   int names[] = {kErrorLogBuffer, kErrorLogBufferBytes};
@@ -103,11 +107,15 @@ Result<void *> load(const EmulatedDriver &driver, const EmulateOptions &options,
   TENON_TRY(driver.check("cuCtxSetCurrent", driver.set_context(context)));
   if (const int status = driver.load_module(&module, ptx.c_str(), 2, names, values))
     return Error(ErrorCode::kInvalidArgument,
-                 options.file + ": " + driver.check("cuModuleLoadData", status).error().message() + ": " + log);
-  TENON_TRY(driver.check("cuModuleGetFunction", driver.get_function(&function, module, options.kernel.c_str())));
+                 options.file + ": " + driver.check("cuModuleLoadData", status).error().message() +
+                     ": " + log);
+  TENON_TRY(driver.check("cuModuleGetFunction",
+                         driver.get_function(&function, module, options.kernel.c_str())));
   constexpr int kMaxDynamicShared = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
   if (options.shared)
-    TENON_TRY(driver.check("cuFuncSetAttribute", driver.set_attribute(function, kMaxDynamicShared, static_cast<int>(options.shared))));
+    TENON_TRY(
+        driver.check("cuFuncSetAttribute", driver.set_attribute(function, kMaxDynamicShared,
+                                                                static_cast<int>(options.shared))));
   return function;
 }
 
@@ -119,13 +127,16 @@ Json findings_of(const EmulatedDriver &driver) {
   return findings;
 }
 
-Result<ExitCode> report(const EmulatedDriver &driver, const EmulateOptions &options, const std::string &ptx,
-                        const Result<void> &ran, double milliseconds) {
+Result<ExitCode> report(const EmulatedDriver &driver, const EmulateOptions &options,
+                        const std::string &ptx, const Result<void> &ran, double milliseconds) {
   const Json findings = findings_of(driver), counters = Json::parse(text_of(driver.counters));
   const std::string status = ran ? "" : ran.error().message();
   if (options.json) {
-    TENON_TRY(print_json({{"kernel", options.kernel}, {"status", status.empty() ? "CUDA_SUCCESS" : status},
-                          {"milliseconds", milliseconds}, {"findings", findings}, {"counters", counters}}));
+    TENON_TRY(print_json({{"kernel", options.kernel},
+                          {"status", status.empty() ? "CUDA_SUCCESS" : status},
+                          {"milliseconds", milliseconds},
+                          {"findings", findings},
+                          {"counters", counters}}));
   } else {
     char time[64];
     std::snprintf(time, sizeof time, "%.1f ms\n", milliseconds);
@@ -139,29 +150,33 @@ Result<ExitCode> report(const EmulatedDriver &driver, const EmulateOptions &opti
   return ExitCode::kSuccess;
 }
 
-Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options, const std::string &ptx,
-                            const Json &description) {
-  TENON_ASSIGN_OR_RETURN(const std::vector<KernelParameter> parameters, parameters_of(description, options.kernel));
+Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options,
+                            const std::string &ptx, const Json &description) {
+  TENON_ASSIGN_OR_RETURN(const std::vector<KernelParameter> parameters,
+                         parameters_of(description, options.kernel));
   const auto grid = parse_extents(options.grid), block = parse_extents(options.block);
   if (!grid || !block)
     return Error(ErrorCode::kInvalidArgument, "--grid and --block are one to three numbers: 8,2,1");
   if (parameters.size() != options.arguments.size())
-    return Error(ErrorCode::kInvalidArgument, "kernel '" + options.kernel + "' has " + std::to_string(parameters.size()) +
-                                                  " parameters, but --arg is given " + std::to_string(options.arguments.size()) +
-                                                  " times; `tenon emulate " + options.file + " --list` names them");
+    return Error(ErrorCode::kInvalidArgument,
+                 "kernel '" + options.kernel + "' has " + std::to_string(parameters.size()) +
+                     " parameters, but --arg is given " + std::to_string(options.arguments.size()) +
+                     " times; `tenon emulate " + options.file + " --list` names them");
   TENON_ASSIGN_OR_RETURN(void *const function, load(driver, options, ptx));
   std::vector<KernelArgument> arguments;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    TENON_ASSIGN_OR_RETURN(KernelArgument argument, make_argument(driver, parameters[i], options.arguments[i]));
+    TENON_ASSIGN_OR_RETURN(KernelArgument argument,
+                           make_argument(driver, parameters[i], options.arguments[i]));
     arguments.push_back(std::move(argument));
   }
   std::vector<void *> pointers;
   for (KernelArgument &argument : arguments)
     pointers.push_back(argument.value.data());
   const int64_t begin = now_nanoseconds();
-  Result<void> ran = driver.check("cuLaunchKernel", driver.launch(function, (*grid)[0], (*grid)[1], (*grid)[2], (*block)[0],
-                                                                  (*block)[1], (*block)[2], options.shared, nullptr,
-                                                                  pointers.data(), nullptr));
+  Result<void> ran = driver.check("cuLaunchKernel",
+                                  driver.launch(function, (*grid)[0], (*grid)[1], (*grid)[2],
+                                                (*block)[0], (*block)[1], (*block)[2],
+                                                options.shared, nullptr, pointers.data(), nullptr));
   if (ran)
     ran = driver.check("cuCtxSynchronize", driver.synchronize());
   const double milliseconds = milliseconds_since(begin);
@@ -188,23 +203,32 @@ Result<ExitCode> emulate(const EmulateOptions &options) {
 
 void add_emulate(CLI::App &app, Action &action) {
   auto options = std::make_shared<EmulateOptions>();
-  CLI::App *emulate_command = app.add_subcommand("emulate", "Runs a kernel of a PTX file on the emulator, and checks it");
+  CLI::App *emulate_command =
+      app.add_subcommand("emulate", "Runs a kernel of a PTX file on the emulator, and checks it");
   emulate_command->footer(kFooter);
   emulate_command->add_option("file", options->file, "PTX text")->required()->type_name("FILE");
-  CLI::Option *list = emulate_command->add_flag("--list", options->list, "names the kernels and their parameters");
-  emulate_command->add_option("--kernel", options->kernel, "to run; may be left out where there is one");
+  CLI::Option *list =
+      emulate_command->add_flag("--list", options->list, "names the kernels and their parameters");
+  emulate_command->add_option("--kernel", options->kernel,
+                              "to run; may be left out where there is one");
   emulate_command->add_option("--grid", options->grid, "blocks: x, or x,y,z")->type_name("X,Y,Z");
-  CLI::Option *block = emulate_command->add_option("--block", options->block, "threads of a block: x, or x,y,z")->type_name("X,Y,Z");
+  CLI::Option *block =
+      emulate_command->add_option("--block", options->block, "threads of a block: x, or x,y,z")
+          ->type_name("X,Y,Z");
   emulate_command->add_option("--shared", options->shared, "bytes of dynamic shared memory");
-  emulate_command->add_option("--arg", options->arguments, "of the kernel; one for each parameter, see below")
-      ->allow_extra_args(false)->type_name("ARGUMENT");
+  emulate_command
+      ->add_option("--arg", options->arguments, "of the kernel; one for each parameter, see below")
+      ->allow_extra_args(false)
+      ->type_name("ARGUMENT");
   emulate_command->add_option("--check", options->check, "all, none, or checkers between commas");
   emulate_command->add_option("--card", options->card, "a100, h100 or rtx4090");
   emulate_command->add_option("--schedule", options->schedule, "order of blocks and warps")
       ->check(CLI::IsMember({"forward", "reverse", "random"}));
   emulate_command->add_option("--seed", options->seed, "of a random schedule, and of --perturb");
-  emulate_command->add_option("--budget", options->budget, "warp instructions until a launch is ended; 0: no limit");
-  emulate_command->add_flag("--perturb", options->perturb, "changes ex2, rcp and their like within their documented error");
+  emulate_command->add_option("--budget", options->budget,
+                              "warp instructions until a launch is ended; 0: no limit");
+  emulate_command->add_flag("--perturb", options->perturb,
+                            "changes ex2, rcp and their like within their documented error");
   emulate_command->add_flag("--lines", options->lines, "counts of every line that touches memory");
   emulate_command->add_flag("--json", options->json, "one JSON object on stdout");
   emulate_command->callback([options, list, block, &action] {

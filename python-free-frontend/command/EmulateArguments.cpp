@@ -18,10 +18,10 @@ struct Element {
   std::string_view tensor;
 };
 constexpr Element kElements[] = {
-    {"f32", 4, "f32"}, {"f16", 2, "f16"}, {"bf16", 2, "bf16"}, {"f64", 8, "f64"}, {"i32", 4, "i32"}, {"s32", 4, "i32"},
-    {"u32", 4, "i32"}, {"b32", 4, "i32"}, {"i64", 8, "i64"},   {"s64", 8, "i64"}, {"u64", 8, "i64"}, {"b64", 8, "i64"},
-    {"bool", 1, "bool"}, {"u8", 1, ""},   {"s8", 1, ""},       {"b8", 1, ""},     {"u16", 2, ""},    {"s16", 2, ""},
-    {"b16", 2, ""}};
+    {"f32", 4, "f32"}, {"f16", 2, "f16"}, {"bf16", 2, "bf16"}, {"f64", 8, "f64"}, {"i32", 4, "i32"},
+    {"s32", 4, "i32"}, {"u32", 4, "i32"}, {"b32", 4, "i32"},   {"i64", 8, "i64"}, {"s64", 8, "i64"},
+    {"u64", 8, "i64"}, {"b64", 8, "i64"}, {"bool", 1, "bool"}, {"u8", 1, ""},     {"s8", 1, ""},
+    {"b8", 1, ""},     {"u16", 2, ""},    {"s16", 2, ""},      {"b16", 2, ""}};
 
 const Element *find_element(std::string_view name) {
   const Element *found = std::find_if(std::begin(kElements), std::end(kElements),
@@ -30,12 +30,14 @@ const Element *find_element(std::string_view name) {
 }
 
 Error wrong(const KernelParameter &parameter, const std::string &text, const std::string &why) {
-  return Error(ErrorCode::kInvalidArgument, "argument '" + text + "' for parameter '" + parameter.name + "' (" +
-                                                parameter.type + ", " + std::to_string(parameter.bytes) +
-                                                " bytes): " + why);
+  return Error(ErrorCode::kInvalidArgument,
+               "argument '" + text + "' for parameter '" + parameter.name + "' (" + parameter.type +
+                   ", " + std::to_string(parameter.bytes) + " bytes): " + why);
 }
 
-bool is_tensor_file(std::string_view text) { return text.ends_with(".npy") || text.ends_with(".safetensors"); }
+bool is_tensor_file(std::string_view text) {
+  return text.ends_with(".npy") || text.ends_with(".safetensors");
+}
 
 template <class T> std::vector<std::byte> bytes_of(T value) {
   std::vector<std::byte> bytes(sizeof(T));
@@ -50,21 +52,23 @@ std::vector<std::byte> scalar_bytes(const Element &element, std::string_view tex
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size())
       return {};
-    return element.name == "f64"    ? bytes_of(number)
-           : element.name == "f32"  ? bytes_of(static_cast<float>(number))
-           : element.name == "f16"  ? bytes_of(float16_from_float(static_cast<float>(number)))
-                                    : bytes_of(bfloat16_from_float(static_cast<float>(number)));
+    return element.name == "f64"   ? bytes_of(number)
+           : element.name == "f32" ? bytes_of(static_cast<float>(number))
+           : element.name == "f16" ? bytes_of(float16_from_float(static_cast<float>(number)))
+                                   : bytes_of(bfloat16_from_float(static_cast<float>(number)));
   }
   int base = text.starts_with("0x") ? 16 : 10;
   std::string_view digits = base == 16 ? text.substr(2) : text;
   uint64_t bits = 0;
   int64_t negative = 0;
-  auto parsed = digits.starts_with('-') ? std::from_chars(digits.data(), digits.data() + digits.size(), negative, base)
-                                        : std::from_chars(digits.data(), digits.data() + digits.size(), bits, base);
+  auto parsed = digits.starts_with('-')
+                    ? std::from_chars(digits.data(), digits.data() + digits.size(), negative, base)
+                    : std::from_chars(digits.data(), digits.data() + digits.size(), bits, base);
   if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size())
     return {};
   const size_t width = element.bytes * 8;
-  if (negative ? width < 64 && negative < -(int64_t{1} << (width - 1)) : width < 64 && bits >> width)
+  if (negative ? width < 64 && negative < -(int64_t{1} << (width - 1))
+               : width < 64 && bits >> width)
     return {};
   bits = negative ? static_cast<uint64_t>(negative) : bits;
   std::vector<std::byte> bytes = bytes_of(bits);
@@ -84,7 +88,8 @@ Result<KernelArgument> scalar(const KernelParameter &parameter, const std::strin
     }
   } else {
     const size_t colon = text.find(':');
-    const Element *element = find_element(colon == text.npos ? parameter.type : text.substr(0, colon));
+    const Element *element =
+        find_element(colon == text.npos ? parameter.type : text.substr(0, colon));
     if (!element)
       return wrong(parameter, text, "not a file, a buffer (f32[1024]) or a number");
     argument.value = scalar_bytes(*element, colon == text.npos ? text : text.substr(colon + 1));
@@ -100,9 +105,11 @@ Result<KernelArgument> scalar(const KernelParameter &parameter, const std::strin
 }
 
 Result<void> place(const EmulatedDriver &driver, KernelArgument &argument, const void *from) {
-  TENON_TRY(driver.check("cuMemAlloc", driver.allocate(&argument.buffer, std::max<size_t>(argument.buffer_bytes, 1))));
+  TENON_TRY(driver.check(
+      "cuMemAlloc", driver.allocate(&argument.buffer, std::max<size_t>(argument.buffer_bytes, 1))));
   if (from && argument.buffer_bytes)
-    TENON_TRY(driver.check("cuMemcpyHtoD", driver.copy_in(argument.buffer, from, argument.buffer_bytes)));
+    TENON_TRY(
+        driver.check("cuMemcpyHtoD", driver.copy_in(argument.buffer, from, argument.buffer_bytes)));
   argument.value = bytes_of(argument.buffer);
   return {};
 }
@@ -140,7 +147,8 @@ Result<KernelArgument> fresh_buffer(const EmulatedDriver &driver, const KernelPa
     auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), extent);
     if (error != std::errc() || extent < 0 || (*end != ',' && *end != ']') ||
         (extent && bytes > kMostBytes / static_cast<uint64_t>(extent)))
-      return wrong(parameter, text, "extents are numbers between commas, and a buffer has at most 1 TiB");
+      return wrong(parameter, text,
+                   "extents are numbers between commas, and a buffer has at most 1 TiB");
     bytes *= static_cast<uint64_t>(extent);
     argument.shape.push_back(extent);
     rest.remove_prefix(static_cast<size_t>(end - rest.data()) + 1);
@@ -165,13 +173,15 @@ Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelP
     return scalar(parameter, input);
   if (parameter.bytes != sizeof(uint64_t))
     return wrong(parameter, text, "a buffer needs a parameter of 8 bytes");
-  TENON_ASSIGN_OR_RETURN(KernelArgument argument,
-                         file ? file_buffer(driver, input) : fresh_buffer(driver, parameter, input));
+  TENON_ASSIGN_OR_RETURN(KernelArgument argument, file ? file_buffer(driver, input)
+                                                       : fresh_buffer(driver, parameter, input));
   if (arrow != text.npos) {
     argument.output = text.substr(arrow + 2);
     const Element *element = find_element(argument.element);
     if (is_tensor_file(argument.output) && element->tensor.empty())
-      return wrong(parameter, text, "tensors of " + argument.element + " have no file format here; write to a .bin file");
+      return wrong(parameter, text,
+                   "tensors of " + argument.element +
+                       " have no file format here; write to a .bin file");
     if (is_tensor_file(argument.output))
       TENON_TRY(check_writable(argument.output, parse_data_type(element->tensor).value()));
     else
@@ -185,10 +195,12 @@ Result<void> write_output(const EmulatedDriver &driver, const KernelArgument &ar
     return {};
   std::string bytes(argument.buffer_bytes, '\0');
   if (!bytes.empty())
-    TENON_TRY(driver.check("cuMemcpyDtoH", driver.copy_out(bytes.data(), argument.buffer, bytes.size())));
+    TENON_TRY(
+        driver.check("cuMemcpyDtoH", driver.copy_out(bytes.data(), argument.buffer, bytes.size())));
   if (!is_tensor_file(argument.output))
     return write_file(argument.output, bytes);
-  TENON_ASSIGN_OR_RETURN(const DataType dtype, parse_data_type(find_element(argument.element)->tensor));
+  TENON_ASSIGN_OR_RETURN(const DataType dtype,
+                         parse_data_type(find_element(argument.element)->tensor));
   TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(argument.shape, dtype));
   std::memcpy(tensor.data(), bytes.data(), bytes.size());
   return save_tensor(argument.output, tensor);

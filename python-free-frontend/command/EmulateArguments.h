@@ -26,8 +26,9 @@ struct KernelArgument {
   std::string element; // "f32"
 };
 
-/// "in.npy", "in.npy=>out.npy", "f32[1024]=>out.npy", "zeros:f32[1024]", "3", "f32:0.5", "hex:00ff". Allocates and
-/// fills. Errors: kInvalidArgument naming the argument and the parameter; those of files and of the driver.
+/// "in.npy", "in.npy=>out.npy", "f32[1024]=>out.npy", "zeros:f32[1024]", "3", "f32:0.5",
+/// "hex:00ff". Allocates and fills. Errors: kInvalidArgument naming the argument and the parameter;
+/// those of files and of the driver.
 Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelParameter &parameter,
                                      const std::string &text);
 

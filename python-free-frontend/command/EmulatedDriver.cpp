@@ -21,7 +21,8 @@ Result<EmulatedDriver> EmulatedDriver::open() {
   const std::string path = library_path();
   void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library)
-    return Error(ErrorCode::kUnsupported, std::string("the emulated driver cannot be opened: ") + dlerror());
+    return Error(ErrorCode::kUnsupported,
+                 std::string("the emulated driver cannot be opened: ") + dlerror());
   EmulatedDriver driver;
   struct Symbol {
     const char *name;
