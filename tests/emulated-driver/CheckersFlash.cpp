@@ -45,6 +45,7 @@ struct Ran {
 };
 
 Ran run(const std::string &text, uint32_t more_threads = 0) {
+  setenv("TENON_EMULATOR_BUDGET", "5000000", 1); // warp instructions; the right kernel needs a hundredth
   Card card;
   const LaunchPhase &phase = image().launch.phases.front();
   FunctionObject *kernel = card.load(text, phase.entry.c_str());
