@@ -139,6 +139,11 @@ TEST(CudaHeader, LaunchesAndGraphsAreLaidOutAlike) {
   EXPECT_EQ(sizeof(LaunchConfiguration), sizeof(CUlaunchConfig));
   EXPECT_FIELD(LaunchConfiguration, stream, CUlaunchConfig, hStream);
   EXPECT_FIELD(LaunchConfiguration, attribute_count, CUlaunchConfig, numAttrs);
+#if CUDA_VERSION >= 12030
+  EXPECT_EQ(sizeof(NodeParameters), sizeof(CUgraphNodeParams));
+  EXPECT_FIELD(NodeParameters, copy.shape, CUgraphNodeParams, memcpy.copyParams);
+  EXPECT_FIELD(NodeParameters, reserved_last, CUgraphNodeParams, reserved2);
+#endif
   EXPECT_EQ(sizeof(GraphUpdateResult), sizeof(CUgraphExecUpdateResultInfo));
   EXPECT_EQ(sizeof(GraphInstantiation), sizeof(CUDA_GRAPH_INSTANTIATE_PARAMS));
   EXPECT_FIELD(GraphInstantiation, result, CUDA_GRAPH_INSTANTIATE_PARAMS, result_out);

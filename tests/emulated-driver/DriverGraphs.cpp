@@ -138,6 +138,9 @@ TEST_F(DriverGraphs, CapturesAreKeptApart) {
   ASSERT_EQ(cuStreamBeginCapture_v2(blocking, kCaptureRelaxed), kSuccess);
   EXPECT_EQ(add(1, nullptr), kCaptureImplicit);
   EXPECT_EQ(cuStreamEndCapture(blocking, &graph), kCaptureInvalidated);
+  ASSERT_EQ(cuStreamBeginCapture_v2(blocking, kCaptureRelaxed), kSuccess);
+  EXPECT_EQ(cuStreamSynchronize(nullptr), kCaptureImplicit);
+  EXPECT_EQ(cuStreamEndCapture(blocking, &graph), kCaptureInvalidated);
   EXPECT_EQ(word(), 0u);
 }
 
@@ -171,6 +174,30 @@ TEST_F(DriverGraphs, AreBuiltByHand) {
   EXPECT_EQ(cuGraphAddDependencies(graph, &copy, &fill, 1), kSuccess);
   ExecutableObject *round = nullptr;
   EXPECT_EQ(cuGraphInstantiateWithFlags(&round, graph, 0), kInvalidValue) << "a circle";
+}
+
+TEST_F(DriverGraphs, NodesHaveAGeneralForm) {
+  ASSERT_EQ(cuGraphCreate(&graph, 0), kSuccess);
+  uint32_t amount = 3;
+  void *parameters[] = {&at, &amount};
+  NodeParameters fill{}, sum{};
+  fill.type = kNodeFill;
+  fill.fill = {at, 0, 50, 4, 1, 1};
+  sum.type = kNodeKernel;
+  sum.kernel = {kernel, {1, 1, 1}, {1, 1, 1}, 0, parameters, nullptr, nullptr, nullptr};
+  NodeObject *first = nullptr, *second = nullptr;
+  ASSERT_EQ(cuGraphAddNode_v2(&first, graph, nullptr, nullptr, 0, &fill), kSuccess);
+  ASSERT_EQ(cuGraphAddNode_v2(&second, graph, &first, nullptr, 1, &sum), kSuccess);
+  ExecutableObject *executable = instantiate(graph);
+  EXPECT_EQ(cuGraphLaunch(executable, stream), kSuccess);
+  EXPECT_EQ(word(), 53u);
+  amount = 4;
+  EXPECT_EQ(cuGraphExecNodeSetParams(executable, second, &sum), kSuccess);
+  EXPECT_EQ(cuGraphExecNodeSetParams(executable, first, &sum), kInvalidValue) << "a node of another kind";
+  EXPECT_EQ(cuGraphLaunch(executable, stream), kSuccess);
+  EXPECT_EQ(word(), 54u);
+  sum.type = 13;
+  EXPECT_EQ(cuGraphAddNode_v2(&second, graph, nullptr, nullptr, 0, &sum), kNotSupported) << "a condition";
 }
 
 TEST_F(DriverGraphs, AreBroughtUpToDate) {

@@ -109,6 +109,27 @@ struct PoolAccess {
   int flags;
 };
 
+/// CUgraphNodeParams; of a graph's own memory only freeing is covered.
+struct NodeParameters {
+  int type;
+  int reserved[3];
+  union {
+    long long room[29];
+    KernelNodeParameters kernel;
+    struct {
+      int flags, reserved;
+      ContextObject *context;
+      Copy3D shape;
+    } copy;
+    Fill2D fill;
+    HostCall host;
+    GraphObject *graph;
+    EventObject *event;
+    DevicePointer free;
+  };
+  long long reserved_last;
+};
+
 /// CUgraphExecUpdateResultInfo
 struct GraphUpdateResult {
   int result;

@@ -26,6 +26,8 @@ Status idle(StreamObject *handle) {
   StreamObject *stream = call.stream(handle);
   if (!stream)
     return kInvalidHandle;
+  if (stream == &call.context->legacy)
+    return check_legacy(call);
   if (!stream->capture)
     return kSuccess;
   stream->capture->invalid = true;

@@ -61,6 +61,57 @@ template <class Kind> Status set(ExecutableObject *executable, NodeObject *node,
   return replace(call, executable_node(call, executable, node), std::move(work));
 }
 
+/// The work that general parameters describe.
+Status work_of(Call &call, const NodeParameters &given, Work &work) {
+  switch (given.type) {
+  case kNodeKernel:
+    work = KernelWork{};
+    return kernel_work(call, &given.kernel, std::get<KernelWork>(work));
+  case kNodeCopy:
+    work = CopyWork{given.copy.shape};
+    return kSuccess;
+  case kNodeFill:
+    work = FillWork{given.fill};
+    return kSuccess;
+  case kNodeHost:
+    work = HostWork{given.host};
+    return kSuccess;
+  case kNodeGraph:
+    if (!find_graph(call, given.graph))
+      return kInvalidValue;
+    work = GraphWork{given.graph->clone()};
+    return kSuccess;
+  case kNodeEmpty:
+    work = EmptyWork{};
+    return kSuccess;
+  case kNodeWaitEvent:
+    work = WaitEventWork{given.event};
+    return kSuccess;
+  case kNodeRecordEvent:
+    work = RecordEventWork{given.event};
+    return kSuccess;
+  case kNodeFree:
+    work = FreeWork{given.free};
+    return kSuccess;
+  default:
+    return kNotSupported;
+  }
+}
+
+Status set_any(Call &call, NodeObject *node, const NodeParameters *given) {
+  Work work;
+  if (!given || !node)
+    return kInvalidValue;
+  if (Status status = work_of(call, *given, work))
+    return status;
+  if (work.index() != node->work.index())
+    return kInvalidValue;
+  if (Status status = check(call, work))
+    return status;
+  node->work = std::move(work);
+  return kSuccess;
+}
+
 Status set_kernel(Call &call, NodeObject *node, const KernelNodeParameters *given) {
   KernelWork work;
   if (Status status = kernel_work(call, given, work))
@@ -221,4 +272,28 @@ TENON_DRIVER_ENTRY Status cuGraphExecEventWaitNodeSetEvent(ExecutableObject *exe
 TENON_DRIVER_ENTRY Status cuGraphAddMemFreeNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
                                                 size_t count, DevicePointer address) {
   return add(node, graph, dependencies, count, FreeWork{address});
+}
+
+// The general forms (CUDA 12).
+TENON_DRIVER_ENTRY Status cuGraphAddNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
+                                         size_t count, NodeParameters *given) {
+  TENON_BEGIN(Call::Needs::kContext);
+  Work work;
+  if (!given)
+    return kInvalidValue;
+  if (Status status = work_of(call, *given, work))
+    return status;
+  return add_node(call, graph, dependencies, count, std::move(work), node);
+}
+TENON_DRIVER_ENTRY Status cuGraphAddNode_v2(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies,
+                                            const EdgeData *, size_t count, NodeParameters *given) {
+  return cuGraphAddNode(node, graph, dependencies, count, given);
+}
+TENON_DRIVER_ENTRY Status cuGraphNodeSetParams(NodeObject *node, NodeParameters *given) {
+  TENON_BEGIN(Call::Needs::kContext);
+  return graph_of(call, node) ? set_any(call, node, given) : kInvalidValue;
+}
+TENON_DRIVER_ENTRY Status cuGraphExecNodeSetParams(ExecutableObject *executable, NodeObject *node, NodeParameters *given) {
+  TENON_BEGIN(Call::Needs::kContext);
+  return set_any(call, executable_node(call, executable, node), given);
 }

@@ -254,6 +254,10 @@ Status cuGraphEventWaitNodeSetEvent(NodeObject *node, EventObject *event);
 Status cuGraphExecEventRecordNodeSetEvent(ExecutableObject *executable, NodeObject *node, EventObject *event);
 Status cuGraphExecEventWaitNodeSetEvent(ExecutableObject *executable, NodeObject *node, EventObject *event);
 Status cuGraphAddMemFreeNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, DevicePointer address);
+Status cuGraphAddNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, NodeParameters *given);
+Status cuGraphAddNode_v2(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, const EdgeData *, size_t count, NodeParameters *given);
+Status cuGraphNodeSetParams(NodeObject *node, NodeParameters *given);
+Status cuGraphExecNodeSetParams(ExecutableObject *executable, NodeObject *node, NodeParameters *given);
 // executable graphs
 Status cuGraphInstantiateWithFlags(ExecutableObject **executable, GraphObject *graph, uint64_t flags);
 Status cuGraphInstantiate_v2(ExecutableObject **executable, GraphObject *graph, NodeObject **error_node, char *log, size_t room);

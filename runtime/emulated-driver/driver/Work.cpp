@@ -92,7 +92,11 @@ private:
   }
 };
 
-/// Work on the legacy stream would wait for the blocking streams, which a capture among them does not allow.
+bool needs_a_real_event(const Work &work) {
+  return std::holds_alternative<WaitEventWork>(work) || std::holds_alternative<RecordEventWork>(work);
+}
+} // namespace
+
 Status check_legacy(Call &call) {
   for (const std::weak_ptr<Capture> &each : call.driver.captures) {
     std::shared_ptr<Capture> capture = each.lock();
@@ -103,11 +107,6 @@ Status check_legacy(Call &call) {
   }
   return kSuccess;
 }
-
-bool needs_a_real_event(const Work &work) {
-  return std::holds_alternative<WaitEventWork>(work) || std::holds_alternative<RecordEventWork>(work);
-}
-} // namespace
 
 Status check(Call &call, const Work &work) { return std::visit(Check{call}, work); }
 Status run(Call &call, const Work &work) { return std::visit(Run{call}, work); }

@@ -60,6 +60,9 @@ Status submit(Call &call, StreamObject *stream, Work work);
 /// The same behind the entry's usual beginning.
 Status submit(StreamObject *stream, Work work);
 
+/// What touches the legacy stream would wait for the blocking streams, and spoils a capture among them.
+Status check_legacy(Call &call);
+
 /// The parts of check and run, beside the entries of their kind.
 Status check_kernel(Call &call, const KernelWork &work);
 Status run_kernel(Call &call, const KernelWork &work);
