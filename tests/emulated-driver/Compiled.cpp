@@ -1,21 +1,11 @@
 // Kernels as compilers write them: text that LLVM made, kept beside the tests, and CUDA C++ compiled when the test runs.
 #include "Emulator.h"
+#include "Nvcc.h"
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <random>
-#include <sstream>
-#include <unistd.h>
 
 namespace tenon::emulator {
 namespace {
-
-std::string read_text(const std::filesystem::path &path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 std::vector<float> random_floats(size_t count) {
   std::mt19937 random(3);
@@ -48,30 +38,6 @@ TEST(Compiled, SoftmaxByLlvm) {
   expect_softmax(card.download<float>(out, in.size()), in, 128, 1.5);
   EXPECT_EQ(Card::report(), "nothing found\n");
 }
-
-/// PTX of CUDA C++, or nothing where there is no nvcc.
-std::string compile(const std::string &source) {
-#ifdef TENON_NVCC
-  std::string nvcc = TENON_NVCC;
-  if (nvcc.empty() || !std::filesystem::exists(nvcc))
-    return {};
-  auto folder = std::filesystem::temp_directory_path() / ("tenon-emulator-" + std::to_string(getpid()));
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder / "kernel.cu") << source;
-  std::string command = nvcc + " -ptx -O3 -std=c++17 -arch=sm_80 -o " + (folder / "kernel.ptx").string() + " " +
-                        (folder / "kernel.cu").string();
-  std::string text;
-  if (std::system(command.c_str()) == 0)
-    text = read_text(folder / "kernel.ptx");
-  std::filesystem::remove_all(folder);
-  return text;
-#else
-  return {};
-#endif
-}
-#define NEEDS_NVCC(text)                                                                                               \
-  if (text.empty())                                                                                                    \
-  GTEST_SKIP() << "no nvcc"
 
 TEST(Compiled, SoftmaxByNvcc) {
   std::string text = compile(R"(

@@ -1,6 +1,8 @@
 // One instruction over 32 lanes, against a function of C++.
 #pragma once
 #include "Emulator.h"
+#include <algorithm>
+#include <tuple>
 
 namespace tenon::emulator {
 
@@ -16,6 +18,28 @@ std::vector<Out> run_lanes(const std::vector<std::string> &types, const std::str
   EXPECT_EQ(card.launch(kernel, 1, 32, 0, out, card.upload(inputs)...), kSuccess) << body;
   EXPECT_EQ(Card::report(), "nothing found\n") << body;
   return card.download<Out>(out, 32);
+}
+
+/// The same over many values, 32 at a time.
+template <class Out, class... In>
+std::vector<Out> run_many(const std::vector<std::string> &types, const std::string &output, const std::string &body,
+                          const std::vector<In> &...inputs) {
+  Card card;
+  auto *kernel = card.load(elementwise(types, output, body));
+  size_t count = std::min({inputs.size()...}) / 32 * 32;
+  std::vector<Out> results(count);
+  if (!kernel)
+    return results;
+  DevicePointer out = card.allocate(32 * sizeof(Out));
+  auto uploaded = std::make_tuple(std::make_pair(card.upload(inputs), sizeof(In))...);
+  for (size_t first = 0; first < count; first += 32) {
+    Status status = std::apply([&](auto... input) { return card.launch(kernel, 1, 32, 0, out, (input.first + first * input.second)...); }, uploaded);
+    EXPECT_EQ(status, kSuccess) << body;
+    auto chunk = card.download<Out>(out, 32);
+    std::copy(chunk.begin(), chunk.end(), results.begin() + static_cast<long>(first));
+  }
+  EXPECT_EQ(Card::report(), "nothing found\n") << body;
+  return results;
 }
 
 /// 32 values made of the given ones, in an order that pairs each with many.

@@ -1,55 +1,11 @@
 #include "decode/Decoder.h"
 #include "decode/Forms.h"
+#include "ptx/TokenReader.h"
 #include <algorithm>
-#include <bit>
+#include <cstdlib>
 
 namespace tenon::emulator {
 namespace {
-struct SpecialName {
-  std::string_view name;
-  SpecialRegister which;
-};
-constexpr SpecialName kSpecialNames[] = {
-    {"%tid.x", SpecialRegister::kThreadX},
-    {"%tid.y", SpecialRegister::kThreadY},
-    {"%tid.z", SpecialRegister::kThreadZ},
-    {"%ntid.x", SpecialRegister::kThreadsX},
-    {"%ntid.y", SpecialRegister::kThreadsY},
-    {"%ntid.z", SpecialRegister::kThreadsZ},
-    {"%ctaid.x", SpecialRegister::kBlockX},
-    {"%ctaid.y", SpecialRegister::kBlockY},
-    {"%ctaid.z", SpecialRegister::kBlockZ},
-    {"%nctaid.x", SpecialRegister::kBlocksX},
-    {"%nctaid.y", SpecialRegister::kBlocksY},
-    {"%nctaid.z", SpecialRegister::kBlocksZ},
-    {"%laneid", SpecialRegister::kLane},
-    {"%warpid", SpecialRegister::kWarp},
-    {"%nwarpid", SpecialRegister::kWarps},
-    {"%smid", SpecialRegister::kMultiprocessor},
-    {"%nsmid", SpecialRegister::kMultiprocessors},
-    {"%gridid", SpecialRegister::kGrid},
-    {"%lanemask_eq", SpecialRegister::kMaskEqual},
-    {"%lanemask_le", SpecialRegister::kMaskLessEqual},
-    {"%lanemask_lt", SpecialRegister::kMaskLess},
-    {"%lanemask_ge", SpecialRegister::kMaskGreaterEqual},
-    {"%lanemask_gt", SpecialRegister::kMaskGreater},
-    {"%dynamic_smem_size", SpecialRegister::kDynamicShared},
-    {"%total_smem_size", SpecialRegister::kTotalShared},
-    {"%cluster_ctaid.x", SpecialRegister::kZero},
-    {"%cluster_ctaid.y", SpecialRegister::kZero},
-    {"%cluster_ctaid.z", SpecialRegister::kZero},
-    {"%cluster_ctarank", SpecialRegister::kZero},
-    {"%cluster_nctaid.x", SpecialRegister::kOne},
-    {"%cluster_nctaid.y", SpecialRegister::kOne},
-    {"%cluster_nctaid.z", SpecialRegister::kOne},
-    {"%cluster_nctarank", SpecialRegister::kOne},
-    {"%clusterid.x", SpecialRegister::kBlockX},
-    {"%clusterid.y", SpecialRegister::kBlockY},
-    {"%clusterid.z", SpecialRegister::kBlockZ},
-    {"%nclusterid.x", SpecialRegister::kBlocksX},
-    {"%nclusterid.y", SpecialRegister::kBlocksY},
-    {"%nclusterid.z", SpecialRegister::kBlocksZ},
-};
 uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 /// Op::ordering, from the modifiers of an opcode. PTX ISA 8.4 to 8.8, the memory consistency model.
 uint8_t ordering_of(std::string_view opcode) {
@@ -63,7 +19,7 @@ uint8_t ordering_of(std::string_view opcode) {
                                        {".acquire", kStrong | kAcquire},
                                        {".release", kStrong | kRelease},
                                        {".acq_rel", kStrong | kAcquire | kRelease}};
-  static constexpr Row kMnemonics[] = {{"atom.", kStrong}, {"red.", kStrong}, {"fence.", kAcquire | kRelease},
+  static constexpr Row kMnemonics[] = {{"atom.", kStrong}, {"red.", kStrong}, {"mbarrier.", kStrong}, {"cp.async.mbarrier.", kStrong}, {"fence.", kAcquire | kRelease},
                                        {"membar.", kAcquire | kRelease}};
   uint8_t ordering = opcode.starts_with("barrier.") && opcode.find(".aligned") == opcode.npos ? kDivisible : 0;
   for (const Row &row : kModifiers)
@@ -72,22 +28,28 @@ uint8_t ordering_of(std::string_view opcode) {
     ordering |= opcode.starts_with(row.part) ? row.bits : 0;
   return ordering;
 }
-std::string width_name(uint8_t width) {
-  return width == 0 ? "a predicate" : std::to_string(width * 8) + " bits";
+
+/// The type that an opcode names, plain bits where it names none or several.
+TypeClass only_type(std::string_view opcode) {
+  TypeClass found = TypeClass::kBits;
+  int types = 0;
+  for (size_t at = opcode.find('.'); at != std::string_view::npos;) {
+    size_t end = opcode.find('.', at + 1);
+    std::string_view modifier = opcode.substr(at, end == std::string_view::npos ? end : end - at);
+    if (type_width(modifier) >= 0) {
+      found = type_class(modifier);
+      types++;
+    }
+    at = end;
+  }
+  return types == 1 ? found : TypeClass::kBits;
 }
 } // namespace
 
-std::variant<Program, Diagnostic> decode(const Kernel &kernel, const DecodeContext &context) {
-  try {
-    return Decoder(kernel, context).run();
-  } catch (Diagnostic &diagnostic) {
-    return std::move(diagnostic);
-  }
-}
-
-Decoder::Decoder(const Kernel &kernel, const DecodeContext &context) : kernel_(kernel), context_(context) {
+Decoder::Decoder(const Kernel &kernel, const DecodeContext &context, Symbols shared)
+    : kernel_(kernel), context_(context), symbols_(std::move(shared)) {
   for (const Register &declared : kernel.registers)
-    slots_.push_back({Slot::Kind::kRegister, declared.width, SpecialRegister::kZero, 0, declared.name});
+    slots_.push_back({Slot::Kind::kRegister, declared.width, declared.type, SpecialRegister::kZero, 0, declared.name});
   for (uint32_t i = 0; i < kernel.labels.size(); i++)
     labels_[kernel.labels[i].name].push_back(i);
 }
@@ -96,68 +58,41 @@ void Decoder::fail(Location location, std::string message) const {
   throw Diagnostic{location, std::move(message)};
 }
 
-void Decoder::place(const Variable &variable, uint64_t &end) {
+ParameterPlace Decoder::place(const Variable &variable, uint64_t &end) {
   uint64_t at = align_up(end, variable.alignment);
-  symbols_[variable.name] = {variable.space, at, variable.size};
+  symbols_[variable.name] = {Space::kLocal, at, variable.size};
   end = at + variable.size;
+  return {static_cast<uint32_t>(at), static_cast<uint32_t>(variable.size)};
 }
 
 void Decoder::place_variables() {
-  constexpr uint64_t kLargestStaticShared = 48 * 1024; // PTX refuses more than this statically
-  const Variable *dynamic = nullptr;
-  uint32_t dynamic_alignment = 16;
-  auto place_shared = [&](const Variable &variable) {
-    if (variable.space != Space::kShared)
-      return;
-    if (variable.external || variable.size == 0) {
-      dynamic = &variable;
-      dynamic_alignment = std::max(dynamic_alignment, variable.alignment);
-      return;
-    }
-    place(variable, program_.static_shared);
-  };
-  for (const Variable &variable : kernel_.variables)
-    place_shared(variable);
-  // Variables of the module count only where the kernel names them.
-  std::unordered_map<std::string, bool> named;
-  auto note = [&](const Operand &operand, auto &self) -> void {
-    if (operand.kind == Operand::Kind::kSymbol)
-      named[operand.name] = true;
-    for (const Operand &part : operand.parts)
-      self(part, self);
-  };
-  for (const Instruction &instruction : kernel_.instructions)
-    for (const Operand &operand : instruction.operands)
-      note(operand, note);
-  for (const Variable &variable : context_.module->variables)
-    if (named.count(variable.name))
-      place_shared(variable);
-  if (dynamic) {
-    program_.has_dynamic_shared = true;
-    program_.static_shared = align_up(program_.static_shared, dynamic_alignment);
-    for (const auto *list : {&kernel_.variables, &context_.module->variables})
-      for (const Variable &variable : *list)
-        if (variable.space == Space::kShared && (variable.external || variable.size == 0))
-          symbols_[variable.name] = {Space::kShared, program_.static_shared, 0};
-  }
-  if (program_.static_shared > kLargestStaticShared)
-    fail(kernel_.location, "kernel '" + kernel_.name + "' uses " + std::to_string(program_.static_shared) +
-                               " bytes of static shared memory; 49152 are allowed");
-  for (const Variable &variable : kernel_.variables)
-    if (variable.space == Space::kLocal)
-      place(variable, program_.local_bytes);
-  program_.local_bytes = align_up(program_.local_bytes, 16);
-  if (program_.local_bytes > 512 * 1024)
-    fail(kernel_.location, "more than 512 KB of local memory for a thread");
-  for (const Variable &parameter : kernel_.parameters)
-    symbols_[parameter.name] = {Space::kParam, parameter.offset, parameter.size};
-  program_.parameter_bytes = kernel_.parameter_bytes;
+  constexpr uint64_t kLargestFrame = 512 * 1024; // local memory of a thread, CUDA programming guide, table of limits
   for (const Variable &variable : context_.module->variables)
     if (auto found = context_.global_addresses.find(variable.name); found != context_.global_addresses.end())
-      symbols_[variable.name] = {variable.space, found->second, variable.size};
+      symbols_.insert({variable.name, {variable.space, found->second, variable.size}});
+  FunctionCode &code = program_.functions.front();
+  if (kernel_.is_entry) {
+    program_.parameter_bytes = kernel_.parameter_bytes;
+    for (const Variable &parameter : kernel_.parameters)
+      symbols_[parameter.name] = {Space::kParam, parameter.offset, parameter.size};
+  } else {
+    for (const Variable &result : kernel_.results)
+      code.results.push_back(place(result, code.local_bytes));
+    for (const Variable &parameter : kernel_.parameters)
+      code.parameters.push_back(place(parameter, code.local_bytes));
+  }
+  for (const Variable &variable : kernel_.variables)
+    if (variable.space != Space::kShared)
+      place(variable, code.local_bytes);
+  code.local_bytes = align_up(code.local_bytes, kFrameAlignment);
+  if (code.local_bytes > kLargestFrame)
+    fail(kernel_.location, "more than 512 KB of local memory for a thread");
 }
 
 Program Decoder::run() {
+  program_.functions.emplace_back().source = &kernel_;
+  for (const Instruction &instruction : kernel_.instructions)
+    program_.instructions.push_back(&instruction);
   place_variables();
   first_op_.reserve(kernel_.instructions.size() + 1);
   for (uint32_t i = 0; i < kernel_.instructions.size(); i++)
@@ -177,6 +112,19 @@ Program Decoder::run() {
   return std::move(program_);
 }
 
+/// "=4 4 >90" is "=4 4", for targets from sm_90 on.
+std::string_view Decoder::without_requirement(std::string_view form) const {
+  size_t at = form.rfind('>');
+  if (instruction_->opcode.find(".cluster") != std::string::npos && at == std::string_view::npos)
+    without_requirement(">90");
+  if (at == std::string_view::npos)
+    return form;
+  int least = std::atoi(std::string(form.substr(at + 1)).c_str()), target = 0;
+  if (std::sscanf(context_.module->target.c_str(), "sm_%d", &target) == 1 && target < least)
+    fail(instruction_->location, "'" + instruction_->opcode + "' needs a target from sm_" + std::to_string(least) + " on");
+  return form.substr(0, at == 0 ? 0 : at - 1);
+}
+
 void Decoder::decode_instruction(uint32_t number) {
   instruction_ = &kernel_.instructions[number];
   first_op_.push_back(static_cast<uint32_t>(program_.ops.size()));
@@ -184,6 +132,7 @@ void Decoder::decode_instruction(uint32_t number) {
   op_.instruction = number;
   op_.ordering = ordering_of(instruction_->opcode);
   op_more_.clear();
+  type_ = only_type(instruction_->opcode);
   row_ = find_opcode(instruction_->opcode);
   if (row_ < 0)
     fail(instruction_->location, std::string(is_known_mnemonic(instruction_->opcode) ? "unsupported form of opcode '"
@@ -193,11 +142,13 @@ void Decoder::decode_instruction(uint32_t number) {
     op_.guard = read(static_cast<uint32_t>(instruction_->guard));
     op_.guard_flip = instruction_->guard_negated ? ~0u : 0u;
   }
-  std::string_view form = opcode_row(row_).operands;
+  std::string_view form = without_requirement(opcode_row(row_).operands);
   if (form.starts_with('@'))
     decode_form(*this, form);
   else
     decode_simple(form);
+  if (context_.perturbation)
+    perturb();
   op_.handler = context_.executor->handler(row_);
   if (op_.immediate && op_.flags == kPseudo) { // ld.param at a constant offset, see Forms.cpp
     op_.handler = context_.executor->load_parameter[op_.target];
@@ -205,10 +156,24 @@ void Decoder::decode_instruction(uint32_t number) {
     op_.immediate--;
   }
   more_at_.push_back(op_more_.empty() ? kNoSlot : static_cast<uint32_t>(program_.more.size()));
-  more_are_targets_.push_back(form == "@branch_indexed");
+  more_are_targets_.push_back(form == "@branch_indexed" || form == "@call");
   program_.more.insert(program_.more.end(), op_more_.begin(), op_more_.end());
   program_.ops.push_back(op_);
   program_.rows.push_back(static_cast<int16_t>(row_));
+}
+
+/// Approximate instructions have a row for being perturbed.
+void Decoder::perturb() {
+  int row = find_opcode("%perturb." + instruction_->opcode);
+  if (row < 0)
+    return;
+  row_ = row;
+  op_.immediate = static_cast<int64_t>(*context_.perturbation * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(row));
+}
+
+std::optional<uint64_t> perturbation_of_environment() {
+  const char *seed = std::getenv("TENON_EMULATOR_PERTURB");
+  return seed && *seed ? std::optional<uint64_t>(std::strtoull(seed, nullptr, 0)) : std::nullopt;
 }
 
 void Decoder::expect_operands(size_t least, size_t most) const {
@@ -234,7 +199,7 @@ void Decoder::decode_simple(std::string_view form) {
   for (std::string_view item : items) {
     if (item == "carry") {
       op_.operand[slot++] = carry();
-      if (instruction_->opcode.find("c.") == 3) // addc, subc
+      if (instruction_->opcode.find("c.") == 3) // addc, subc, madc
         read(carry_);
       if (instruction_->opcode.find(".cc.") != std::string::npos)
         written(carry_);
@@ -260,150 +225,6 @@ void Decoder::decode_simple(std::string_view form) {
   }
   if (instruction_->opcode == "cp.async.wait_all")
     op_.flags = 1;
-}
-
-uint32_t Decoder::read(uint32_t slot) {
-  if (slots_[slot].kind == Slot::Kind::kRegister || slots_[slot].kind == Slot::Kind::kCarry)
-    uses_.push_back({static_cast<uint32_t>(program_.ops.size()), slot, false});
-  return slot;
-}
-uint32_t Decoder::written(uint32_t slot) {
-  uses_.push_back({static_cast<uint32_t>(program_.ops.size()), slot, true});
-  return slot;
-}
-
-uint32_t Decoder::carry() {
-  if (carry_ == kNoSlot) {
-    carry_ = static_cast<uint32_t>(slots_.size());
-    slots_.push_back({Slot::Kind::kCarry, 0, SpecialRegister::kZero, 0, "CC.CF"});
-  }
-  return carry_;
-}
-
-uint32_t Decoder::constant(uint64_t bits, uint8_t width) {
-  if (width < 8)
-    bits &= (uint64_t{1} << (width * 8)) - 1;
-  auto [at, fresh] = constants_.try_emplace({bits, width}, static_cast<uint32_t>(slots_.size()));
-  if (fresh)
-    slots_.push_back({Slot::Kind::kConstant, width, SpecialRegister::kZero, bits, {}});
-  return at->second;
-}
-
-uint32_t Decoder::special(const Operand &operand, uint8_t width) {
-  for (const SpecialName &known : kSpecialNames)
-    if (known.name == operand.name) {
-      auto [at, fresh] = specials_.try_emplace({static_cast<int>(known.which), width},
-                                               static_cast<uint32_t>(slots_.size()));
-      if (fresh)
-        slots_.push_back({Slot::Kind::kSpecial, width, known.which, 0, operand.name});
-      return at->second;
-    }
-  fail(operand.location, "unknown register '" + operand.name + "'");
-}
-
-Decoder::Symbol Decoder::symbol(const std::string &name, Location location) const {
-  auto found = symbols_.find(name);
-  if (found == symbols_.end())
-    fail(location, "unknown symbol '" + name + "'");
-  return found->second;
-}
-
-uint32_t Decoder::source(const Operand &operand, uint8_t width) {
-  if (operand.negated)
-    fail(operand.location, "'!' is for predicates");
-  switch (operand.kind) {
-  case Operand::Kind::kRegister:
-    if (slots_[operand.index].width != width)
-      fail(operand.location, "'" + slots_[operand.index].name + "' is " + width_name(slots_[operand.index].width) +
-                                 ", '" + instruction_->opcode + "' takes " + width_name(width) + " here");
-    return read(operand.index);
-  case Operand::Kind::kInteger:
-    return constant(operand.bits, width);
-  case Operand::Kind::kFloat: {
-    uint64_t bits = operand.bits;
-    if (!operand.single && width == 4)
-      bits = std::bit_cast<uint32_t>(static_cast<float>(std::bit_cast<double>(bits)));
-    else if (operand.single && width == 8)
-      bits = std::bit_cast<uint64_t>(static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(bits))));
-    else if (width < 4)
-      fail(operand.location, "write 16-bit floats as integers");
-    return constant(bits, width);
-  }
-  case Operand::Kind::kSpecial:
-    return special(operand, width);
-  case Operand::Kind::kSymbol:
-    if (operand.name == "WARP_SZ")
-      return constant(kLanes, width);
-    return constant(symbol(operand.name, operand.location).address + static_cast<uint64_t>(operand.offset), width);
-  default:
-    fail(operand.location, "expected a register or a constant");
-  }
-}
-
-uint32_t Decoder::source_any(const Operand &operand, uint8_t &width, uint8_t default_width) {
-  width = operand.kind == Operand::Kind::kRegister ? slots_[operand.index].width : default_width;
-  if (width == 0)
-    fail(operand.location, "a predicate is not allowed here");
-  return source(operand, width);
-}
-
-uint32_t Decoder::destination(const Operand &operand, uint8_t width) {
-  if (operand.kind == Operand::Kind::kSink)
-    return kNoSlot;
-  if (operand.kind != Operand::Kind::kRegister || operand.negated)
-    fail(operand.location, "expected a register to write");
-  if (slots_[operand.index].width != width)
-    fail(operand.location, "'" + slots_[operand.index].name + "' is " + width_name(slots_[operand.index].width) + ", '" +
-                               instruction_->opcode + "' gives " + width_name(width));
-  return written(operand.index);
-}
-
-uint32_t Decoder::destination_any(const Operand &operand, uint8_t &width) {
-  if (operand.kind != Operand::Kind::kRegister || slots_[operand.index].width == 0)
-    fail(operand.location, "expected a register to write");
-  width = slots_[operand.index].width;
-  return destination(operand, width);
-}
-
-uint32_t Decoder::source_predicate(const Operand &operand, bool &negated) {
-  negated = operand.negated;
-  if (operand.kind == Operand::Kind::kRegister && slots_[operand.index].width == 0)
-    return read(operand.index);
-  if (operand.kind == Operand::Kind::kInteger) { // 0 and 1
-    auto [at, fresh] = constants_.try_emplace({operand.bits ? ~uint64_t{0} : 0, 0}, static_cast<uint32_t>(slots_.size()));
-    if (fresh)
-      slots_.push_back({Slot::Kind::kConstant, 0, SpecialRegister::kZero, operand.bits ? ~uint64_t{0} : 0, {}});
-    return at->second;
-  }
-  fail(operand.location, "expected a predicate");
-}
-
-uint64_t Decoder::integer(const Operand &operand) {
-  if (operand.kind != Operand::Kind::kInteger)
-    fail(operand.location, "expected a constant");
-  return operand.bits;
-}
-
-uint32_t Decoder::address(const Operand &operand, uint8_t &width, int64_t &immediate, bool &constant_address) {
-  if (operand.kind != Operand::Kind::kAddress)
-    fail(operand.location, "expected an address in brackets");
-  const Operand &base = operand.parts[0];
-  immediate = operand.offset;
-  constant_address = base.kind != Operand::Kind::kRegister;
-  if (base.kind == Operand::Kind::kSymbol)
-    immediate += static_cast<int64_t>(symbol(base.name, base.location).address);
-  else if (base.kind == Operand::Kind::kInteger)
-    immediate += static_cast<int64_t>(base.bits);
-  else if (base.kind != Operand::Kind::kRegister)
-    fail(base.location, "expected a register, a variable or a constant as the address");
-  if (constant_address) {
-    width = 8;
-    return constant(0, 8);
-  }
-  width = slots_[base.index].width;
-  if (width < 4)
-    fail(base.location, "an address has 32 or 64 bits");
-  return read(base.index);
 }
 
 uint32_t Decoder::find_label(const std::string &name, uint32_t scope, Location location) const {

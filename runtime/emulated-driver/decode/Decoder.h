@@ -3,14 +3,16 @@
 #include "decode/Program.h"
 #include <map>
 #include <span>
+#include <tuple>
 
 namespace tenon::emulator {
 
 /// What an operand of an operation stands for, before registers are laid out.
 struct Slot {
-  enum class Kind : uint8_t { kRegister, kConstant, kSpecial, kCarry };
+  enum class Kind : uint8_t { kRegister, kConstant, kFrameAddress, kSpecial, kCarry };
   Kind kind = Kind::kRegister;
   uint8_t width = 0; // bytes; 0 for a predicate
+  TypeClass type = TypeClass::kBits;
   SpecialRegister special = SpecialRegister::kZero;
   uint64_t bits = 0;
   std::string name;
@@ -23,23 +25,35 @@ struct SlotUse {
   bool writes;
 };
 
+/// A variable and its place in its space.
+struct Symbol {
+  Space space;
+  uint64_t address;
+  uint64_t size;
+};
+using Symbols = std::unordered_map<std::string, Symbol>;
+
+/// Decodes one .entry or .func to a program of one function, whose calls the linker resolves.
 class Decoder {
 public:
-  Decoder(const Kernel &kernel, const DecodeContext &context);
+  /// `shared` holds the variables of shared memory that the function may name.
+  Decoder(const Kernel &kernel, const DecodeContext &context, Symbols shared);
   Program run();
 
 private:
   friend struct OperandForms;
-  struct Symbol {
-    Space space;
-    uint64_t address;
-    uint64_t size;
-  };
 
   [[noreturn]] void fail(Location location, std::string message) const;
+  /// Refuses an operand whose sort is not that of the instruction.
+  void expect_type(const Operand &operand) const;
+  uint64_t window_of(const Symbol &symbol) const;
+  void expect_symbol_space(const Symbol &symbol, Location location) const;
   void place_variables();
-  void place(const Variable &variable, uint64_t &end);
+  /// Gives a variable its place in the frame; `end` grows.
+  ParameterPlace place(const Variable &variable, uint64_t &end);
   void decode_instruction(uint32_t number);
+  void perturb();
+  std::string_view without_requirement(std::string_view form) const;
   void decode_simple(std::string_view form);
   void expect_operands(size_t least, size_t most) const;
   void finish_branches();
@@ -55,7 +69,10 @@ private:
   uint32_t address(const Operand &operand, uint8_t &width, int64_t &immediate, bool &constant);
   uint64_t integer(const Operand &operand);
 
-  uint32_t constant(uint64_t bits, uint8_t width);
+  uint32_t constant(uint64_t bits, uint8_t width, Slot::Kind kind = Slot::Kind::kConstant);
+  /// Its value where it is a register of this function: the address of a symbol.
+  uint32_t symbol_address(const Operand &operand, uint8_t width);
+  bool is_in_frame(const Symbol &symbol) const { return symbol.space == Space::kLocal && !kernel_.is_entry; }
   uint32_t special(const Operand &operand, uint8_t width);
   uint32_t carry();
   uint32_t read(uint32_t slot);
@@ -67,9 +84,9 @@ private:
   Program program_;
   std::vector<Slot> slots_;
   std::vector<SlotUse> uses_;
-  std::map<std::pair<uint64_t, uint8_t>, uint32_t> constants_;
+  std::map<std::tuple<uint64_t, uint8_t, Slot::Kind>, uint32_t> constants_;
   std::map<std::pair<int, uint8_t>, uint32_t> specials_;
-  std::unordered_map<std::string, Symbol> symbols_;
+  Symbols symbols_;
   std::vector<uint32_t> first_op_; // of each instruction
   std::vector<uint32_t> more_at_;  // where each operation's operands start in program_.more, or kNoSlot
   std::vector<bool> more_are_targets_;
@@ -77,6 +94,7 @@ private:
   uint32_t carry_ = kNoSlot;
   // The instruction at hand.
   const Instruction *instruction_ = nullptr;
+  TypeClass type_ = TypeClass::kBits; // of the operand that is read; kBits where the opcode names several types
   Op op_;
   int row_ = -1;
   std::vector<uint32_t> op_more_;

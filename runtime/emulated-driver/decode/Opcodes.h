@@ -3,6 +3,7 @@
 //   spelling   "add[.sat].(s32|u32)"  optional and alternative modifiers
 //   operands   "=4 4 4"               a destination and two sources of four bytes; 'p' a predicate;
 //              "@load"                read by the function of that name in decode/
+//              ">90" at the end       only for targets from sm_90 on
 //   kind       what the counters file it under
 //   handler    a function of execute/, named in the rows of execute/Instructions.def
 #pragma once

@@ -36,7 +36,7 @@ class Layout {
 public:
   Layout(Program &program, std::span<const Slot> slots, std::span<const SlotUse> uses, std::vector<uint32_t> &more_at,
          const std::vector<bool> &more_are_targets)
-      : program_(program), slots_(slots), more_at_(more_at), more_are_targets_(more_are_targets),
+      : program_(program), code_(program.functions.front()), slots_(slots), more_at_(more_at), more_are_targets_(more_are_targets),
         uses_of_(program.ops.size()) {
     for (const SlotUse &use : uses)
       uses_of_[use.op].push_back(use);
@@ -193,24 +193,24 @@ private:
       end = s.width ? (end + 63) & ~63u : end;
       offsets_[slot] = end;
       end += storage(s.width);
-      if (s.kind == Slot::Kind::kConstant)
-        program_.constants.push_back({s.bits, s.width, offsets_[slot]});
+      if (s.kind != Slot::Kind::kSpecial)
+        code_.constants.push_back({s.bits, s.width, offsets_[slot], s.kind == Slot::Kind::kFrameAddress});
       else
-        program_.specials.push_back({s.special, s.width, offsets_[slot]});
+        code_.specials.push_back({s.special, s.width, offsets_[slot]});
     }
-    program_.register_bytes = end;
+    code_.register_bytes = end;
   }
 
   /// A register that a path reads unwritten gets a mask of the lanes that wrote it, and a check before each read.
   void insert_checks(const Executor &executor) {
     std::vector<uint32_t> mask_of(slots_.size(), kNoSlot);
     live_in_[0].for_each([&](size_t slot) {
-      mask_of[slot] = program_.register_bytes;
-      program_.written_masks.push_back(program_.register_bytes);
+      mask_of[slot] = code_.register_bytes;
+      code_.written_masks.push_back(code_.register_bytes);
       program_.suspect_registers.push_back(slots_[slot].name);
-      program_.register_bytes += 4;
+      code_.register_bytes += 4;
     });
-    if (program_.written_masks.empty())
+    if (code_.written_masks.empty())
       return;
     std::vector<Op> ops;
     std::vector<int16_t> rows;
@@ -235,8 +235,8 @@ private:
           check.operand[0] = mask_of[use.slot];
           check.flags = kPseudo;
           check.immediate = static_cast<int64_t>(
-              std::find(program_.written_masks.begin(), program_.written_masks.end(), mask_of[use.slot]) -
-              program_.written_masks.begin());
+              std::find(code_.written_masks.begin(), code_.written_masks.end(), mask_of[use.slot]) -
+              code_.written_masks.begin());
           if (use.slot != op.guard) {
             check.guard = op.guard;
             check.guard_flip = op.guard_flip;
@@ -284,10 +284,11 @@ private:
       for (size_t m = more_at_[i]; m < end; m++)
         move(program_.more[m]);
     }
-    program_.register_bytes = (program_.register_bytes + 63) & ~63u;
+    code_.register_bytes = (code_.register_bytes + 63) & ~63u;
   }
 
   Program &program_;
+  FunctionCode &code_;
   std::span<const Slot> slots_;
   std::vector<uint32_t> &more_at_;
   const std::vector<bool> &more_are_targets_;

@@ -108,7 +108,7 @@ Status packed_parameters(const FunctionObject &function, void *const *extra, std
 }
 
 Status status_of(LaunchFailure failure) {
-  static constexpr Status kStatuses[] = {kSuccess, kIllegalAddress, kMisalignedAddress, kLaunchFailed, kLaunchTimeout};
+  static constexpr Status kStatuses[] = {kSuccess, kIllegalAddress, kMisalignedAddress, kLaunchFailed, kLaunchTimeout, kAssert};
   return kStatuses[static_cast<size_t>(failure)];
 }
 

@@ -55,12 +55,21 @@ uint32_t registers_of(const Program &program, const Kernel &kernel, uint32_t lim
   return std::min({needed, most, kMostRegisters});
 }
 
-Status decode_kernels(ModuleObject &module, const DeviceModel &model, uint32_t most_registers, std::string &log) {
+Status decode_kernels(DeviceMemory &memory, ModuleObject &module, const DeviceModel &model, uint32_t most_registers, std::string &log) {
   DecodeContext surroundings;
   surroundings.module = &module.ptx;
   surroundings.executor = &executor();
   surroundings.tensor_cores_fuse_whole_k = model.tensor_cores_fuse_whole_k;
   surroundings.global_addresses = module.addresses;
+  auto refusal = relocate(surroundings, [&](const Variable &variable) {
+    return memory.data(module.addresses.at(variable.name));
+  });
+  if (!refusal)
+    refusal = check_functions(surroundings);
+  if (refusal) {
+    log = refusal->text();
+    return kInvalidPtx;
+  }
   for (const Kernel &kernel : module.ptx.kernels) {
     auto decoded = decode(kernel, surroundings);
     if (auto *diagnostic = std::get_if<Diagnostic>(&decoded)) {
@@ -115,7 +124,7 @@ Status load_module(ContextObject &context, const DeviceModel &model, const void 
   if (Status status = parse(image, model, loaded->ptx, log))
     return status;
   bool placed = place_variables(context, *loaded);
-  Status status = placed ? decode_kernels(*loaded, model, most_registers, log) : kOutOfMemory;
+  Status status = placed ? decode_kernels(context.memory, *loaded, model, most_registers, log) : kOutOfMemory;
   if (status != kSuccess) {
     if (!placed)
       log = "no memory for the module's variables";

@@ -8,7 +8,7 @@ namespace tenon::emulator::TENON_ISA {
 
 inline void push_group(Warp &warp, const Op *next, u32 mask, Group::Blocked blocked = Group::kRunning) {
   if (mask)
-    warp.groups[warp.group_count++] = {next, mask, blocked};
+    warp.groups[warp.group_count++] = {next, mask, blocked, warp.frame};
 }
 inline const Op *regroup(Warp &warp, const Op *op) {
   warp.stop = Stop::kRegroup;
@@ -87,9 +87,46 @@ inline const Op *branch_indexed(Warp &warp, const Op *op, u32 mask) {
   return regroup(warp, op);
 }
 inline const Op *leave(Warp &warp, const Op *op, u32 mask) {
+  if (warp.frame->caller)
+    leave_all_functions(warp, mask);
   warp.live &= ~mask;
   warp.mask &= ~mask;
   return warp.mask ? op + 1 : regroup(warp, op);
+}
+/// call: operand 0 is the address of the function, or none where the operation names it.
+inline const Op *call(Warp &warp, const Op *op, u32 mask) {
+  push_group(warp, op + 1, warp.mask & ~mask);
+  Frame *caller = warp.frame;
+  for (u32 rest = mask; rest;) {
+    u32 same = rest;
+    u64 address = 0;
+    if (op->operand[0] != kNoSlot) {
+      const u64 *addresses = lanes<u64>(warp, op->operand[0]);
+      address = addresses[__builtin_ctz(rest)];
+      same = rest & collect([&](int lane) { return addresses[lane] == address; });
+    }
+    Frame *frame = caller;
+    const Op *next = enter_function(warp, op, same, address, frame);
+    if (!next)
+      return stop_here(warp, op);
+    warp.frame = frame;
+    push_group(warp, next, same);
+    warp.frame = caller;
+    rest &= ~same;
+  }
+  return regroup(warp, op);
+}
+inline const Op *return_to_caller(Warp &warp, const Op *op, u32 mask) {
+  Frame *frame = warp.frame;
+  if (!frame->caller)
+    return leave(warp, op, mask);
+  push_group(warp, op + 1, warp.mask & ~mask);
+  const Op *next = frame->call + 1;
+  Frame *caller = frame->caller;
+  leave_function(warp, mask);
+  warp.frame = caller;
+  push_group(warp, next, mask);
+  return regroup(warp, op);
 }
 inline const Op *trap(Warp &warp, const Op *op, u32 mask) {
   report_operation(warp, op, FindingKind::kTrap, mask, "trap was executed");
@@ -258,29 +295,33 @@ inline const Op *check_written(Warp &warp, const Op *op, u32 mask) {
   return op + 1;
 }
 
-/// Groups at the same operation become one. Returns the group to run: the lowest that is not blocked, or -1.
+/// True if group a runs before group b: deeper calls first, then the lower place, so that lanes meet again.
+inline bool goes_first(const Group &a, const Group &b) {
+  return a.frame == b.frame ? a.next < b.next : a.frame->depth != b.frame->depth ? a.frame->depth > b.frame->depth : a.next < b.next;
+}
+/// Groups at the same operation become one. Returns the group to run: the first that is not blocked, or -1.
 inline int next_group(Warp &warp) {
   for (int i = 0; i < warp.group_count; i++)
     for (int j = i + 1; j < warp.group_count;)
-      if (warp.groups[i].next == warp.groups[j].next) {
+      if (warp.groups[i].next == warp.groups[j].next && warp.groups[i].frame == warp.groups[j].frame) {
         warp.groups[i].mask |= warp.groups[j].mask;
         warp.groups[i].blocked = Group::kRunning;
         warp.groups[j] = warp.groups[--warp.group_count];
       } else {
         j++;
       }
-  int lowest = -1;
+  int first = -1;
   for (int i = 0; i < warp.group_count; i++)
-    if (warp.groups[i].blocked == Group::kRunning && (lowest < 0 || warp.groups[i].next < warp.groups[lowest].next))
-      lowest = i;
-  return lowest;
+    if (warp.groups[i].blocked == Group::kRunning && (first < 0 || goes_first(warp.groups[i], warp.groups[first])))
+      first = i;
+  return first;
 }
 
 /// All groups are blocked: one goes on by force, with a finding; or all are at barriers, and the warp arrives divided.
 inline int release_group(Warp &warp) {
   int lowest = -1;
   for (int i = 0; i < warp.group_count; i++)
-    if (warp.groups[i].blocked == Group::kConverging && (lowest < 0 || warp.groups[i].next < warp.groups[lowest].next))
+    if (warp.groups[i].blocked == Group::kConverging && (lowest < 0 || goes_first(warp.groups[i], warp.groups[lowest])))
       lowest = i;
   if (lowest >= 0) {
     report_operation(warp, warp.groups[lowest].next, FindingKind::kDivergentWarp, warp.groups[lowest].mask,
@@ -312,6 +353,7 @@ inline Stop run_warp(Warp &warp) {
         if (chosen < 0) {
           int first = __builtin_ctz(warp.groups[0].mask);
           const Op *op = warp.groups[0].next;
+          warp.registers = warp.groups[0].frame->registers;
           warp.arrives_only = false;
           warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
           warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
@@ -327,10 +369,12 @@ inline Stop run_warp(Warp &warp) {
     Group group = warp.groups[chosen];
     warp.groups[chosen] = warp.groups[--warp.group_count];
     warp.mask = group.mask;
+    warp.frame = group.frame;
+    warp.registers = group.frame->registers;
     warp.stop = Stop::kNone;
     const Op *limit = reinterpret_cast<const Op *>(~uintptr_t{0});
     for (int i = 0; i < warp.group_count; i++)
-      if (warp.groups[i].next > group.next && warp.groups[i].next < limit)
+      if (warp.groups[i].frame == group.frame && warp.groups[i].next > group.next && warp.groups[i].next < limit)
         limit = warp.groups[i].next;
     warp.limit = warp.force ? group.next + 1 : limit;
     const Op *op = group.next;

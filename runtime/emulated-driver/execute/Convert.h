@@ -89,6 +89,8 @@ template <class T> inline f32 odd_f32(T value) {
   f32 nearest = static_cast<f32>(value);
   u32 bits = as<u32>(nearest);
   f64 exact = static_cast<f64>(value), error = exact - f64{nearest};
+  if (nearest == 0 && error != 0)
+    return as<f32>(error > 0 ? 1u : 0x80000001u);
   bool inexact = error != 0 && error == error && (bits & 1) == 0 && (bits & 0x7f800000u) != 0x7f800000u;
   bits = inexact ? ((error > 0) == (nearest > 0) ? bits + 1 : bits - 1) : bits;
   return as<f32>(bits);
@@ -181,6 +183,15 @@ template <class H, int R, bool Relu = false> struct PackTwo {
   static u32 apply(f32 a, f32 b) {
     return u32{NarrowTo<H, R, Relu>::apply(b).bits} | u32{NarrowTo<H, R, Relu>::apply(a).bits} << 16;
   }
+};
+
+/// cvt.pack d, a, b, c: a above b, and above both what c has below.
+template <int Bits, bool Signed> struct PackSaturated {
+  static u32 field(s32 x) {
+    constexpr s32 kMost = Signed ? (1 << (Bits - 1)) - 1 : (1 << Bits) - 1, kLeast = Signed ? -(1 << (Bits - 1)) : 0;
+    return static_cast<u32>(x > kMost ? kMost : x < kLeast ? kLeast : x) & ((1u << Bits) - 1);
+  }
+  static u32 apply(s32 a, s32 b, u32 c = 0) { return u32(u64{c} << (2 * Bits)) | field(a) << Bits | field(b); }
 };
 
 /// mov between registers and their pieces: operand 0 (or more) are the destinations.

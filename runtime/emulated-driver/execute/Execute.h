@@ -1,7 +1,6 @@
 // One executor for each instruction set of the host; the best that the processor has is chosen when first asked for.
 #pragma once
 #include "execute/Warp.h"
-#include <initializer_list>
 
 namespace tenon::emulator {
 
@@ -11,9 +10,15 @@ struct HandlerTable {
   int count;
 };
 
+/// In the order of Instructions.def.
+#define TENON_EXECUTOR_PARTS(PART) \
+  PART(Integer) PART(Float) PART(Half) PART(Compare) PART(Convert) PART(Memory) PART(Atomic) PART(Control) PART(Warp) PART(Tensor) PART(Perturb)
+#define TENON_COUNT_PART(part) +1
+inline constexpr int kExecutorParts = 0 TENON_EXECUTOR_PARTS(TENON_COUNT_PART);
+
 struct Executor {
   const char *name; // "avx512", "avx2", "baseline"
-  HandlerTable integers, floats, conversions, memory, control; // in the order of Instructions.def
+  HandlerTable parts[kExecutorParts];
   Handler mark_written;      // operand 0: the mask of lanes that have written a register
   Handler check_written;
   Handler load_parameter[7]; // of u8, s8, u16, s16, u32, s32, u64
@@ -21,12 +26,12 @@ struct Executor {
 
   /// Handler of a row of the table of opcodes.
   Handler handler(int row) const {
-    for (const HandlerTable *part : {&integers, &floats, &conversions, &memory}) {
-      if (row < part->count)
-        return part->handlers[row];
-      row -= part->count;
+    for (const HandlerTable &part : parts) {
+      if (row < part.count)
+        return part.handlers[row];
+      row -= part.count;
     }
-    return control.handlers[row];
+    return nullptr;
   }
 };
 

@@ -225,7 +225,6 @@ template <class T, bool Shift> struct FindHighest {
     return Shift ? zeros : kBits<T> - 1 - zeros;
   }
 };
-/// fns and szext are not what compilers emit; bmsk is.
 struct BitMaskClamp {
   static u32 apply(u32 a, u32 b) { return a >= 32 ? 0 : static_cast<u32>(((u64{1} << (b < 32 ? b : 32)) - 1) << a); }
 };
@@ -241,6 +240,81 @@ template <bool SignedA, bool SignedB> struct DotBytes {
       s32 y = SignedB ? s32{static_cast<s8>(b >> (8 * i))} : s32{static_cast<u8>(b >> (8 * i))};
       c += static_cast<u32>(x * y);
     }
+    return c;
+  }
+};
+
+/// dp2a: products of two halves of a with two bytes of b, from byte `First` on.
+template <bool SignedA, bool SignedB, int First> struct DotHalves {
+  static u32 apply(u32 a, u32 b, u32 c) {
+    for (int i = 0; i < 2; i++) {
+      s32 x = SignedA ? s32{static_cast<s16>(a >> (16 * i))} : s32{static_cast<u16>(a >> (16 * i))};
+      u32 byte = b >> (8 * (First + i));
+      s32 y = SignedB ? s32{static_cast<s8>(byte)} : s32{static_cast<u8>(byte)};
+      c += static_cast<u32>(x) * static_cast<u32>(y);
+    }
+    return c;
+  }
+};
+/// szext: the low b bits, extended.
+template <class T, bool Wraps> struct ExtendFrom {
+  static T apply(T a, u32 b) {
+    u32 kept = Wraps ? b & 31 : b < 32 ? b : 32;
+    if (kept == 0)
+      return 0;
+    return static_cast<T>(static_cast<T>(u32(a) << (32 - kept)) >> (32 - kept));
+  }
+};
+/// fns: the place of the n-th set bit from bit `base` on, upward for n > 0, downward for n < 0; all ones where there is none.
+struct FindNthSet {
+  static u32 apply(u32 bits, u32 base, s32 n) {
+    if (base > 31)
+      return ~0u;
+    if (n == 0)
+      return (bits >> base) & 1 ? base : ~0u;
+    int step = n > 0 ? 1 : -1;
+    s64 left = n > 0 ? s64{n} : -s64{n};
+    for (int i = static_cast<int>(base); i >= 0 && i < 32; i += step)
+      if ((bits >> i) & 1 && --left == 0)
+        return static_cast<u32>(i);
+    return ~0u;
+  }
+};
+struct MultiplyAddHighSaturated {
+  static s32 apply(s32 a, s32 b, s32 c) { return AddSaturated::apply(MultiplyHigh<s32>::apply(a, b), c); }
+};
+
+// The video instructions: one part of a word each, exact in 32 bits.
+struct VideoAdd { static s32 apply(s32 a, s32 b) { return a + b; } };
+struct VideoSubtract { static s32 apply(s32 a, s32 b) { return a - b; } };
+struct VideoAverage { static s32 apply(s32 a, s32 b) { s32 sum = a + b; return (sum + (sum >= 0)) >> 1; } }; // away from 0
+struct VideoDifference { static s32 apply(s32 a, s32 b) { return a < b ? b - a : a - b; } };
+struct VideoMinimum { static s32 apply(s32 a, s32 b) { return a < b ? a : b; } };
+struct VideoMaximum { static s32 apply(s32 a, s32 b) { return a > b ? a : b; } };
+template <bool Signed, int Parts> inline s32 video_part(u32 word, int i) {
+  constexpr int kPart = 32 / Parts;
+  u32 field = word << (32 - kPart * (i + 1));
+  return Signed ? static_cast<s32>(field) >> (32 - kPart) : static_cast<s32>(field >> (32 - kPart));
+}
+template <class F, bool SignedSources, bool SignedResult, int Parts, bool Sat> struct VideoParts {
+  static u32 apply(u32 a, u32 b, u32) {
+    constexpr int kPart = 32 / Parts;
+    constexpr s32 kMost = SignedResult ? (1 << (kPart - 1)) - 1 : (1 << kPart) - 1;
+    constexpr s32 kLeast = SignedResult ? -(1 << (kPart - 1)) : 0;
+    u32 result = 0;
+    for (int i = 0; i < Parts; i++) {
+      s32 value = F::apply(video_part<SignedSources, Parts>(a, i), video_part<SignedSources, Parts>(b, i));
+      if (Sat)
+        value = value > kMost ? kMost : value < kLeast ? kLeast : value;
+      result |= (static_cast<u32>(value) & ((1u << kPart) - 1)) << (kPart * i);
+    }
+    return result;
+  }
+};
+template <class F, bool Signed, int Parts> struct VideoSum {
+  static u32 apply(u32 a, u32 b, u32 c) {
+    for (int i = 0; i < Parts; i++)
+      c += static_cast<u32>(F::apply(video_part<Signed, Parts>(a, i), video_part<Signed, Parts>(b, i)));
     return c;
   }
 };
@@ -273,6 +347,25 @@ const Op *with_carry(Warp &warp, const Op *op, u32 mask) {
   write_lanes<T>(warp, op->operand[0], result, mask);
   if (CarryOut)
     write_predicate(warp, op->operand[3], carry_out, mask);
+  return op + 1;
+}
+
+/// mad.cc and madc: half of a product, with the same carry.
+template <class T, class U, bool High, bool CarryIn, bool CarryOut>
+const Op *multiply_with_carry(Warp &warp, const Op *op, u32 mask) {
+  const T *a = lanes<T>(warp, op->operand[1]), *b = lanes<T>(warp, op->operand[2]);
+  const U *c = lanes<U>(warp, op->operand[3]);
+  u32 carry = CarryIn ? predicate(warp, op->operand[4]) : 0, carry_out = 0;
+  alignas(64) U result[32];
+  for (int lane = 0; lane < 32; lane++) {
+    U x = static_cast<U>(High ? MultiplyHigh<T>::apply(a[lane], b[lane]) : MultiplyLow::apply(a[lane], b[lane]));
+    U in = is_on(carry, lane), sum = x + c[lane] + in;
+    carry_out |= static_cast<u32>(sum < x || (in && sum == x)) << lane;
+    result[lane] = sum;
+  }
+  write_lanes<U>(warp, op->operand[0], result, mask);
+  if (CarryOut)
+    write_predicate(warp, op->operand[4], carry_out, mask);
   return op + 1;
 }
 

@@ -267,6 +267,11 @@ template <u32 Bytes> const Op *async_copy(Warp &warp, const Op *op, u32 mask) {
   issue_copies(warp, op, mask, destination, data, Bytes);
   return op + 1;
 }
+inline const Op *no_policy(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) u64 zeros[32] = {};
+  write_lanes<u64>(warp, op->operand[0], zeros, mask);
+  return op + 1;
+}
 inline const Op *async_commit(Warp &warp, const Op *op, u32 mask) {
   commit_copies(warp, mask);
   return op + 1;

@@ -114,6 +114,8 @@ inline f32 fused_half(f32 a, f32 b, f32 c) {
   f32 nearest = static_cast<f32>(odd);
   u32 bits = as<u32>(nearest);
   f64 error = odd - f64{nearest};
+  if (nearest == 0 && error != 0) // below half of the least subnormal
+    return as<f32>(error > 0 ? 1u : 0x80000001u);
   bool inexact = error != 0 && error == error && (bits & 1) == 0 && (bits & 0x7f800000u) != 0x7f800000u;
   bool away = (error > 0) == (nearest > 0);
   bits = inexact ? (away ? bits + 1 : bits - 1) : bits;

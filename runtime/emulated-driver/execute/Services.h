@@ -65,6 +65,20 @@ void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *desti
 void commit_copies(Warp &warp, uint32_t mask);
 void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everything);
 
+/// Enters the function that `op` calls, or for an indirect call the one at `address`, and passes the arguments. Returns its
+/// first operation, and the frame; the operation behind the call where the driver itself did the work; nullptr where the
+/// launch ends.
+const Op *enter_function(Warp &warp, const Op *op, uint32_t mask, uint64_t address, Frame *&frame);
+/// Passes the results to the caller; the lanes leave the frame.
+void leave_function(Warp &warp, uint32_t mask);
+/// Lanes that exit inside a function leave every frame they are in.
+void leave_all_functions(Warp &warp, uint32_t mask);
+
+/// The lane arrives at the mbarrier at `address` of shared memory when its copies so far are there.
+void arrive_with_copies(Warp &warp, int lane, uint32_t address);
+/// Lets the copies arrive that somebody now waits for at that mbarrier, and calls `arrive(object, 1)` for each thread's.
+void finish_arrivals(Block &block, uint32_t address, void (*arrive)(void *object, uint32_t count), void *object);
+
 /// Nanoseconds for %globaltimer, ticks for %clock.
 uint64_t read_clock(bool nanoseconds);
 

@@ -10,6 +10,7 @@ struct Warp;
 struct Op;
 struct Block;
 struct AsyncCopies;
+class FramePool;
 
 /// Executes one operation for the lanes in `mask` (never empty) and returns the operation that follows.
 using Handler = const Op *(*)(Warp &, const Op *, uint32_t mask);
@@ -17,6 +18,7 @@ using Handler = const Op *(*)(Warp &, const Op *, uint32_t mask);
 inline constexpr uint32_t kLanes = 32;
 inline constexpr uint32_t kAllLanes = ~0u;
 inline constexpr uint32_t kNoSlot = ~0u;
+inline constexpr uint32_t kBarriers = 16; // named barriers of a block
 
 /// A decoded instruction. Operands are byte offsets into the registers of a warp, where a register is 32 consecutive
 /// lanes (a predicate: one mask of 32 bits). Constants and special registers are registers too, filled when a warp starts.
@@ -40,15 +42,30 @@ inline constexpr uint8_t kStrong = 1;  // volatile, relaxed, acquire, release, a
 inline constexpr uint8_t kAcquire = 2; // what other warps released at that address is known from here on
 inline constexpr uint8_t kRelease = 4;
 inline constexpr uint8_t kDivisible = 8; // a barrier at which the lanes of a warp may arrive apart
+/// Op::flags of mma and wmma: the generation (Hopper and later), and what the opcode says.
+enum TensorFlags : uint8_t { kFusesWholeK = 1, kSaturates = 2, kHalfResult = 4, kHalfAccumulator = 8 };
 
 enum class Stop : uint8_t { kNone, kRegroup, kBarrier, kExit, kYield, kFault };
 
-/// Lanes of a warp that are at the same operation.
+/// One call of a function by lanes of a warp: the registers they use meanwhile. Lanes that make the same call later join
+/// it, so that they can meet again. The kernel's own frame has no caller.
+struct Frame {
+  std::byte *registers = nullptr;
+  Frame *caller = nullptr;
+  const Op *call = nullptr; // where it was called
+  uint32_t function = 0;    // in Program::functions
+  uint32_t mask = 0;        // lanes that have not returned
+  uint32_t depth = 0;
+  uint64_t local = 0;       // where its variables start in each thread's local memory
+};
+
+/// Lanes of a warp that are at the same operation of the same call.
 struct Group {
   enum Blocked : uint8_t { kRunning, kConverging, kAtBarrier };
   const Op *next = nullptr;
   uint32_t mask = 0;
   Blocked blocked = kRunning;
+  Frame *frame = nullptr;
 };
 
 /// What the accesses of one operation cost, and what they would cost at best.
@@ -60,7 +77,8 @@ struct Traffic {
 };
 
 struct Warp {
-  std::byte *registers = nullptr;
+  std::byte *registers = nullptr; // of the frame of the group that runs
+  Frame *frame = nullptr;
   const Op *limit = nullptr; // the dispatch loop runs while the next operation is below
   const Op *program = nullptr;
   uint64_t *counts = nullptr; // executions of each operation
@@ -75,12 +93,21 @@ struct Warp {
   uint32_t budget = 0;     // backward branches until other warps get a turn
   uint32_t barrier = 0;    // the barrier it waits at, and how many threads that one expects (0: all)
   uint32_t barrier_threads = 0;
+  bool takes_reduction = false; // bar.red: it has arrived, and is executed again for its result
   bool arrives_only = false; // bar.arrive: counted at the barrier, does not wait
   uint32_t synchronised = 0; // Block::time when its lanes last waited for each other
   uint32_t known[kLanes] = {}; // the accesses of each warp up to this time come before what this warp does next
   Block *block = nullptr;
   AsyncCopies *copies = nullptr;
+  FramePool *frames = nullptr;
   Group groups[kLanes];
+};
+
+/// What the threads at a barrier answered so far (bar.red), and when it was last complete.
+struct BarrierVotes {
+  uint32_t yes = 0, no = 0;
+  uint32_t last_yes = 0, last_no = 0;
+  void complete() { *this = {0, 0, yes, no}; }
 };
 
 /// States of a shadow byte.
@@ -135,6 +162,7 @@ struct Block {
   bool released = false, acquired = false; // a fence or an atomic may have ordered it with other blocks
   uint64_t allocation_begin = 0; // the allocation used last; empty at first
   uint64_t allocation_end = 0;
+  BarrierVotes votes[kBarriers];
   uint32_t index[3] = {0, 0, 0};
   uint32_t thread_count = 0;
   uint32_t warp_count = 0;

@@ -1,4 +1,5 @@
 #include "launch/Launch.h"
+#include "launch/Frames.h"
 #include "launch/ThreadPool.h"
 #include <algorithm>
 #include <cstdlib>
@@ -14,19 +15,7 @@ constexpr uint32_t kTurn = 1u << 14; // backward branches before other warps get
 constexpr int kDefaultTimeoutSeconds = 600;
 constexpr uint32_t kShortTurn = 64; // the most of a turn at random
 constexpr uint64_t kTurnsBetweenCounts = 16;
-constexpr uint32_t kBarriers = 16; // named barriers of a block
 constexpr unsigned kDefaultFloatMode = 0x1f80; // all exceptions masked, to nearest, subnormals kept
-
-struct FreeAligned {
-  void operator()(std::byte *at) const { ::operator delete[](at, std::align_val_t(64)); }
-};
-using AlignedBytes = std::unique_ptr<std::byte[], FreeAligned>;
-AlignedBytes aligned(size_t size) {
-  size = std::max<size_t>(size, 64);
-  auto *at = static_cast<std::byte *>(::operator new[](size, std::align_val_t(64)));
-  std::memset(at, 0, size);
-  return AlignedBytes(at);
-}
 
 /// "forward", "reverse", "random", "random:SEED"
 Schedule schedule_of_environment(uint32_t &seed) {
@@ -49,6 +38,7 @@ struct Launch::Workspace {
   std::vector<AsyncCopies> copies;
   std::vector<uint64_t> counts, divergent_counts;
   std::vector<Traffic> traffic;
+  std::vector<FramePool> frames;
   enum class State : uint8_t { kReady, kWaiting, kExited };
   std::vector<State> states;
   uint32_t arrived[kBarriers] = {};
@@ -103,12 +93,12 @@ void Launch::work(Workspace &workspace) {
   const Program &program = *request_.program;
   Block &block = workspace.block;
   block.shared_bytes = program.static_shared + request_.dynamic_shared;
-  workspace.shared = aligned(block.shared_bytes);
+  workspace.shared = aligned_bytes(block.shared_bytes);
   workspace.shadow.resize(block.shared_bytes + 64);
   block.shared = workspace.shared.get();
   block.shared_shadow = workspace.shadow.data();
   block.local_bytes = program.local_bytes;
-  workspace.local = aligned(program.local_bytes * warps_ * kLanes);
+  workspace.local = aligned_bytes(program.local_bytes * warps_ * kLanes);
   block.local = workspace.local.get();
   workspace.local_shadow.resize(program.local_bytes * warps_ * kLanes);
   block.local_shadow = workspace.local_shadow.data();
@@ -120,7 +110,8 @@ void Launch::work(Workspace &workspace) {
   block.warp_count = warps_;
   block.launch = this;
   block.workspace = &workspace;
-  workspace.registers = aligned(size_t{program.register_bytes} * warps_);
+  const size_t register_bytes = program.kernel().register_bytes;
+  workspace.registers = aligned_bytes(register_bytes * warps_);
   workspace.warps.resize(warps_);
   workspace.copies.resize(warps_);
   workspace.states.resize(warps_);
@@ -128,10 +119,11 @@ void Launch::work(Workspace &workspace) {
   workspace.divergent_counts.assign(program.ops.size(), 0);
   workspace.traffic.assign(program.ops.size(), {});
   keep_records(workspace);
+  workspace.frames.reserve(warps_);
   block.warps = workspace.warps.data();
   for (uint32_t i = 0; i < warps_; i++) {
     Warp &warp = workspace.warps[i];
-    warp.registers = workspace.registers.get() + size_t{program.register_bytes} * i;
+    workspace.frames.emplace_back(request_, block, i, workspace.registers.get() + register_bytes * i);
     warp.program = program.ops.data();
     warp.counts = workspace.counts.data();
     warp.divergent_counts = workspace.divergent_counts.data();
@@ -139,15 +131,13 @@ void Launch::work(Workspace &workspace) {
     warp.index = i;
     warp.block = &block;
     warp.copies = &workspace.copies[i];
+    warp.frames = &workspace.frames[i];
   }
-  bool first = true;
   while (failure_ == LaunchFailure::kNone) {
     uint64_t number = next_block_++;
     if (number >= block_count_)
       break;
     start_block(workspace, block_number(number));
-    fill_specials(workspace, !first);
-    first = false;
     run_block(workspace);
     workspace.blocks_run++;
   }
@@ -190,6 +180,7 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   std::fill(workspace.local_shadow.begin(), workspace.local_shadow.end(), kNeverWritten);
   std::fill(std::begin(workspace.arrived), std::end(workspace.arrived), 0);
   std::fill(std::begin(workspace.expected), std::end(workspace.expected), 0);
+  std::fill(std::begin(block.votes), std::end(block.votes), BarrierVotes{});
   workspace.random = static_cast<uint32_t>(number * 2654435761u + seed_);
   block.barriers = 0;
   block.pending = 0;
@@ -201,46 +192,14 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
     Warp &warp = workspace.warps[i];
     uint32_t lanes = std::min(threads_ - i * kLanes, kLanes);
     warp.live = lanes == kLanes ? kAllLanes : (1u << lanes) - 1;
-    warp.groups[0] = {warp.program, warp.live, Group::kRunning};
+    warp.groups[0] = {warp.program, warp.live, Group::kRunning, warp.frames->start_block(warp.live)};
     warp.group_count = 1;
     warp.force = false;
     workspace.states[i] = Workspace::State::kReady;
     workspace.copies[i].pending.clear();
+    workspace.copies[i].arrivals.clear();
+    warp.takes_reduction = false;
     std::fill(std::begin(workspace.copies[i].group), std::end(workspace.copies[i].group), 0);
-    for (uint32_t mask : request_.program->written_masks)
-      std::memset(warp.registers + mask, 0, 4);
-  }
-}
-
-/// Constants and special registers. Of these only the index of the block changes from block to block.
-void Launch::fill_specials(Workspace &workspace, bool block_only) {
-  const uint32_t *grid = request_.grid, *shape = request_.block, *index = workspace.block.index;
-  const uint32_t dynamic = request_.dynamic_shared;
-  const auto total = static_cast<uint32_t>(workspace.block.shared_bytes);
-  auto put = [](std::byte *at, uint8_t width, uint32_t lane, uint64_t value) {
-    std::memcpy(at + size_t{lane} * width, &value, width);
-  };
-  for (uint32_t w = 0; w < warps_; w++) {
-    std::byte *registers = workspace.warps[w].registers;
-    for (const SpecialSlot &slot : request_.program->specials) {
-      for (uint32_t lane = 0; lane < kLanes; lane++) {
-        uint32_t thread = w * kLanes + lane, bit = 1u << lane;
-        const uint64_t values[] = {
-            thread % shape[0], thread / shape[0] % shape[1], thread / shape[0] / shape[1],
-            shape[0], shape[1], shape[2], index[0], index[1], index[2], grid[0], grid[1], grid[2],
-            lane, w, warps_, (index[0] + index[1] + index[2]) % request_.multiprocessors, request_.multiprocessors, 0,
-            bit, bit | (bit - 1), bit - 1, ~(bit - 1), ~(bit | (bit - 1)), dynamic, total, 0, 1};
-        put(registers + slot.offset, slot.width, lane, values[static_cast<size_t>(slot.which)]);
-      }
-    }
-    if (block_only)
-      continue;
-    for (const ConstantSlot &slot : request_.program->constants) {
-      if (slot.width == 0)
-        std::memcpy(registers + slot.offset, &slot.bits, 4);
-      for (uint32_t lane = 0; slot.width && lane < kLanes; lane++)
-        put(registers + slot.offset, slot.width, lane, slot.bits);
-    }
   }
 }
 
@@ -379,6 +338,7 @@ bool Launch::release_barriers(Workspace &workspace) {
                (workspace.states[i] == State::kWaiting && workspace.warps[i].barrier == b);
     pass_barrier(workspace, b, whole);
     workspace.arrived[b] = 0;
+    workspace.block.votes[b].complete();
     released = true;
     for (uint32_t i = 0; i < warps_; i++)
       if (workspace.states[i] == State::kWaiting && workspace.warps[i].barrier == b)
@@ -391,18 +351,17 @@ void Launch::add_counts(const Workspace &workspace) {
   std::lock_guard lock(counts_mutex_);
   counters_.blocks += workspace.blocks_run;
   const Program &program = *request_.program;
-  const auto &instructions = request_.kernel->instructions;
   std::fill(std::begin(counters_.static_kinds), std::end(counters_.static_kinds), 0);
   for (size_t i = 0; i < workspace.counts.size(); i++) {
     if (program.rows[i] < 0)
       continue;
     const auto kind = static_cast<size_t>(opcode_row(program.rows[i]).kind);
     const uint64_t count = workspace.counts[i] + workspace.divergent_counts[i];
-    const bool added = instructions.empty() || i + 1 == workspace.counts.size(); // the return at the end of the text
+    const bool added = program.is_added_return(i);
     counters_.static_kinds[kind] += !added;
     if (!count)
       continue;
-    const Instruction *instruction = instructions.empty() ? nullptr : &instructions[program.ops[i].instruction];
+    const Instruction *instruction = program.instruction(program.ops[i]);
     counters_.kinds[kind] += count;
     counters_.opcodes[instruction ? instruction->opcode : "ret"] += count;
     if (!instruction)

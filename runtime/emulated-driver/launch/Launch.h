@@ -22,7 +22,7 @@ struct LaunchRequest {
   const std::byte *parameters = nullptr;
 };
 
-enum class LaunchFailure : uint8_t { kNone, kIllegalAddress, kMisalignedAddress, kTrap, kTimeout };
+enum class LaunchFailure : uint8_t { kNone, kIllegalAddress, kMisalignedAddress, kTrap, kTimeout, kAssert };
 
 /// In which order blocks start and the warps of a block take turns (TENON_EMULATOR_SCHEDULE): a right kernel does not
 /// care. At random the turns differ in length too.
@@ -38,10 +38,18 @@ struct AsyncCopies {
   struct Record {
     uint32_t mask, bytes, group;
     uint64_t stamp; // for the records of the words that it writes, but for when and the lane
+    uint64_t number; // of the copies of this warp, from the first of the block
     uint32_t destination[kLanes];
     std::byte data[kLanes * 16];
   };
+  struct Arrival {
+    uint32_t address; // of the mbarrier
+    int lane;
+    uint64_t before; // the copies it waits for have lower numbers
+  };
   std::vector<Record> pending;
+  std::vector<Arrival> arrivals;
+  uint64_t issued = 0;
   uint32_t group[kLanes] = {}; // the group that a lane's next copy joins
 };
 
@@ -78,7 +86,6 @@ private:
   void pass_barrier(Workspace &workspace, uint32_t barrier, bool whole);
   bool is_over(Workspace &workspace, Warp &warp);
   uint64_t block_number(uint64_t turn) const;
-  void fill_specials(Workspace &workspace, bool block_only);
   void add_counts(const Workspace &workspace);
 
   LaunchRequest request_;

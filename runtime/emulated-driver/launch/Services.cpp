@@ -47,19 +47,21 @@ bool find_allocation(Block &block, uint64_t address, uint32_t bytes) {
 
 bool Launch::is_known(const Op *op, FindingKind kind) const {
   const Kernel &kernel = *request_.kernel;
+  const Instruction *instruction = request_.program->instruction(*op);
   return !(kinds_ & kind_bit(kind)) ||
          Report::instance().count(kind, kernel.name,
-                                  kernel.instructions.empty() ? Location{} : kernel.instructions[op->instruction].location);
+                                  instruction ? instruction->location : Location{});
 }
 
 std::string Launch::describe(uint64_t operation, uint32_t warp, uint32_t lane) const {
   const uint32_t linear = warp * kLanes + lane, *shape = request_.block;
   const uint32_t thread[3] = {linear % shape[0], linear / shape[0] % shape[1], linear / shape[0] / shape[1]};
   std::string text = "thread " + triple(thread);
-  if (operation >= request_.program->ops.size() || request_.kernel->instructions.empty())
+  const Program &program = *request_.program;
+  const Instruction *instruction = operation < program.ops.size() ? program.instruction(program.ops[operation]) : nullptr;
+  if (!instruction)
     return text;
-  const Instruction &instruction = request_.kernel->instructions[request_.program->ops[operation].instruction];
-  return text + " at ptx line " + std::to_string(instruction.location.line) + " (" + instruction.opcode + ")";
+  return text + " at ptx line " + std::to_string(instruction->location.line) + " (" + instruction->opcode + ")";
 }
 
 void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const std::string &what,
@@ -68,15 +70,14 @@ void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t l
   Finding finding;
   finding.kind = kind;
   finding.kernel = kernel.name;
-  if (!kernel.instructions.empty()) {
-    const Instruction &instruction = kernel.instructions[op->instruction];
-    finding.location = instruction.location;
-    finding.opcode = instruction.opcode;
-    finding.source_line = instruction.source_line;
+  if (const Instruction *instruction = request_.program->instruction(*op)) {
+    finding.location = instruction->location;
+    finding.opcode = instruction->opcode;
+    finding.source_line = instruction->source_line;
     if (kernel.source) {
-      finding.ptx = kernel.source->line(instruction.location.line);
-      auto file = kernel.source->files.find(instruction.source_file);
-      finding.source_file = instruction.source_line && file != kernel.source->files.end() ? file->second : "";
+      finding.ptx = kernel.source->line(instruction->location.line);
+      auto file = kernel.source->files.find(instruction->source_file);
+      finding.source_file = instruction->source_line && file != kernel.source->files.end() ? file->second : "";
     }
   }
   uint32_t linear = warp.index * kLanes + lane;
@@ -166,6 +167,7 @@ void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *desti
     record.bytes = bytes;
     record.group = group;
     record.stamp = stamp;
+    record.number = copies.issued++;
     std::memcpy(record.destination, destination, sizeof(record.destination));
     std::memcpy(record.data, data, size_t{kLanes} * bytes);
     for (uint32_t lanes = same; lanes; lanes &= lanes - 1) {
@@ -192,6 +194,34 @@ static void arrive_copy(Block &block, const AsyncCopies::Record &record, uint32_
     words[i] = record.stamp | block.shared_records.when | uint64_t{lane} << access_record::kLane;
 }
 
+static void commit_copy(Block &block, AsyncCopies::Record &record, int lane) {
+  std::memcpy(block.shared + record.destination[lane], record.data + size_t(lane) * record.bytes, record.bytes);
+  std::memset(block.shared_shadow + record.destination[lane], kWritten, record.bytes);
+  record.mask &= ~(1u << lane);
+  arrive_copy(block, record, static_cast<uint32_t>(lane));
+}
+
+void arrive_with_copies(Warp &warp, int lane, uint32_t address) {
+  warp.copies->arrivals.push_back({address, lane, warp.copies->issued});
+}
+
+void finish_arrivals(Block &block, uint32_t address, void (*arrive)(void *object, uint32_t count), void *object) {
+  for (uint32_t w = 0; w < block.warp_count; w++) {
+    AsyncCopies &copies = *block.warps[w].copies;
+    std::erase_if(copies.arrivals, [&](const AsyncCopies::Arrival &arrival) {
+      if (arrival.address != address)
+        return false;
+      for (AsyncCopies::Record &record : copies.pending)
+        if (record.number < arrival.before && record.mask >> arrival.lane & 1)
+          commit_copy(block, record, arrival.lane);
+      publish_order(block.warps[w], address);
+      arrive(object, 1);
+      return true;
+    });
+    std::erase_if(copies.pending, [](const AsyncCopies::Record &record) { return record.mask == 0; });
+  }
+}
+
 void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everything) {
   AsyncCopies &copies = *warp.copies;
   size_t kept = 0;
@@ -201,10 +231,7 @@ void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everyt
       int lane = std::countr_zero(lanes);
       if (!everything && uint64_t{record.group} + newest_pending >= copies.group[lane])
         continue;
-      std::memcpy(warp.block->shared + record.destination[lane], record.data + size_t(lane) * record.bytes, record.bytes);
-      std::memset(warp.block->shared_shadow + record.destination[lane], kWritten, record.bytes);
-      record.mask &= ~(1u << lane);
-      arrive_copy(*warp.block, record, static_cast<uint32_t>(lane));
+      commit_copy(*warp.block, record, lane);
     }
     if (record.mask) {
       if (kept != i)

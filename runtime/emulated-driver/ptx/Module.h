@@ -34,6 +34,16 @@ struct SourceText {
   std::string line(uint32_t number) const;
 };
 
+/// A place in an initialiser that holds the address of a variable or function.
+struct Relocation {
+  uint64_t offset = 0; // in the variable
+  uint8_t width = 8;
+  uint8_t shift = 0; // which bits of the address
+  std::string name;
+  int64_t addend = 0;
+  Location location;
+};
+
 /// A variable of .global, .const, .shared, .local or .param space. Extern .shared has size 0: its size is the launch's.
 struct Variable {
   std::string name;
@@ -44,13 +54,25 @@ struct Variable {
   uint64_t offset = 0;                // in its space, for .shared, .local and .param
   bool external = false;
   std::vector<std::byte> initialiser; // shorter than size: the rest is zero
+  std::vector<Relocation> relocations;
   Location location;
 };
+
+/// What a type holds: numbers of one sort go only to instructions of that sort, plain bits to all.
+enum class TypeClass : uint8_t { kBits, kInteger, kReal };
+/// Of ".b32", "u32", ".f16x2", …
+inline TypeClass type_class(std::string_view type) {
+  size_t at = type.starts_with('.') ? 1 : 0;
+  char first = at < type.size() ? type[at] : 'b';
+  bool bits = first == 'p' || (first == 'b' && type.substr(at, 2) != "bf");
+  return bits ? TypeClass::kBits : first == 'u' || first == 's' ? TypeClass::kInteger : TypeClass::kReal;
+}
 
 /// A register: its width in bytes, 0 for a predicate.
 struct Register {
   std::string name;
   uint8_t width = 0;
+  TypeClass type = TypeClass::kBits;
 };
 
 struct Operand {
@@ -60,6 +82,7 @@ struct Operand {
   Kind kind = Kind::kSink;
   bool negated = false;       // !p
   bool single = false;        // kFloat: written as 0f…, a float32
+  bool as_bits = false;       // kFloat: written as 0f… or 0d…
   Location location;
   uint32_t index = 0;         // kRegister: its number
   uint64_t bits = 0;          // kInteger: the value; kFloat: bits of the double, or of the float32
@@ -82,15 +105,20 @@ struct Label {
   std::string name;
   uint32_t scope = 0;
   uint32_t instruction = 0;         // the one that follows
-  std::vector<std::string> targets; // of .branchtargets
+  std::vector<std::string> targets; // of .branchtargets and .calltargets
+  bool is_prototype = false;        // .callprototype or .calltargets
 };
 
+/// An .entry or a .func. What a .func takes and gives, and the .param variables of a body's calls, lie in local memory.
 struct Kernel {
   std::string name;
   Location location;
+  bool is_entry = true;
+  bool has_body = true; // false: a declaration, of what is defined elsewhere
   std::vector<Variable> parameters;
+  std::vector<Variable> results; // of a .func
   uint32_t parameter_bytes = 0;
-  std::vector<Variable> variables; // .shared and .local of this kernel
+  std::vector<Variable> variables; // .shared, .local and .param of this body; those of inner braces have "@number" behind their names
   std::vector<Register> registers;
   std::vector<Instruction> instructions;
   std::vector<Label> labels;
@@ -107,6 +135,20 @@ struct Module {
   uint32_t address_bits = 64;
   std::vector<Variable> variables; // .global, .const, and .shared of the module
   std::vector<Kernel> kernels;
+  std::vector<Kernel> functions; // each name once
+
+  /// Number of the function of that name, or -1.
+  int find_function(std::string_view name) const {
+    for (size_t i = 0; i < functions.size(); i++)
+      if (functions[i].name == name)
+        return static_cast<int>(i);
+    return -1;
+  }
 };
+
+/// Functions have addresses where no memory is.
+inline constexpr uint64_t kCodeWindow = 0x0000'0500'0000'0000;
+inline constexpr uint64_t kCodeStride = 16;
+inline uint64_t code_address(int function) { return kCodeWindow + kCodeStride * static_cast<uint64_t>(function + 1); }
 
 } // namespace tenon::emulator

@@ -76,10 +76,8 @@ private:
       module_.kernels.push_back(FunctionParser(*this, module_).entry(external));
       return;
     }
-    if (accept(".func")) {
-      skip_function();
-      return;
-    }
+    if (accept(".func"))
+      return read_function(external);
     if (accept(".alias")) {
       while (!accept(";"))
         advance_or_fail();
@@ -103,11 +101,26 @@ private:
     }
   }
 
-  void skip_function() {
-    while (!is("{") && !is(";"))
-      advance_or_fail();
-    if (!accept(";"))
-      skip_braces();
+  void read_function(bool external) {
+    Kernel function = FunctionParser(*this, module_).function();
+    if (external && function.has_body)
+      throw Diagnostic{function.location, "function '" + function.name + "' is .extern and has a body"};
+    int known = module_.find_function(function.name);
+    auto same_sizes = [](const std::vector<Variable> &a, const std::vector<Variable> &b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Variable &x, const Variable &y) { return x.size == y.size; });
+    };
+    if (known >= 0) {
+      const Kernel &before = module_.functions[static_cast<size_t>(known)];
+      if (!same_sizes(before.parameters, function.parameters) || !same_sizes(before.results, function.results))
+        throw Diagnostic{function.location, "function '" + function.name + "' was declared with other parameters"};
+    }
+    if (known < 0) {
+      module_.functions.push_back(std::move(function));
+    } else if (function.has_body) {
+      if (module_.functions[static_cast<size_t>(known)].has_body)
+        throw Diagnostic{function.location, "function '" + function.name + "' is defined twice"};
+      module_.functions[static_cast<size_t>(known)] = std::move(function);
+    }
   }
 
   Module module_;

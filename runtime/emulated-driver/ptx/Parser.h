@@ -5,7 +5,6 @@
 namespace tenon::emulator {
 
 /// Parses PTX text. Text the emulator does not take is refused with its line and column; no text crashes.
-/// Device functions (.func) are passed over: a call to one is refused where it stands.
 std::variant<Module, Diagnostic> parse_ptx(std::string_view text);
 
 } // namespace tenon::emulator

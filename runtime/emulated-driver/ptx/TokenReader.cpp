@@ -114,7 +114,35 @@ Variable TokenReader::read_variable_head(Space space) {
   return read_declarator(space, alignment, width);
 }
 
+void TokenReader::append_symbol(Variable &variable, uint32_t width, uint32_t shift) {
+  Relocation relocation;
+  relocation.offset = variable.initialiser.size();
+  relocation.width = static_cast<uint8_t>(width);
+  relocation.shift = static_cast<uint8_t>(shift);
+  relocation.location = token_.location;
+  bool generic = accept("generic");
+  if (generic)
+    expect("(");
+  relocation.name = std::string(expect_word("the name of a variable or function"));
+  if (generic)
+    expect(")");
+  while (is("+") || is("-")) {
+    bool negative = accept("-");
+    if (!negative)
+      advance();
+    auto value = static_cast<int64_t>(expect_integer());
+    relocation.addend += negative ? -value : value;
+  }
+  variable.initialiser.resize(variable.initialiser.size() + width);
+  variable.relocations.push_back(std::move(relocation));
+}
+
 void TokenReader::append_value(Variable &variable, uint32_t width) {
+  if (token_.kind == Token::Kind::kWord) {
+    if (width != 4 && width != 8)
+      fail("an address takes 32 or 64 bits");
+    return append_symbol(variable, width, 0);
+  }
   bool negative = accept("-");
   uint64_t bits = token_.bits;
   if (token_.kind == Token::Kind::kFloat) {
@@ -129,6 +157,11 @@ void TokenReader::append_value(Variable &variable, uint32_t width) {
     fail("an initialiser is made of numbers, found '" + std::string(token_.text) + "'");
   }
   advance();
+  if (width == 1 && accept("(")) { // 0xFF00(symbol): one byte of an address
+    uint32_t shift = static_cast<uint32_t>(std::countr_zero(bits | uint64_t{1} << 63)) & ~7u;
+    append_symbol(variable, width, shift);
+    return expect(")");
+  }
   std::byte raw[8];
   std::memcpy(raw, &bits, 8);
   variable.initialiser.insert(variable.initialiser.end(), raw, raw + std::min<uint32_t>(width, 8));

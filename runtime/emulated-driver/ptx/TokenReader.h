@@ -36,6 +36,7 @@ private:
   friend class FunctionParser;
   void read_initialiser(Variable &variable, uint32_t width);
   void append_value(Variable &variable, uint32_t width);
+  void append_symbol(Variable &variable, uint32_t width, uint32_t shift);
   uint32_t read_alignment_and_type(uint32_t &width);
   Lexer lexer_;
   std::string type_; // that read_alignment_and_type read last

@@ -1,0 +1,152 @@
+// bar.red, and mbarrier objects in shared memory. PTX ISA 9.7.13.1 and 9.7.13.15.
+#pragma once
+#include "execute/Control.h"
+#include "execute/Memory.h"
+
+namespace tenon::emulator::TENON_ISA {
+
+/// bar.red: operand 0 the result, 1 the barrier, 2 the number of threads, 3 the predicate (flag 1: negated). It is
+/// executed twice: to arrive, and to take the result.
+enum BarrierReduction : int { kCountReduction, kAndReduction, kOrReduction };
+template <int Reduction> const Op *reduce_at_barrier(Warp &warp, const Op *op, u32 mask) {
+  if (!warp.takes_reduction) {
+    if (!converged(warp, op, mask, kAllLanes, Group::kAtBarrier))
+      return op;
+    int first = __builtin_ctz(mask);
+    u32 bits = predicate(warp, op->operand[3]);
+    bits = (op->flags & 1 ? ~bits : bits) & mask;
+    warp.barrier = lanes<u32>(warp, op->operand[1])[first] % kBarriers;
+    warp.barrier_threads = op->operand[2] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[2])[first];
+    warp.arrives_only = false;
+    BarrierVotes &votes = warp.block->votes[warp.barrier];
+    votes.yes += static_cast<u32>(__builtin_popcount(bits));
+    votes.no += static_cast<u32>(__builtin_popcount(mask & ~bits));
+    warp.takes_reduction = true;
+    warp.counts[op - warp.program]--; // it is counted once
+    push_group(warp, op, warp.mask);
+    warp.stop = Stop::kBarrier;
+    return stop_here(warp, op);
+  }
+  warp.takes_reduction = false;
+  const BarrierVotes &votes = warp.block->votes[warp.barrier];
+  if constexpr (Reduction == kCountReduction) {
+    alignas(64) u32 result[32];
+    TENON_LANES result[lane] = votes.last_yes;
+    write_lanes<u32>(warp, op->operand[0], result, mask);
+  } else {
+    bool holds = Reduction == kAndReduction ? votes.last_no == 0 : votes.last_yes != 0;
+    write_predicate(warp, op->operand[0], holds ? kAllLanes : 0, mask);
+  }
+  return op + 1;
+}
+
+/// The object: expected arrivals in bits 0 to 19, those pending in 20 to 39, bytes expected by copies in 40 to 61 (signed),
+/// the phase in bit 63. The state that an arrival gives is the object before it.
+struct Mbarrier {
+  u64 bits;
+  static constexpr u64 kCount = (1u << 20) - 1;
+  static constexpr int kPendingAt = 20, kBytesAt = 40;
+  static constexpr u64 kPhase = u64{1} << 63, kBytes = ((u64{1} << 22) - 1) << kBytesAt;
+  u64 expected() const { return bits & kCount; }
+  u64 pending() const { return bits >> kPendingAt & kCount; }
+  static Mbarrier fresh(u64 count) { return {count | count << kPendingAt}; }
+  void expect_bytes(u64 bytes) { bits = (bits & ~kBytes) | ((bits + (bytes << kBytesAt)) & kBytes); }
+  void drop(u64 count) { bits = (bits & ~kCount) | ((bits - count) & kCount); }
+  void arrive(u64 count) {
+    u64 left = (pending() - count) & kCount;
+    bits = (bits & ~(kCount << kPendingAt)) | left << kPendingAt;
+    complete();
+  }
+  void complete() {
+    if (pending() == 0 && (bits & kBytes) == 0)
+      bits = ((bits ^ kPhase) & ~(kCount << kPendingAt)) | expected() << kPendingAt;
+  }
+};
+
+/// Calls body(object, lane) for each lane, in order, with the object of shared memory that operand 0 addresses.
+template <class Body> const Op *for_each_mbarrier(Warp &warp, const Op *op, u32 mask, AccessKind kind, Body body) {
+  Access access;
+  read_addresses(warp, op->operand[0], op->width[0], op->immediate, access.offset);
+  TENON_LANES access.offset[lane] -= access.offset[lane] - kSharedWindow < kWindowSize ? kSharedWindow : 0;
+  if (!resolve<Space::kShared>(warp, op, mask, 8, kind, access))
+    return stop_here(warp, op);
+  if (kind == AccessKind::kAtomic)
+    check_states<8>(warp, op, mask, Space::kShared, kind, access);
+  for (u32 rest = mask; rest; rest &= rest - 1) {
+    int lane = __builtin_ctz(rest);
+    Mbarrier object;
+    __builtin_memcpy(&object, access.bytes(lane), 8);
+    body(object, lane, static_cast<u32>(access.offset[lane]));
+    __builtin_memcpy(access.bytes(lane), &object, 8);
+    if (kind == AccessKind::kWrite)
+      __builtin_memset(access.states(lane), kWritten, 8);
+  }
+  return op + 1;
+}
+inline u32 count_of(Warp &warp, u32 slot, int lane) { return slot == kNoSlot ? 1 : lanes<u32>(warp, slot)[lane]; }
+
+/// operand 1: the count.
+inline const Op *mbarrier_init(Warp &warp, const Op *op, u32 mask) {
+  return for_each_mbarrier(warp, op, mask, AccessKind::kWrite, [&](Mbarrier &object, int lane, u32) {
+    object = Mbarrier::fresh(count_of(warp, op->operand[1], lane) & Mbarrier::kCount);
+  });
+}
+inline const Op *mbarrier_invalidate(Warp &warp, const Op *op, u32 mask) {
+  return for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [](Mbarrier &object, int, u32) { object.bits = 0; });
+}
+/// operand 1: the count, or with ExpectBytes the bytes to wait for; operand 2: the state before, if wanted.
+enum Arrival : int { kArrives, kDrops, kExpectsBytes, kOnlyExpects };
+template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) u64 states[32] = {};
+  const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [&](Mbarrier &object, int lane, u32 address) {
+    publish_order(warp, address);
+    u32 value = count_of(warp, op->operand[1], lane);
+    states[lane] = object.bits;
+    if constexpr (How == kExpectsBytes || How == kOnlyExpects)
+      object.expect_bytes(value);
+    if constexpr (How == kDrops)
+      object.drop(value);
+    if constexpr (How != kOnlyExpects)
+      object.arrive(How == kExpectsBytes ? 1 : value);
+  });
+  write_lanes<u64>(warp, op->operand[2], states, mask);
+  return next;
+}
+/// operand 1: the state of an arrival, or with Parity the parity of a phase; operand 2: whether that phase is over. A warp
+/// that must wait lets the others run.
+template <bool Parity> const Op *mbarrier_test(Warp &warp, const Op *op, u32 mask) {
+  u32 over = 0, address_of_one = 0;
+  const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [&](Mbarrier &object, int lane, u32 address) {
+    finish_arrivals(*warp.block, address, [](void *at, uint32_t count) { static_cast<Mbarrier *>(at)->arrive(count); }, &object);
+    address_of_one = address;
+    u64 phase = object.bits >> 63;
+    u64 waited = Parity ? lanes<u32>(warp, op->operand[1])[lane] & 1 : lanes<u64>(warp, op->operand[1])[lane] >> 63;
+    over |= static_cast<u32>(phase != waited) << lane;
+  });
+  write_predicate(warp, op->operand[2], over, mask);
+  if (over)
+    adopt_order(warp, address_of_one);
+  if (over == mask || next != op + 1)
+    return next;
+  push_group(warp, op + 1, warp.mask);
+  warp.stop = Stop::kYield;
+  return stop_here(warp, op);
+}
+/// d = pending arrivals that a state tells: operand 0 d, operand 1 the state.
+inline const Op *mbarrier_pending(Warp &warp, const Op *op, u32 mask) {
+  const u64 *states = lanes<u64>(warp, op->operand[1]);
+  alignas(64) u32 result[32];
+  TENON_LANES result[lane] = static_cast<u32>(states[lane] >> Mbarrier::kPendingAt & Mbarrier::kCount);
+  write_lanes<u32>(warp, op->operand[0], result, mask);
+  return op + 1;
+}
+/// cp.async.mbarrier.arrive: arrives when this thread's copies so far have. Without .noinc it first asks for that arrival.
+template <bool Increments> const Op *mbarrier_arrive_later(Warp &warp, const Op *op, u32 mask) {
+  return for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [&](Mbarrier &object, int lane, u32 address) {
+    if (Increments)
+      object.bits += u64{1} << Mbarrier::kPendingAt;
+    arrive_with_copies(warp, lane, address);
+  });
+}
+
+} // namespace tenon::emulator::TENON_ISA
