@@ -49,8 +49,8 @@ Json call(int64_t length) {
   const double kilobytes = std::stod(lines_of("/proc/self/status", "VmRSS:").at(0).substr(6));
   const double tensors = 4 * 2 * 64 * 4 * static_cast<double>(length) / 1e6;
   return {{"milliseconds", time},
-          {"compiled", outcome == CacheOutcome::kCompiled},
-          {"disk", outcome == CacheOutcome::kDisk},
+          {"compiled", outcome == CacheOutcome::kCompiled ? 1 : 0},
+          {"disk", outcome == CacheOutcome::kDisk ? 1 : 0},
           {"resident_megabytes", kilobytes * 1024 / 1e6 - tensors},
           {"llvm", lines_of("/proc/self/maps", "LLVM").size()}};
 }
