@@ -16,8 +16,8 @@ json counters() {
 
 /// Runs one warp; gives the counts of the body's last line that touches memory.
 json last_access(const std::string &body, unsigned threads = 32) {
-  Card card;
-  auto *kernel = card.load(ptx_header() + ".visible .entry kernel(.param .u64 out) {\n"
+  Card card("h100"); // which has stmatrix
+  auto *kernel = card.load(ptx_header("sm_90") + ".visible .entry kernel(.param .u64 out) {\n"
                            ".reg .b32 %r<32>; .reg .b64 %rd<16>; .reg .pred %p<4>; .shared .align 128 .b8 box[8192];\n"
                            "mov.u32 %r0, %tid.x; mov.u32 %r1, box; ld.param.u64 %rd0, [out]; mov.b64 %rd9, 0; mov.b32 %r9, 0;\n" +
                            body + "\nret;\n}\n");

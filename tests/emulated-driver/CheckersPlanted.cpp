@@ -83,6 +83,11 @@ TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
 
 #define STAGE "cp.async.ca.shared.global [%r2], [%rd3], 4; cp.async.commit_group;\n"
 
+/// Two mbarrier objects of 64 arrivals.
+#define GATE \
+  ".shared .align 8 .b8 gate[16]; setp.eq.u32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [gate], 64; " \
+  "@%p0 mbarrier.init.shared.b64 [gate+8], 64; mov.u32 %r6, 0; bar.sync 0;\n"
+
 const Planted kPlanted[] = {
     // bounds
     {"GlobalWriteBehindTheEnd", FindingKind::kOutOfBounds, "st.global.b32 [%rd2], %r0;", "[%rd2]", "[%rd2+1024]", false,
@@ -178,6 +183,21 @@ const Planted kPlanted[] = {
      STAGE "cp.async.wait_group 0;\nbar.sync 0; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.sync 1;\n" STAGE
            "cp.async.wait_group 0; st.global.b32 [%rd2], %r5;",
      "bar.sync 1;", ""},
+    // mbarrier objects
+    {"ReadWithoutWaitingForTheMbarrier", FindingKind::kSharedRace,
+     GATE "st.shared.b32 [%r2], %r0; mbarrier.arrive.shared.b64 _, [gate];\nWAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT;\n"
+          "xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4];",
+     "@!%p3 bra WAIT;", "", true},
+    {"CopyReadBeforeItsMbarrier", FindingKind::kPendingCopy,
+     GATE "cp.async.ca.shared.global [%r2], [%rd3], 4; cp.async.mbarrier.arrive.noinc.shared.b64 [gate];\n"
+          "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT;\nld.shared.b32 %r4, [%r2]; st.global.b32 [%rd2], %r4;",
+     "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT;", ""},
+    {"StageOverwrittenBeforeItsReadersArrived", FindingKind::kSharedRace,
+     GATE "setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; mbarrier.arrive.shared.b64 _, [gate], 2;\n"
+          "EMPTY: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra EMPTY;\nst.shared.b32 [%r2], 7; bra END;\n"
+          "TAKE: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra TAKE;\nxor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; "
+          "mbarrier.arrive.shared.b64 _, [gate+8], 2; END:",
+     "@!%p3 bra EMPTY;", "", true},
     // divergence
     {"BarrierInOneBranch", FindingKind::kDivergentBarrier,
      "setp.lt.u32 %p0, %r0, 5; bar.sync 0; @!%p0 bra B; add.u32 %r4, %r0, 1; B: st.global.b32 [%rd2], %r0;",
