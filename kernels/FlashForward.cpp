@@ -1,6 +1,6 @@
 #include "kernels/FlashForward.h"
 
-#include "dialects/tile/Tile.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -17,6 +17,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kDropoutNumbers = 65536;
+constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
 
 // Layouts of what the kernel stores: rows adjacent, and any strides.
 constexpr uint32_t kRowsAdjacent = 1, kAnyStrides = 2;
@@ -35,6 +36,10 @@ public:
 private:
   struct State {
     Value maximum, sum, output; // m, ℓ, O
+  };
+  enum class Visibility { kAll, kMasked, kMaskedWithTail };
+  struct Probabilities {
+    Value maximum, correction, p; // m', α, P
   };
 
   Value index(int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); }
@@ -57,13 +62,23 @@ private:
   void prologue();
   void prepareDropout();
   void planLoops();
+  void planAscending(const KeyBounds &bounds, bool open, bool leading);
+  void planDescending(const KeyBounds &bounds, bool open, bool leading);
   Value roundDown(Value key);
-  State loop(Value begin, Value end, bool masked, State state);
-  State step(Value firstKey, bool masked, const State &state);
-  Value load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
-             int64_t width, int64_t padded, uint32_t layout);
-  Value visible(Value firstKey);
-  Value dropped(Value probabilities, Value firstKey);
+  State loop(Value begin, Value end, Visibility visibility, State state);
+  State step(Value firstKey, Visibility visibility, const State &state);
+  State stepByRowSum(Value firstKey, const State &state);
+  SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
+  tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
+                    int64_t width, int64_t padded, uint32_t layout);
+  Value loadKey(Value firstKey, bool whole);
+  Value loadValue(Value firstKey, bool whole);
+  Value score(Value firstKey, Value key, bool again);
+  Probabilities exponentiate(Value x, Value maximum, Value stale);
+  Value visible(Value firstKey, bool tail);
+  Value rounded(Value probabilities);
+  Value rowSum(Value probabilities, Value operand);
+  Value dropped(Value probabilities, Value operand, Value firstKey);
   void epilogue(const State &state);
 
   ImplicitLocOpBuilder &b;
@@ -74,8 +89,9 @@ private:
 
   FlashForwardBlock block_;
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
-  Value begin_, openBegin_, openEnd_, end_; // of the loops; openBegin_ null: no leading or open loop
-  bool leading_ = false;
+  // The loops run over [0]..[1] and so on, of keys, or of distances from `firstVisited_` down.
+  SmallVector<std::pair<Value, Visibility>> loops_; // where each ends, and what it is
+  Value start_, firstVisited_;
   // Dropout: the threshold of the 16-bit numbers, 1 / (1 − p), and what the numbers depend on.
   Value threshold_, keepScale_, seed_, offset_, stream_;
 };
@@ -85,16 +101,15 @@ void FlashForward::build() {
   planLoops();
   prepareDropout();
   State state{filled(rows_, -kInfinity), filled(rows_, 0), filled(output_, 0)};
-  if (leading_)
-    state = loop(begin_, openBegin_, /*masked=*/true, state);
-  if (openBegin_)
-    state = loop(openBegin_, openEnd_, /*masked=*/false, state);
-  state = loop(openBegin_ ? openEnd_ : begin_, end_, /*masked=*/true, state);
+  for (auto [end, visibility] : loops_) {
+    state = loop(start_, end, visibility, state);
+    start_ = end;
+  }
   epilogue(state);
   func::ReturnOp::create(b);
 }
 
-Value FlashForward::load(Value tensor, Type element, Value head, Value row, Value limit,
+tile::LoadOp FlashForward::load(Value tensor, Type element, Value head, Value row, Value limit,
                          int64_t rows, int64_t width, int64_t padded, uint32_t layout) {
   return tile::LoadOp::create(b, RankedTensorType::get({rows, padded}, element), tensor,
                               block_.batch, head, row, limit, width, layout);
@@ -149,94 +164,211 @@ Value FlashForward::roundDown(Value key) {
   return b.createOrFold<arith::MulIOp>(blocks, index(plan_.tileKeys));
 }
 
-// The loops run over [begin, openBegin) [openBegin, openEnd) [openEnd, end), cut at multiples of tileKeys.
-// Without a whole open block the first two are empty.
+// The loops are cut at multiples of tileKeys. Without a whole open block there is one.
 void FlashForward::planLoops() {
   std::optional<KeyBounds> bounds = holes_.bounds(b, block_);
   if (!bounds)
     bounds = KeyBounds{index(0), index(0), block_.keyLength, block_.keyLength};
-  begin_ = roundDown(bounds->keyBegin);
-  end_ = bounds->keyEnd;
-  if (matchPattern(bounds->openEnd, m_Zero()))
-    return;
-  leading_ = !matchPattern(bounds->openBegin, m_Zero());
-  openEnd_ = roundDown(bounds->openEnd);
-  if (!leading_) {
-    // If anything is open, key 0 is visible, and the loops begin at 0.
-    openBegin_ = begin_;
-    return;
+  KeyBounds rounded = *bounds;
+  rounded.keyBegin = rounded.openBegin = roundDown(bounds->keyBegin);
+  bool open = !matchPattern(bounds->openEnd, m_Zero());
+  // If anything is open but not from key 0 on, key 0 is visible, and the loops begin at 0.
+  bool leading = open && !matchPattern(bounds->openBegin, m_Zero());
+  if (open)
+    rounded.openEnd = roundDown(bounds->openEnd);
+  if (leading) {
+    Value up = roundDown(arith::AddIOp::create(b, bounds->openBegin, index(plan_.tileKeys - 1)));
+    Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, up, rounded.openEnd);
+    rounded.openBegin = select(some, up, rounded.keyBegin);
+    rounded.openEnd = select(some, rounded.openEnd, rounded.keyBegin);
   }
-  Value roundedUp =
-      roundDown(arith::AddIOp::create(b, bounds->openBegin, index(plan_.tileKeys - 1)));
-  Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, roundedUp, openEnd_);
-  openBegin_ = select(some, roundedUp, begin_);
-  openEnd_ = select(some, openEnd_, begin_);
+  if (plan_.fromLastKey)
+    planDescending(rounded, open, leading);
+  else
+    planAscending(rounded, open, leading);
 }
 
-FlashForward::State FlashForward::loop(Value begin, Value end, bool masked, State state) {
+// [begin, openBegin) [openBegin, openEnd) [openEnd, end)
+void FlashForward::planAscending(const KeyBounds &bounds, bool open, bool leading) {
+  start_ = bounds.keyBegin;
+  if (leading)
+    loops_.push_back({bounds.openBegin, Visibility::kMasked});
+  if (open)
+    loops_.push_back({bounds.openEnd, Visibility::kAll});
+  loops_.push_back({bounds.keyEnd, Visibility::kMaskedWithTail});
+}
+
+// The same the other way round, by distances from the end. A first block with a mask gives the open ones a
+// reference.
+void FlashForward::planDescending(const KeyBounds &bounds, bool open, bool leading) {
+  Value end = arith::MaxSIOp::create(b, bounds.keyEnd, index(0));
+  end = roundDown(arith::AddIOp::create(b, end, index(plan_.tileKeys - 1)));
+  firstVisited_ = arith::SubIOp::create(b, end, index(plan_.tileKeys));
+  start_ = index(0);
+  auto distance = [&](Value key) -> Value { return arith::SubIOp::create(b, end, key); };
+  if (open) {
+    Value openEnd = arith::MinSIOp::create(b, bounds.openEnd, firstVisited_);
+    openEnd = arith::MaxSIOp::create(b, openEnd, bounds.keyBegin);
+    loops_.push_back({distance(openEnd), Visibility::kMaskedWithTail});
+    if (leading) // not beyond openEnd, which may have moved
+      loops_.push_back({distance(arith::MinSIOp::create(b, bounds.openBegin, openEnd)), Visibility::kAll});
+  }
+  Visibility last = leading ? Visibility::kMasked : open ? Visibility::kAll : Visibility::kMaskedWithTail;
+  loops_.push_back({distance(bounds.keyBegin), last});
+}
+
+FlashForward::State FlashForward::loop(Value begin, Value end, Visibility visibility, State state) {
   auto loop = scf::ForOp::create(b, begin, end, index(plan_.tileKeys),
                                  ValueRange{state.maximum, state.sum, state.output});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   State now{loop.getRegionIterArg(0), loop.getRegionIterArg(1), loop.getRegionIterArg(2)};
-  State next = step(loop.getInductionVar(), masked, now);
+  Value firstKey = loop.getInductionVar();
+  if (plan_.fromLastKey)
+    firstKey = arith::SubIOp::create(b, firstVisited_, firstKey);
+  bool lazy = visibility == Visibility::kAll && plan_.rescaling == Rescaling::kByRowSum;
+  State next = lazy ? stepByRowSum(firstKey, now) : step(firstKey, visibility, now);
   scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
 }
 
-// The mask of the graph, and the tail of the keys.
-Value FlashForward::visible(Value firstKey) {
+// The mask of the graph, and the tail of the keys; null where neither hides anything.
+Value FlashForward::visible(Value firstKey, bool tail) {
+  Value mask = holes_.mask(b, firstKey);
+  if (!tail)
+    return mask;
   auto indices = scores_.clone(b.getI32Type());
   Value key = tile::IndexOp::create(b, indices, tile::Direction::columns, firstKey);
   Value limit = tile::SplatOp::create(b, indices, block_.keyLength);
   Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, key, limit);
-  Value mask = holes_.mask(b, firstKey);
   return mask ? Value(arith::AndIOp::create(b, mask, inside)) : inside;
 }
 
-Value FlashForward::dropped(Value probabilities, Value firstKey) {
+// dropout(P), of the rounded probabilities where they have 16 bits.
+Value FlashForward::dropped(Value p, Value operand, Value firstKey) {
+  if (!threshold_)
+    return operand;
+  if (plan_.tile != f32_)
+    return tile::DropOp::create(b, operand.getType(), operand, seed_, offset_, stream_, block_.first, firstKey,
+                                threshold_);
   auto indices = scores_.clone(b.getI32Type());
   Value numbers =
       tile::RandomOp::create(b, indices, seed_, offset_, stream_, block_.first, firstKey);
   Value threshold = tile::SplatOp::create(b, indices, threshold_);
   Value keep = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, numbers, threshold);
-  return select(keep, probabilities, filled(scores_, 0));
+  return select(keep, p, filled(scores_, 0));
 }
 
-FlashForward::State FlashForward::step(Value firstKey, bool masked, const State &state) {
-  // X = log₂e · score(Q Kᵀ), −∞ where not visible
-  Value key = load(keyTensor_, plan_.tile, keyHead_, firstKey, block_.keyLength, plan_.tileKeys,
-                   plan_.width, plan_.paddedWidth, plan_.keyLayout);
-  Value products = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0),
-                                       /*transposed=*/b.getUnitAttr());
-  Value x = holes_.score(b, products, firstKey);
-  if (masked)
-    x = select(visible(firstKey), x, filled(scores_, -kInfinity));
+static void markWhole(tile::LoadOp load, bool whole) {
+  if (whole)
+    load->setAttr(tile::kWholeAttribute, UnitAttr::get(load.getContext()));
+}
 
-  // m' = max(m, rowmax X), α = 2^(m − m'), P = 2^(X − m'); where m' = −∞ the reference is 0
+Value FlashForward::loadKey(Value firstKey, bool whole) {
+  tile::LoadOp key = load(keyTensor_, plan_.tile, keyHead_, firstKey, block_.keyLength, plan_.tileKeys,
+                          plan_.width, plan_.paddedWidth, plan_.keyLayout);
+  markWhole(key, whole);
+  return key;
+}
+
+Value FlashForward::loadValue(Value firstKey, bool whole) {
+  tile::LoadOp value = load(valueTensor_, plan_.tile, keyHead_, firstKey, block_.keyLength, plan_.tileKeys,
+                            plan_.valueWidth, plan_.paddedValueWidth, plan_.valueLayout);
+  markWhole(value, whole);
+  return value;
+}
+
+// X = log₂e · score(Q Kᵀ)
+Value FlashForward::score(Value firstKey, Value key, bool again) {
+  auto products = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/b.getUnitAttr());
+  if (again)
+    products->setAttr(tile::kAgainAttribute, b.getUnitAttr());
+  return holes_.score(b, products, firstKey);
+}
+
+// m' = max(m, rowmax X), α = 2^(m − m'), P = 2^(X − m'); where m' = −∞ the reference is 0. Rows that are not
+// stale keep their m, and α is 1.
+FlashForward::Probabilities FlashForward::exponentiate(Value x, Value before, Value stale) {
   Value blockMaximum = tile::ReduceOp::create(b, rows_, tile::Reduction::maximum, x);
-  Value maximum = arith::MaxNumFOp::create(b, state.maximum, blockMaximum);
+  Value maximum = arith::MaxNumFOp::create(b, before, blockMaximum);
+  if (stale)
+    maximum = select(stale, maximum, before);
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, filled(rows_, -kInfinity));
   Value reference = select(nothing, filled(rows_, 0), maximum);
-  Value correction =
-      math::Exp2Op::create(b, contracted<arith::SubFOp>(state.maximum, reference));
+  Value correction = math::Exp2Op::create(b, contracted<arith::SubFOp>(before, reference));
   Value p = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(reference, scores_)));
+  return {maximum, correction, p};
+}
+
+Value FlashForward::rounded(Value probabilities) {
+  if (plan_.tile == f32_)
+    return probabilities;
+  return arith::TruncFOp::create(b, scores_.clone(plan_.tile), probabilities);
+}
+
+// Of the rounded probabilities, so that a product with ones can do it; not where the logsumexp is a result, whose
+// error that would be.
+Value FlashForward::rowSum(Value p, Value operand) {
+  return tile::ReduceOp::create(b, rows_, tile::Reduction::sum, plan_.logsumexp ? p : operand);
+}
+
+FlashForward::State FlashForward::step(Value firstKey, Visibility visibility, const State &state) {
+  bool tail = visibility == Visibility::kMaskedWithTail, whole = plan_.fromLastKey && !tail;
+  Value x = score(firstKey, loadKey(firstKey, whole), /*again=*/false);
+  if (visibility != Visibility::kAll)
+    if (Value mask = visible(firstKey, tail))
+      x = select(mask, x, filled(scores_, -kInfinity));
+  auto [maximum, correction, p] = exponentiate(x, state.maximum, /*stale=*/Value());
 
   // ℓ' = α ℓ + rowsum P
-  Value blockSum = tile::ReduceOp::create(b, rows_, tile::Reduction::sum, p);
+  Value operand = rounded(p);
+  Value blockSum = rowSum(p, operand);
   Value sum =
       contracted<arith::AddFOp>(contracted<arith::MulFOp>(state.sum, correction), blockSum);
 
   // O' = α O + dropout(P) V
-  if (threshold_)
-    p = dropped(p, firstKey);
-  if (plan_.tile != f32_)
-    p = arith::TruncFOp::create(b, scores_.clone(plan_.tile), p);
-  Value value = load(valueTensor_, plan_.tile, keyHead_, firstKey, block_.keyLength,
-                     plan_.tileKeys, plan_.valueWidth, plan_.paddedValueWidth, plan_.valueLayout);
+  operand = dropped(p, operand, firstKey);
   Value rescaled = contracted<arith::MulFOp>(state.output, expand(correction, output_));
-  Value output = tile::DotOp::create(b, output_, p, value, rescaled, /*transposed=*/UnitAttr());
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, whole), rescaled,
+                                     /*transposed=*/UnitAttr());
   return {maximum, sum, output};
+}
+
+FlashForward::State FlashForward::stepByRowSum(Value firstKey, const State &state) {
+  // P = 2^(X − m)
+  Value key = loadKey(firstKey, /*whole=*/plan_.fromLastKey);
+  Value x = score(firstKey, key, /*again=*/false);
+  Value exact = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(state.maximum, scores_)));
+  Value p = rounded(exact);
+  Value blockSum = rowSum(exact, p);
+
+  // Stale where rowsum P is not ≤ 2¹²
+  Value stale = arith::CmpFOp::create(b, arith::CmpFPredicate::UGT, blockSum, filled(rows_, kGreatestSum));
+  Value some = tile::AnyOp::create(b, b.getI1Type(), stale);
+  SmallVector<Value> kept = {state.maximum, state.sum, state.output, p, blockSum};
+  auto branch = scf::IfOp::create(b, ValueRange(kept).getTypes(), some, /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(b, renew(firstKey, key, stale, state));
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, kept);
+  }
+
+  // ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
+  Value sum = contracted<arith::AddFOp>(branch.getResult(1), branch.getResult(4));
+  Value operand = dropped(Value(), branch.getResult(3), firstKey);
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, /*whole=*/plan_.fromLastKey),
+                                     branch.getResult(2), /*transposed=*/UnitAttr());
+  return {branch.getResult(0), sum, output};
+}
+
+// The scores of the block again, their maxima, and with these m', α ℓ, α O, P and rowsum P.
+SmallVector<Value> FlashForward::renew(Value firstKey, Value key, Value stale, const State &state) {
+  auto [maximum, correction, p] = exponentiate(score(firstKey, key, /*again=*/true), state.maximum, stale);
+  Value operand = rounded(p);
+  return {maximum, contracted<arith::MulFOp>(state.sum, correction),
+          contracted<arith::MulFOp>(state.output, expand(correction, output_)), operand, rowSum(p, operand)};
 }
 
 void FlashForward::epilogue(const State &state) {

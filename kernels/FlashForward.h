@@ -14,9 +14,22 @@
 /// logsumexp −∞. A masked score is replaced by a selection, so that a NaN there does not leak.
 ///
 /// The keys [0, key_length) are cut into blocks at multiples of `tileKeys`, whatever the mask. Three loops
-/// run over those that a block of queries can see, in ascending order: the leading ones with mask code, the
-/// *open* ones, all of whose scores are visible to all queries of the block, without it, and the trailing
-/// ones with it, which include the tail of the keys. The algorithm knows no target, only this plan.
+/// run over those that a block of queries can see: the leading ones with mask code, the *open* ones, all of
+/// whose scores are visible to all queries of the block, without it, and the trailing ones with it, which
+/// include the tail of the keys. They run in ascending order, or from the last key on: then the trailing ones
+/// come first, and all others are whole.
+///
+/// Any reference m serves, as long as 2^(X − m) neither overflows nor vanishes: it need not be the maximum of
+/// all keys so far. `Rescaling::kByRowSum` leaves it alone in the open blocks and looks at the sum instead:
+///
+///     P = 2^(X − m)                    where rowsum P ≤ 2¹²: ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
+///
+/// A row whose sum is beyond that, infinite or NaN takes its maximum and goes on as above; scores are formed
+/// again for it, since they were not kept. Rows are tested one by one: a row's bits do not depend on others.
+/// P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless the logsumexp is asked
+/// for; 2¹² is within float16.
+///
+/// The algorithm knows no target, only this plan.
 #pragma once
 
 #include "dialects/TraitNames.h"
@@ -29,6 +42,9 @@
 
 namespace tenon::kernels {
 
+/// When the reference of the exponents follows the row maximum, in open blocks.
+enum class Rescaling { kEveryTurn, kByRowSum };
+
 /// Sizes and types of a kernel.
 struct FlashForwardPlan {
   int64_t tileQueries, tileKeys;
@@ -39,6 +55,8 @@ struct FlashForwardPlan {
   uint32_t queryLayout, keyLayout, valueLayout;
   int64_t group;                         ///< heads of the query that share one head of key and value
   bool logsumexp;                        ///< is stored too, to slot 4
+  bool fromLastKey = false;              ///< blocks of keys in descending order
+  Rescaling rescaling = Rescaling::kEveryTurn; ///< kByRowSum: tiles of 16 bits
 };
 
 /// What a block of the grid computes: scalars of type i32.

@@ -1,5 +1,6 @@
 #include "compiler/attention/ChooseSchedule.h"
 
+#include "compiler/attention/GpuSchedule.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/attention/Targets.h"
@@ -19,13 +20,10 @@ namespace tenon {
 
 namespace {
 
-constexpr int64_t kRowsOfWarp = 16;      // mma.m16n8k16
 constexpr int64_t kColumnMultiple = 16;  // k of mma.m16n8k16; a vector of AVX-512
 constexpr int64_t kDropoutColumns = 32;  // keys that share draws of Philox: Dropout.h
-constexpr int64_t kRowPadding = 16;      // bytes, against bank conflicts: Tile.td
 constexpr int64_t kMaxWidth = 512;
 constexpr int64_t kMaxGpuWidth = 256;    // the accumulators of a wider output do not fit in registers
-constexpr int64_t kWideGpuWidth = 128;   // from here on fewer keys, for the same reason
 
 // The fields of tile.schedule that are numbers.
 constexpr std::pair<StringLiteral, int64_t Schedule::*> kFields[] = {
@@ -33,33 +31,20 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFields[] = {
     {"tile_keys", &Schedule::tileKeys},
     {"threads", &Schedule::threads},
     {"padded_width", &Schedule::paddedWidth},
-    {"padded_value_width", &Schedule::paddedValueWidth}};
+    {"padded_value_width", &Schedule::paddedValueWidth},
+    {"stages", &Schedule::stages}};
 
-// What decides, besides the target.
-struct Problem {
-  int64_t width, valueWidth;
-  Type storage;
-  bool dropout;
-};
-
-// Query, key and value, and the probabilities where they go through shared memory (float32).
-int64_t sharedBytes(const Schedule &s, Type storage) {
-  int64_t size = storage.getIntOrFloatBitWidth() / 8;
-  auto tile = [&](int64_t rows, int64_t columns) { return rows * (columns * size + kRowPadding); };
-  int64_t probabilities = size == 4 ? tile(s.tileQueries, s.tileKeys) : 0;
-  return tile(s.tileQueries, s.paddedWidth) + tile(s.tileKeys, s.paddedWidth) +
-         tile(s.tileKeys, s.paddedValueWidth) + probabilities;
-}
+constexpr std::pair<StringLiteral, std::string Schedule::*> kTexts[] = {
+    {"rescaling", &Schedule::rescaling}, {"explanation", &Schedule::explanation}};
 
 struct ChooseSchedule : tenon::impl::ChooseScheduleBase<ChooseSchedule> {
   using ChooseScheduleBase::ChooseScheduleBase;
   void runOnOperation() override;
 
 private:
-  LogicalResult readProblem(attention::FusedOp fused, Problem &problem);
-  LogicalResult choose(const TargetFigures &figures, const Problem &problem, Schedule &schedule);
-  LogicalResult chooseForGpu(const TargetFigures &figures, const Problem &problem, Schedule &schedule);
-  LogicalResult checkOverride(const TargetFigures &figures, const Problem &problem);
+  LogicalResult readProblem(attention::FusedOp fused, GpuProblem &problem);
+  LogicalResult choose(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule);
+  LogicalResult checkOverride(const TargetFigures &figures, const GpuProblem &problem);
 };
 
 void ChooseSchedule::runOnOperation() {
@@ -68,7 +53,7 @@ void ChooseSchedule::runOnOperation() {
     return;
   auto fused = function.getOps<attention::FusedOp>();
   const TargetFigures *figures = findTargetFigures(target);
-  Problem problem;
+  GpuProblem problem;
   Schedule schedule;
   LogicalResult result = success();
   if (fused.empty())
@@ -84,12 +69,12 @@ void ChooseSchedule::runOnOperation() {
   function->setAttr(kScheduleAttribute, schedule.attribute(&getContext()));
 }
 
-LogicalResult ChooseSchedule::readProblem(attention::FusedOp fused, Problem &problem) {
+LogicalResult ChooseSchedule::readProblem(attention::FusedOp fused, GpuProblem &problem) {
   if (failed(checkIsKernel(fused, "schedule")))
     return failure();
   auto input = [](Value value) { return storageOf(cast<BlockArgument>(value)); };
   InputStorage query = input(fused.getQuery()), key = input(fused.getKey()), value = input(fused.getValue());
-  problem = {query.width, value.width, query.type, static_cast<bool>(fused.getProbability())};
+  problem = GpuProblem::of(fused, query.width, value.width, query.type);
   for (auto [name, width] : {std::pair{"query", query.width}, {"key", key.width}, {"value", value.width}})
     if (width <= 0)
       return refuse(fused, "schedule", Twine("the signature gives no width of the ") + name);
@@ -98,7 +83,7 @@ LogicalResult ChooseSchedule::readProblem(attention::FusedOp fused, Problem &pro
   return success();
 }
 
-LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const Problem &problem) {
+LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const GpuProblem &problem) {
   func::FuncOp function = getOperation();
   int64_t columns = problem.dropout || !figures.gpu ? kDropoutColumns : kColumnMultiple;
   if (tileQueries < 0 || tileQueries > 128 || (tileQueries && (tileQueries < 16 || !llvm::isPowerOf2_64(tileQueries))))
@@ -106,10 +91,15 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
     return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
+  if (stages < 0 || stages > 2)
+    return refuse(function, "schedule", "stages is " + Twine(stages) + ", must be 1 or 2");
+  if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data()}, rescaling.getValue()))
+    return refuse(function, "schedule", "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
+                                            " or " + kByRowSum);
   return success();
 }
 
-LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const Problem &problem,
+LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProblem &problem,
                                      Schedule &schedule) {
   int64_t limit = figures.gpu ? kMaxGpuWidth : kMaxWidth;
   if (std::max(problem.width, problem.valueWidth) > limit)
@@ -120,7 +110,8 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const Problem
   schedule.paddedWidth = llvm::alignTo(problem.width, kColumnMultiple);
   schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kColumnMultiple);
   if (figures.gpu)
-    return chooseForGpu(figures, problem, schedule);
+    return chooseGpuSchedule(getOperation(), figures, problem,
+                             {tileQueries, tileKeys, stages, rescaling.getValue()}, schedule);
   schedule.tileQueries = tileQueries ? tileQueries : figures.tileQueries;
   schedule.tileKeys = tileKeys ? tileKeys : figures.tileKeys;
   int64_t block = schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * 4;
@@ -131,31 +122,6 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const Problem
   return success();
 }
 
-// The largest tiles come first; fewer keys cost less than fewer queries, which read all keys again.
-LogicalResult ChooseSchedule::chooseForGpu(const TargetFigures &figures, const Problem &problem,
-                                           Schedule &schedule) {
-  int64_t leastKeys = problem.dropout ? kDropoutColumns : kColumnMultiple;
-  int64_t mostKeys = std::max(problem.width, problem.valueWidth) > kWideGpuWidth ? 32 : figures.tileKeys;
-  for (int64_t queries = figures.tileQueries; queries >= kRowsOfWarp; queries /= 2) {
-    for (int64_t keys = mostKeys; keys >= leastKeys; keys /= 2) {
-      schedule.tileQueries = tileQueries ? tileQueries : queries;
-      schedule.tileKeys = tileKeys ? tileKeys : keys;
-      schedule.threads = schedule.tileQueries / kRowsOfWarp * figures.lanes;
-      int64_t bytes = sharedBytes(schedule, problem.storage);
-      if (bytes > figures.sharedBytes)
-        continue;
-      schedule.explanation = llvm::formatv(
-          "{0} warps of 16 queries; {1} keys; {2} of {3} bytes of shared memory hold the tiles",
-          schedule.tileQueries / kRowsOfWarp, schedule.tileKeys, bytes, figures.sharedBytes);
-      return success();
-    }
-  }
-  return refuse(getOperation(), "schedule", "tiles of " + Twine(schedule.tileQueries) + " queries and " +
-                Twine(schedule.tileKeys) + " keys need " + Twine(sharedBytes(schedule, problem.storage)) +
-                " bytes of shared memory, a block of " + Twine(figures.name) + " has " +
-                Twine(figures.sharedBytes));
-}
-
 } // namespace
 
 DictionaryAttr Schedule::attribute(MLIRContext *context) const {
@@ -163,7 +129,8 @@ DictionaryAttr Schedule::attribute(MLIRContext *context) const {
   SmallVector<NamedAttribute> fields;
   for (auto [name, member] : kFields)
     fields.push_back(b.getNamedAttr(name, b.getI32IntegerAttr(static_cast<int32_t>(this->*member))));
-  fields.push_back(b.getNamedAttr("explanation", b.getStringAttr(explanation)));
+  for (auto [name, member] : kTexts)
+    fields.push_back(b.getNamedAttr(name, b.getStringAttr(this->*member)));
   return b.getDictionaryAttr(fields);
 }
 
@@ -178,7 +145,8 @@ std::optional<Schedule> Schedule::of(Operation *function) {
       return std::nullopt;
     schedule.*member = field.getInt();
   }
-  if (auto explanation = dictionary.getAs<StringAttr>("explanation"))
-    schedule.explanation = explanation.str();
+  for (auto [name, member] : kTexts)
+    if (auto text = dictionary.getAs<StringAttr>(name))
+      schedule.*member = text.str();
   return schedule;
 }

@@ -14,11 +14,18 @@ namespace tenon {
 /// What `tile.schedule` holds.
 struct Schedule {
   int64_t tileQueries = 0, tileKeys = 0, threads = 1, paddedWidth = 0, paddedValueWidth = 0;
+  int64_t stages = 1;                    ///< tiles of keys and of values in shared memory
+  std::string rescaling = "every-turn";  ///< or "by-row-sum": kernels/FlashForward.h
   std::string explanation;
 
   mlir::DictionaryAttr attribute(mlir::MLIRContext *context) const;
   static std::optional<Schedule> of(mlir::Operation *function);
 };
+
+/// Attributes of a kernel, i32: warps of a block; stages of its keys and values in shared memory.
+inline constexpr llvm::StringLiteral kWarpsAttribute = "tile.warps";
+inline constexpr llvm::StringLiteral kStagesAttribute = "tile.stages";
+inline constexpr int64_t kLanesOfWarp = 32;
 
 inline constexpr llvm::StringLiteral kTargetAttribute = "tile.target";
 inline constexpr llvm::StringLiteral kScheduleAttribute = "tile.schedule";

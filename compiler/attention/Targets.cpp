@@ -9,14 +9,14 @@ static constexpr int64_t kKiB = 1024, kMiB = 1024 * kKiB;
 
 static constexpr TargetFigures kTargets[] = {
     // name, GPU, lanes, registers, shared or L1, L2, tile of queries, of keys
-    {"sm_80", true, 32, 255, 163 * kKiB, 40 * kMiB, 64, 64},
-    {"sm_86", true, 32, 255, 99 * kKiB, 6 * kMiB, 64, 64},
-    {"sm_87", true, 32, 255, 163 * kKiB, 4 * kMiB, 64, 64},
-    {"sm_89", true, 32, 255, 99 * kKiB, 72 * kMiB, 64, 64},
-    {"sm_90", true, 32, 255, 227 * kKiB, 50 * kMiB, 64, 64},
-    {"sm_100", true, 32, 255, 227 * kKiB, 126 * kMiB, 64, 64},
-    {"sm_103", true, 32, 255, 227 * kKiB, 126 * kMiB, 64, 64},
-    {"sm_120", true, 32, 255, 99 * kKiB, 96 * kMiB, 64, 64},
+    {"sm_80", true, 32, 255, 163 * kKiB, 40 * kMiB, 128, 64},
+    {"sm_86", true, 32, 255, 99 * kKiB, 6 * kMiB, 128, 64},
+    {"sm_87", true, 32, 255, 163 * kKiB, 4 * kMiB, 128, 64},
+    {"sm_89", true, 32, 255, 99 * kKiB, 72 * kMiB, 128, 64},
+    {"sm_90", true, 32, 255, 227 * kKiB, 50 * kMiB, 128, 64},
+    {"sm_100", true, 32, 255, 227 * kKiB, 126 * kMiB, 128, 64},
+    {"sm_103", true, 32, 255, 227 * kKiB, 126 * kMiB, 128, 64},
+    {"sm_120", true, 32, 255, 99 * kKiB, 96 * kMiB, 128, 64},
     {"host:x86-64-v3", false, 8, 16, 32 * kKiB, 256 * kKiB, 16, 96},
     {"host:x86-64-v4", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96},
     {"host:x86-64-v4+bf16", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96, true},

@@ -1,6 +1,7 @@
 #include "compiler/attention/TileAttention.h"
 
 #include "compiler/attention/ChooseSchedule.h"
+#include "compiler/attention/GpuSchedule.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/attention/Targets.h"
@@ -113,6 +114,8 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan = {schedule_.tileQueries, schedule_.tileKeys, query.width, value.width, schedule_.paddedWidth,
           schedule_.paddedValueWidth, tile, query.type, key.type, value.type, outputStorage(function_),
           query.layout, key.layout, value.layout, groupOf(function_), inputs_.tensors().size() == 5};
+  plan.fromLastKey = figures && figures->gpu;
+  plan.rescaling = schedule_.rescaling == kByRowSum ? kernels::Rescaling::kByRowSum : kernels::Rescaling::kEveryTurn;
   return success();
 }
 
@@ -148,6 +151,10 @@ void KernelMaker::describe(func::FuncOp kernel) {
   kernel->setAttr(kScalarsAttribute, b.getDenseI32ArrayAttr(inputs_.scalars()));
   if (fused_.getProbability())
     kernel->setAttr(kDropoutAttribute, b.getUnitAttr());
+  if (schedule_.threads > 1) { // what the passes of a GPU read
+    kernel->setAttr(kWarpsAttribute, b.getI32IntegerAttr(static_cast<int32_t>(schedule_.threads / kLanesOfWarp)));
+    kernel->setAttr(kStagesAttribute, b.getI32IntegerAttr(static_cast<int32_t>(schedule_.stages)));
+  }
   std::optional<ExactShape> exact = exactShapeOf(function_);
   if (!exact)
     return;

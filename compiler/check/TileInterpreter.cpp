@@ -1,7 +1,7 @@
 #include "compiler/check/TileInterpreter.h"
 
 #include "compiler/check/ElementwiseOps.h"
-#include "dialects/tile/Tile.h"
+#include "dialects/tile/Schedule.h"
 #include "tenon/DataType.h"
 #include "tenon/Dropout.h"
 #include "tenon/Tensor.h"
@@ -26,12 +26,21 @@ class Block {
 public:
   Block(const TileLaunch &launch, const int32_t (&program)[3]) : launch(launch), program(program) {}
 
-  const Elements &get(Value value) const { return *values_.at(value); }
-  void set(Value value, Elements elements) {
-    values_[value] = std::make_shared<const Elements>(std::move(elements));
+  // A value, or a stage of a ring in shared memory.
+  using Place = std::pair<Value, int64_t>;
+  Place placeOf(Value value) const {
+    auto stage = stages_.find(value);
+    return stage == stages_.end() ? Place(value, 0) : stage->second;
   }
-  void copy(Value to, std::shared_ptr<const Elements> from) { values_[to] = std::move(from); }
-  std::shared_ptr<const Elements> share(Value value) const { return values_.at(value); }
+  void setStage(Value value, Place place) { stages_[value] = place; }
+
+  const Elements &get(Value value) const { return *values_.at(placeOf(value)); }
+  void set(Value value, Elements elements) { set(placeOf(value), std::move(elements)); }
+  void set(Place place, Elements elements) {
+    values_[place] = std::make_shared<const Elements>(std::move(elements));
+  }
+  void copy(Value to, std::shared_ptr<const Elements> from) { values_[placeOf(to)] = std::move(from); }
+  std::shared_ptr<const Elements> share(Value value) const { return values_.at(placeOf(value)); }
   void setInteger(Value value, int64_t integer) {
     Elements elements = Elements::zeros(value.getType());
     elements.integers[0] = wrapTo(value.getType(), integer);
@@ -44,12 +53,13 @@ public:
   const int32_t (&program)[3];
 
   // Copies into shared memory: they arrive at the wait that covers their group, not before.
-  using Copies = std::vector<std::pair<Value, Elements>>;
+  using Copies = std::vector<std::pair<Place, Elements>>;
   Copies openGroup;
   std::deque<Copies> groups;
 
 private:
-  llvm::DenseMap<Value, std::shared_ptr<const Elements>> values_;
+  llvm::DenseMap<Place, std::shared_ptr<const Elements>> values_;
+  llvm::DenseMap<Value, Place> stages_;
 };
 
 using Handler = LogicalResult (*)(Operation *, Block &);
@@ -80,10 +90,12 @@ LogicalResult checkInside(Operation *op, Value handle, Block &block, llvm::Array
 }
 
 // A tile of rows from global memory: load, and copy_async into shared memory.
-template <class Op> LogicalResult readRows(Op load, Block &block, Elements &result) {
+template <class Op> LogicalResult readRows(Op load, int64_t limit, Block &block, Elements &result) {
   int64_t batch = block.get(load.getBatch()).integer(), head = block.get(load.getHead()).integer();
-  int64_t row = block.get(load.getRow()).integer(), limit = block.get(load.getLimit()).integer();
+  int64_t row = block.get(load.getRow()).integer();
   DataType dtype = dataTypeOf(load.getTensor().getType().getElementType());
+  if (load->hasAttr(kWholeAttribute) && row + result.shape[0] > limit)
+    return load->emitError("the tile at row ") << row << " is said to be whole, and ends beyond " << limit;
   for (int64_t i = 0; i < result.shape[0] && row + i < limit; ++i)
     for (int64_t j = 0; j < static_cast<int64_t>(load.getWidth()); ++j) {
       int64_t index[] = {batch, head, row + i, j};
@@ -97,15 +109,14 @@ template <class Op> LogicalResult readRows(Op load, Block &block, Elements &resu
 
 LogicalResult load(Operation *op, Block &block) {
   Elements result = Elements::zeros(op->getResult(0).getType());
-  if (failed(readRows(cast<LoadOp>(op), block, result)))
+  auto load = cast<LoadOp>(op);
+  if (failed(readRows(load, block.get(load.getLimit()).integer(), block, result)))
     return failure();
   block.set(op->getResult(0), std::move(result));
   return success();
 }
 
-LogicalResult store(Operation *op, Block &block) {
-  auto store = cast<StoreOp>(op);
-  const Elements &value = block.get(store.getValue());
+template <class Op> LogicalResult storeRows(Op store, const Elements &value, Block &block) {
   int64_t batch = block.get(store.getBatch()).integer(), head = block.get(store.getHead()).integer();
   int64_t row = block.get(store.getRow()).integer(), limit = block.get(store.getLimit()).integer();
   int64_t columns = value.shape.size() == 2 ? value.shape[1] : 1;
@@ -113,11 +124,21 @@ LogicalResult store(Operation *op, Block &block) {
   for (int64_t i = 0; i < value.shape[0] && row + i < limit; ++i)
     for (int64_t j = 0; j < static_cast<int64_t>(store.getWidth()); ++j) {
       int64_t index[] = {batch, head, row + i, j};
-      if (failed(checkInside(op, store.getTensor(), block, index)))
+      if (failed(checkInside(store, store.getTensor(), block, index)))
         return failure();
       store_from_double(elementAddress(store.getTensor(), block, index), dtype, value.reals[i * columns + j]);
     }
   return success();
+}
+
+LogicalResult store(Operation *op, Block &block) {
+  auto store = cast<StoreOp>(op);
+  return storeRows(store, block.get(store.getValue()), block);
+}
+
+LogicalResult storeShared(Operation *op, Block &block) {
+  auto store = cast<StoreSharedOp>(op);
+  return storeRows(store, block.get(store.getShared()), block);
 }
 
 LogicalResult gather(Operation *op, Block &block) {
@@ -180,17 +201,42 @@ Elements poisoned(Type type) {
 }
 
 LogicalResult sharedAlloc(Operation *op, Block &block) {
-  block.set(op->getResult(0), poisoned(op->getResult(0).getType()));
+  auto type = cast<SharedType>(op->getResult(0).getType());
+  bool isRing = type.getShape().size() == 3;
+  auto tile = SharedType::get(type.getContext(), type.getShape().take_back(2), type.getElementType());
+  for (int64_t stage = 0; stage < (isRing ? type.getShape()[0] : 1); ++stage)
+    block.set(Block::Place(op->getResult(0), stage), poisoned(tile));
+  return success();
+}
+
+LogicalResult stage(Operation *op, Block &block) {
+  auto stage = cast<StageOp>(op);
+  int64_t index = block.get(stage.getIndex()).integer(), stages = stage.getRing().getType().getShape()[0];
+  if (index < 0 || index >= stages)
+    return op->emitError("stage ") << index << " of a ring of " << stages;
+  block.setStage(stage, {stage.getRing(), index});
+  return success();
+}
+
+template <class Op> LogicalResult copyRows(Op copy, int64_t limit, Block &block) {
+  block.set(copy.getShared(), poisoned(copy.getShared().getType()));
+  Elements rows = Elements::zeros(copy.getShared().getType());
+  if (failed(readRows(copy, limit, block, rows)))
+    return failure();
+  block.openGroup.push_back({block.placeOf(copy.getShared()), std::move(rows)});
   return success();
 }
 
 LogicalResult copyAsync(Operation *op, Block &block) {
   auto copy = cast<CopyAsyncOp>(op);
-  Elements rows = Elements::zeros(copy.getShared().getType());
-  if (failed(readRows(copy, block, rows)))
-    return failure();
+  return copyRows(copy, block.get(copy.getLimit()).integer(), block);
+}
+
+LogicalResult copyWhole(Operation *op, Block &block) {
+  auto copy = cast<CopyWholeOp>(op);
+  if (block.get(copy.getGuard()).integer())
+    return copyRows(copy, std::numeric_limits<int32_t>::max(), block);
   block.set(copy.getShared(), poisoned(copy.getShared().getType()));
-  block.openGroup.push_back({copy.getShared(), std::move(rows)});
   return success();
 }
 
@@ -256,6 +302,11 @@ LogicalResult reduce(Operation *op, Block &block) {
   return success();
 }
 
+LogicalResult any(Operation *op, Block &block) {
+  block.setInteger(op->getResult(0), llvm::is_contained(block.get(cast<AnyOp>(op).getSource()).integers, 1));
+  return success();
+}
+
 // result[i, j] = source[position(i, j)]
 template <class Position> LogicalResult spread(Operation *op, Block &block, Position position) {
   const Elements &source = block.get(op->getOperand(0));
@@ -302,6 +353,21 @@ LogicalResult random(Operation *op, Block &block) {
                          word(random.getRow()) + static_cast<uint32_t>(i),
                          word(random.getColumn()) + static_cast<uint32_t>(j));
   block.set(random, std::move(result));
+  return success();
+}
+
+LogicalResult drop(Operation *op, Block &block) {
+  auto drop = cast<DropOp>(op);
+  Elements result = block.get(drop.getSource());
+  auto seed = static_cast<uint64_t>(block.get(drop.getSeed()).integer());
+  auto word = [&](Value value) { return static_cast<uint32_t>(block.get(value).integer()); };
+  for (int64_t i = 0; i < result.shape[0]; ++i)
+    for (int64_t j = 0; j < result.shape[1]; ++j)
+      if (dropout_number(seed, word(drop.getOffset()), word(drop.getStream()),
+                         word(drop.getRow()) + static_cast<uint32_t>(i),
+                         word(drop.getColumn()) + static_cast<uint32_t>(j)) < word(drop.getThreshold()))
+        result.reals[i * result.shape[1] + j] = 0;
+  block.set(drop, std::move(result));
   return success();
 }
 
@@ -368,12 +434,17 @@ const llvm::StringMap<Handler> &handlers() {
       {"tile.gather", gather},
       {"tile.dot", dot},
       {"tile.reduce", reduce},
+      {"tile.any", any},
       {"tile.expand", expand},
       {"tile.splat", splat},
       {"tile.index", index},
       {"tile.random", random},
+      {"tile.drop", drop},
       {"tile.shared_alloc", sharedAlloc},
+      {"tile.stage", stage},
       {"tile.copy_async", copyAsync},
+      {"tile.copy_whole", copyWhole},
+      {"tile.store_shared", storeShared},
       {"tile.commit", commit},
       {"tile.wait", wait},
       {"tile.barrier", nothing}, // blocks run as one thread

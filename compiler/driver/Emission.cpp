@@ -58,6 +58,9 @@ std::string scheduleText(const Schedule &schedule, uint32_t threads, uint32_t sh
                             {"padded_width", schedule.paddedWidth},
                             {"padded_value_width", schedule.paddedValueWidth},
                             {"threads", static_cast<int64_t>(threads)},
+                            {"warps", static_cast<int64_t>(threads + kLanesOfWarp - 1) / kLanesOfWarp},
+                            {"stages", schedule.stages},
+                            {"rescaling", schedule.rescaling},
                             {"shared_bytes", static_cast<int64_t>(sharedBytes)},
                             {"workspace_bytes", static_cast<int64_t>(workspace)},
                             {"explanation", schedule.explanation}};

@@ -50,6 +50,8 @@ static void buildTileStage(OpPassManager &passes, const PipelineOptions &options
   schedule.target = options.target;
   schedule.tileQueries = options.tileQueries;
   schedule.tileKeys = options.tileKeys;
+  schedule.stages = options.stages;
+  schedule.rescaling = options.rescaling;
   // Tiles by the target's figures.
   passes.addNestedPass<func::FuncOp>(createChooseSchedule(schedule));
   // The loops, with mask and score on tiles.

@@ -17,7 +17,8 @@ constexpr std::pair<llvm::StringLiteral, Emit> kEmits[] = {
 
 // Options of a request, by name.
 constexpr std::pair<llvm::StringLiteral, int64_t Request::*> kOptions[] = {
-    {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}};
+    {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}, {"stages", &Request::stages}};
+constexpr llvm::StringLiteral kRescaling = "rescaling"; // a name: compiler/attention/ChooseSchedule.td
 
 llvm::Error wrong(const llvm::Twine &message) { return llvm::createStringError(message); }
 
@@ -50,10 +51,14 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
   if (!options)
     return wrong("\"options\" must be an object");
   for (const auto &[name, value] : *options) {
+    if (std::optional<llvm::StringRef> text = value.getAsString(); text && name.str() == kRescaling) {
+      request.rescaling = text->str();
+      continue;
+    }
     const auto *found =
         llvm::find_if(kOptions, [&](const auto &entry) { return entry.first == name.str(); });
     if (found == std::end(kOptions))
-      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries and tile_keys");
+      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages and rescaling");
     std::optional<int64_t> number = value.getAsInteger();
     if (!number || *number < 0)
       return wrong("the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice");

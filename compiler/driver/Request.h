@@ -19,7 +19,8 @@ struct Request {
   std::string target;
   Emit emit = Emit::kImage;
   std::string options; ///< as text, for the key
-  int64_t tileQueries = 0, tileKeys = 0;
+  int64_t tileQueries = 0, tileKeys = 0, stages = 0;
+  std::string rescaling;
 
   bool isGpu() const { return llvm::StringRef(target).starts_with("sm_"); }
   /// Errors: what is missing, misspelt or of the wrong kind; a graph or signature that does not parse.

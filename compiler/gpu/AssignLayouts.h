@@ -1,14 +1,15 @@
 /// Gives each tile in registers its layout: see AssignLayouts.td.
 #pragma once
 
+#include "compiler/attention/ChooseSchedule.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace tenon {
 
-/// Attributes of a kernel, i32: warps of a block, as asked for; threads of a block; bytes of dynamic shared
-/// memory. The latter two are on the function when the pipeline is done.
-inline constexpr llvm::StringLiteral kWarpsAttribute = "tile.warps";
+/// Attributes of a kernel, i32: threads of a block; bytes of dynamic shared memory. They are on the function
+/// when the pipeline is done.
 inline constexpr llvm::StringLiteral kThreadsAttribute = "tile.threads";
 inline constexpr llvm::StringLiteral kSharedBytesAttribute = "tile.shared_bytes";
 

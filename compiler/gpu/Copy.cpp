@@ -1,12 +1,16 @@
 /// Shared memory: tiles come in from global memory, go to fragments and come from registers.
 #include "compiler/gpu/ThreadProgram.h"
 
+#include "llvm/Support/SaveAndRestore.h"
+
 using namespace mlir;
 using namespace tenon;
 using namespace tenon::tile;
 
 namespace {
 constexpr int64_t kChunk = 16; // bytes that one cp.async moves
+constexpr int64_t kAcross = 4; // threads side by side
+constexpr int64_t kPhase = 8;  // lanes whose chunks shared memory takes at once
 } // namespace
 
 Value ThreadProgram::warpRow() {
@@ -14,47 +18,58 @@ Value ThreadProgram::warpRow() {
 }
 
 LogicalResult ThreadProgram::lowerSharedAlloc(SharedAllocOp op) {
-  SharedTile tile{Value(), op.getType()};
   auto space = LLVM::LLVMPointerType::get(builder_.getContext(), kSharedSpace);
-  Value start = LLVM::AddressOfOp::create(builder_, space, kSharedSymbol);
-  tile.pointer = at(start, sharedBytes_);
+  SharedTile tile{LLVM::AddressOfOp::create(builder_, space, kSharedSymbol), sharedBytes_, op.getType()};
   sharedBytes_ += llvm::alignTo(tile.bytes(), kSharedAlignment);
   shared_[op] = tile;
   return success();
 }
 
-/// Threads stand in a rectangle: as many side by side as there are 16-byte chunks in a row, or the greatest
-/// power of two that divides that; the others below. So lanes read adjacent chunks, a thread keeps its
-/// column, and all its addresses are one plus constants and multiples of the row's stride.
-LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
-  TensorView tensor = view(op.getTensor());
-  SharedTile tile = shared(op.getShared());
-  int64_t rows = tile.type.getShape()[0], columns = tile.type.getShape()[1];
+LogicalResult ThreadProgram::lowerStage(StageOp op) {
+  SharedTile tile = shared(op.getRing());
+  Value distance = multiply(scalar(op.getIndex()), tile.stageBytes());
+  shared_[op] = {at(tile.pointer, builder_.getI8Type(), distance), tile.start, op.getType()};
+  return success();
+}
+
+ThreadProgram::Copy ThreadProgram::copyOf(CopyAsyncOp op) {
+  return {op, op.getTensor(), op.getBatch(), op.getHead(), op.getRow(), op.getLimit(), Value(),
+          op.getWidth(), op.getLayout(), op.getShared()};
+}
+ThreadProgram::Copy ThreadProgram::copyOf(CopyWholeOp op) {
+  return {op, op.getTensor(), op.getBatch(), op.getHead(), op.getRow(), Value(), op.getGuard(),
+          op.getWidth(), op.getLayout(), op.getShared()};
+}
+
+/// Threads stand in a rectangle, `kAcross` side by side or as many as there are chunks: they read 64 adjacent
+/// bytes, whole sectors of 32, and a thread has few rows, each an address, and steps along the row, which are
+/// constants. The eight lanes whose chunks are written at once stand in rows so far apart that the padding
+/// brings each to other banks: lanes 0 to 3 in row r, 4 to 7 in row r + 4, whose chunks lie 4 further.
+LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
+  TensorView tensor = view(copy.tensor);
+  SharedTile tile = shared(copy.shared);
+  int64_t rows = tile.rows(), columns = tile.columns();
   int64_t elements = kChunk / tile.elementBytes(), chunks = columns / elements;
-  int64_t threads = warps_ * Layout::kLanes, across = std::min(chunks & -chunks, threads);
-  int64_t down = threads / across, width = op.getWidth();
+  int64_t threads = warps_ * Layout::kLanes, across = std::min(chunks & -chunks, kAcross);
+  int64_t down = threads / across, width = copy.width;
   Type element = tile.type.getElementType();
   if (!isa<FloatType>(tensor.element))
-    return op.emitError("cannot copy ") << tensor.element << " to " << tile.type;
+    return copy.op->emitError("cannot copy ") << tensor.element << " to " << tile.type;
 
   Value chunk = arith::AndIOp::create(builder_, thread_, i32(across - 1));
-  Value rowInTile = arith::ShRUIOp::create(builder_, thread_, i32(llvm::Log2_64(across)));
+  Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
   Value column = multiply(chunk, elements);
-  // What stays from tile to tile first, then the tile's own row.
-  Value left = arith::SubIOp::create(builder_, scalar(op.getLimit()), scalar(op.getRow()));
-  Value source = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), rowInTile);
-  Value inRow = widen(column);
-  if (op.getLayout() == 2)
-    inRow = multiply(inRow, tensor.strides[3]);
-  source = at(source, tensor.stored, inRow);
-  source = at(source, tensor.stored, multiply(widen(scalar(op.getRow())), tensor.strides[2]));
+  Value source = sources_.contains(copy.op) ? sources_.lookup(copy.op) : copySource(copy, scalar(copy.row));
   Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(chunk, kChunk));
   Value target = at(tile.pointer, builder_.getI8Type(), offset);
 
+  target = at(target, tile.start);
   bool partial = width < columns;
+  Value guard = copy.guard ? scalar(copy.guard) : Value();
+  Value left = copy.limit ? Value(arith::SubIOp::create(builder_, scalar(copy.limit), scalar(copy.row))) : Value();
+  auto inside = [&](Value row) { return left ? less(add(rowInTile, row), left) : guard; };
   // A chunk, `down` rows further and `across` chunks to the right each time.
   auto direct = [&](int64_t i, int64_t j) {
-    Value inside = less(add(rowInTile, i * down), left);
     Value bytes = i32(kChunk);
     if (partial) { // what the row still has
       Value rest = arith::SubIOp::create(builder_, i32(width), add(column, j * across * elements));
@@ -62,18 +77,18 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
       rest = arith::MaxSIOp::create(builder_, rest, i32(0));
       bytes = multiply(rest, tile.elementBytes());
     }
-    bytes = arith::SelectOp::create(builder_, inside, bytes, i32(0));
+    bytes = arith::SelectOp::create(builder_, inside(i32(i * down)), bytes, i32(0));
     Value from = at(source, j * across * kChunk);
     NVVM::CpAsyncOp::create(builder_, at(target, i * down * tile.rowBytes() + j * across * kChunk), from,
                             kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
   };
   auto throughRegisters = [&](Value row, int64_t j) {
-    Value stride = op.getLayout() == 2 ? tensor.strides[3] : Value();
+    Value stride = copy.layout == 2 ? tensor.strides[3] : Value();
     Value step = i64(j * across * elements);
     if (stride)
       step = multiply(step, stride);
     Value from = at(source, tensor.stored, add(multiply(widen(row), tensor.strides[2]), step));
-    Values loaded = guarded(less(add(rowInTile, row), left), SmallVector<Type>(elements, element), [&] {
+    Values loaded = guarded(inside(row), SmallVector<Type>(elements, element), [&] {
       return copyChunk(tensor, from, stride, add(column, j * across * elements), element, elements,
                        partial ? width : 0);
     });
@@ -84,10 +99,10 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
     LLVM::StoreOp::create(builder_, vector, at(to, j * across * kChunk), kChunk);
   };
   /// Where there are more threads than chunks, those beyond the tile have nothing to do.
-  auto inTile = [&](Value row, function_ref<void(int64_t)> copy) {
+  auto inTile = [&](Value row, function_ref<void(int64_t)> copyOne) {
     auto chunksOfRow = [&]() -> Values {
       for (int64_t j = 0; j < chunks / across; ++j)
-        copy(j);
+        copyOne(j);
       return {};
     };
     if (rows % down == 0)
@@ -95,7 +110,7 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
     else
       guarded(less(add(rowInTile, row), i32(rows)), {}, chunksOfRow);
   };
-  if (op.getLayout() == 0 && tensor.element == element) {
+  if (copy.layout == 0 && tensor.element == element) {
     // From row to row by one distance: a distance for each row would take registers all through a loop.
     Value distance = multiply(tensor.strides[2], down);
     for (int64_t i = 0; i * down < rows; ++i) {
@@ -106,11 +121,80 @@ LogicalResult ThreadProgram::lowerCopyAsync(CopyAsyncOp op) {
     return success();
   }
   // A loop, so that the addresses of one turn are all that a thread holds.
-  auto loop = scf::ForOp::create(builder_, i32(0), i32(rows), i32(down));
-  OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPoint(loop.getBody()->getTerminator());
-  inTile(loop.getInductionVar(), [&](int64_t j) { throughRegisters(loop.getInductionVar(), j); });
+  auto inLoop = [&]() -> Values {
+    auto loop = scf::ForOp::create(builder_, i32(0), i32(rows), i32(down));
+    OpBuilder::InsertionGuard restore(builder_);
+    builder_.setInsertionPoint(loop.getBody()->getTerminator());
+    inTile(loop.getInductionVar(), [&](int64_t j) { throughRegisters(loop.getInductionVar(), j); });
+    return {};
+  };
+  if (guard)
+    guarded(guard, {}, inLoop);
+  else
+    inLoop();
   return success();
+}
+
+/// What stays from tile to tile first, then the tile's own row.
+Value ThreadProgram::copySource(const Copy &copy, Value row) {
+  TensorView tensor = view(copy.tensor);
+  SharedTile tile{Value(), 0, copy.shared.getType()};
+  int64_t elements = kChunk / tile.elementBytes(), chunks = tile.columns() / elements;
+  int64_t across = std::min(chunks & -chunks, kAcross);
+  Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
+  Value source = rowStart(tensor, scalar(copy.batch), scalar(copy.head), rowInTile);
+  Value inRow = widen(multiply(arith::AndIOp::create(builder_, lane_, i32(across - 1)), elements));
+  if (copy.layout == 2)
+    inRow = multiply(inRow, tensor.strides[3]);
+  source = at(source, tensor.stored, inRow);
+  return at(source, tensor.stored, multiply(widen(row), tensor.strides[2]));
+}
+
+SmallVector<ThreadProgram::Walk> ThreadProgram::walksOf(scf::ForOp loop) {
+  SmallVector<Walk> walks;
+  auto consider = [&](const Copy &copy) {
+    auto row = copy.row.getDefiningOp<arith::SubIOp>();
+    if (!row || !loop.isDefinedOutsideOfLoop(row.getLhs()) || copy.layout != 0)
+      return;
+    auto turn = row.getRhs().getDefiningOp<arith::AddIOp>();
+    auto ahead = turn ? turn.getRhs().getDefiningOp<arith::ConstantOp>() : arith::ConstantOp();
+    if (row.getRhs() == loop.getInductionVar())
+      walks.push_back({copy, row.getLhs(), 0});
+    else if (ahead && turn.getLhs() == loop.getInductionVar())
+      walks.push_back({copy, row.getLhs(), cast<IntegerAttr>(ahead.getValue()).getInt()});
+  };
+  for (CopyWholeOp copy : loop.getBody()->getOps<CopyWholeOp>())
+    consider(copyOf(copy));
+  return walks;
+}
+
+/// The address at the loop's first turn: where the loop before left it, if it is the same walk.
+Value ThreadProgram::firstSource(const Walk &walk, scf::ForOp loop) {
+  for (const Walked &before : llvm::reverse(walked_))
+    if (before.walk.continues(walk) && before.bound == loop.getLowerBound())
+      return before.source;
+  // The thread's number anew: what earlier copies made of it would take registers through the loops before.
+  Value thread = LLVM::InlineAsmOp::create(builder_, builder_.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
+                                           /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                           LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+                     .getResult(0);
+  llvm::SaveAndRestore threadAgain(thread_, thread);
+  llvm::SaveAndRestore laneAgain(lane_, Value(arith::AndIOp::create(builder_, thread, i32(Layout::kLanes - 1))));
+  llvm::SaveAndRestore warpAgain(warp_, Value(arith::ShRUIOp::create(builder_, thread, i32(Layout::kLaneBits))));
+  Value turn = add(scalar(loop.getLowerBound()), walk.ahead);
+  return copySource(walk.copy, arith::SubIOp::create(builder_, scalar(walk.end), turn));
+}
+
+/// The row of a lane's first chunk. Of a lane's bits above those that count `across`, the first ones choose
+/// among the rows of a phase, `across` apart, the next among those between, the others rows further down.
+Value ThreadProgram::rowOfCopy(int64_t across) {
+  int64_t inPhase = kPhase / across;
+  Value phase = arith::AndIOp::create(builder_, arith::ShRUIOp::create(builder_, lane_, i32(llvm::Log2_64(across))),
+                                      i32(inPhase - 1));
+  Value rest = arith::ShRUIOp::create(builder_, lane_, i32(llvm::Log2_64(kPhase)));
+  Value between = arith::AndIOp::create(builder_, rest, i32(across - 1));
+  Value further = arith::ShRUIOp::create(builder_, rest, i32(llvm::Log2_64(across)));
+  return add(add(multiply(phase, across), between), multiply(further, kPhase));
 }
 
 /// `count` elements of a row; those from column `width` on are 0, where it is given.
@@ -126,6 +210,68 @@ Values ThreadProgram::copyChunk(const TensorView &tensor, Value pointer, Value s
     values.append(width ? guarded(less(add(column, i), i32(width)), to, load) : load());
   }
   return values;
+}
+
+/// Each warp stores its own rows, in the order of copies: 16 bytes at once where the tensor's rows are aligned
+/// to them, which only the launch knows, else element by element.
+LogicalResult ThreadProgram::lowerStoreShared(StoreSharedOp op) {
+  SharedTile tile = shared(op.getShared());
+  TensorView tensor = view(op.getTensor());
+  int64_t elements = kChunk / tile.elementBytes(), chunks = tile.columns() / elements, width = op.getWidth();
+  int64_t across = std::min(chunks & -chunks, kAcross), down = Layout::kLanes / across;
+  Type element = tile.type.getElementType();
+  if (tensor.stored != element || width % elements != 0)
+    return op.emitError("cannot store ") << tile.type << " to " << width << " columns of " << tensor.element;
+  Value address = LLVM::PtrToIntOp::create(builder_, builder_.getI64Type(), tensor.data);
+  for (int axis : {0, 1, 2})
+    address = arith::OrIOp::create(builder_, address, multiply(tensor.strides[axis], tile.elementBytes()));
+  Value rest = arith::AndIOp::create(builder_, address, i64(kChunk - 1));
+  Value aligned = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, rest, i64(0));
+  Value column = multiply(arith::AndIOp::create(builder_, lane_, i32(across - 1)), elements);
+  Value first = add(warpRow(), rowOfCopy(across));
+
+  auto loop = scf::ForOp::create(builder_, i32(0), i32(rowsOfWarp_), i32(down));
+  OpBuilder::InsertionGuard restore(builder_);
+  builder_.setInsertionPoint(loop.getBody()->getTerminator());
+  Value rowInTile = add(first, loop.getInductionVar());
+  Value row = add(scalar(op.getRow()), rowInTile);
+  Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(column, tile.elementBytes()));
+  Value source = at(tile.pointer, builder_.getI8Type(), offset);
+  auto vector = VectorType::get(elements, element);
+  auto storeChunk = [&](Value target, Value chunk) {
+    guarded(aligned, {}, [&]() -> Values {
+      LLVM::StoreOp::create(builder_, chunk, target, kChunk);
+      return {};
+    });
+    Value scattered = arith::XOrIOp::create(builder_, aligned, arith::ConstantOp::create(builder_, builder_.getBoolAttr(true)));
+    guarded(scattered, {}, [&]() -> Values {
+      for (int64_t i = 0; i < elements; ++i)
+        LLVM::StoreOp::create(builder_, LLVM::ExtractElementOp::create(builder_, chunk, i32(i)),
+                              at(target, i * tile.elementBytes()));
+      return {};
+    });
+  };
+  Value inside = less(row, scalar(op.getLimit()));
+  guarded(inside, {}, [&]() -> Values {
+    Value target = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), row);
+    target = at(target, tensor.stored, widen(column));
+    for (int64_t j = 0; j * across < chunks; ++j) {
+      int64_t distance = j * across * kChunk;
+      if (j * across * elements >= width)
+        break;
+      auto one = [&]() -> Values {
+        Value chunk = LLVM::LoadOp::create(builder_, vector, at(source, tile.start + distance), kChunk);
+        storeChunk(at(target, distance), chunk);
+        return {};
+      };
+      if ((j + 1) * across * elements <= width)
+        one();
+      else
+        guarded(less(add(column, j * across * elements), i32(width)), {}, one);
+    }
+    return {};
+  });
+  return success();
 }
 
 //===-- Between shared memory and registers ----------------------------------------------------===//
@@ -161,14 +307,15 @@ LogicalResult ThreadProgram::lowerRead(ReadOp op) {
 LogicalResult ThreadProgram::lowerWrite(WriteOp op) {
   SharedTile tile = shared(op.getShared());
   Layout layout = layoutOf(op.getValue().getType());
-  Values values = registers(op.getValue());
+  bool paired = isPaired(op.getValue().getType());
+  Values values = paired ? pairs(op.getValue()) : registers(op.getValue());
   Value start = add(multiply(rowOfThread(), tile.rowBytes()),
                     multiply(columnOfThread(), tile.elementBytes()));
   start = at(tile.pointer, builder_.getI8Type(), start);
   auto pair = VectorType::get(2, tile.type.getElementType());
   for (int i = 0; i < layout.registers(); i += 2) {
-    Value both = LLVM::UndefOp::create(builder_, pair);
-    for (int half : {0, 1})
+    Value both = paired ? values[i / 2] : Value(LLVM::UndefOp::create(builder_, pair));
+    for (int half = 0; half < 2 && !paired; ++half)
       both = LLVM::InsertElementOp::create(builder_, both, values[i + half], i32(half));
     LLVM::StoreOp::create(builder_, both, at(start, tile.offset(layout.element({i, 0, 0}))),
                           2 * tile.elementBytes());

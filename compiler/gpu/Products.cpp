@@ -31,7 +31,7 @@ LogicalResult ThreadProgram::lowerDot(DotOp op) {
 Value ThreadProgram::matrixAddress(const SharedTile &tile, const Layout::MatrixAddresses &addresses) {
   Value offset = multiply(arith::AndIOp::create(builder_, lane_, i32(7)), tile.rowBytes());
   for (int index : {3, 4})
-    offset = add(offset, multiply(bit(lane_, index), tile.offset(addresses.bases[index])));
+    offset = add(offset, multiply(bit(lane_, index), tile.distance(addresses.bases[index])));
   return LLVM::GEPOp::create(builder_, tile.pointer.getType(), builder_.getI8Type(), tile.pointer,
                              ArrayRef<LLVM::GEPArg>{offset});
 }
@@ -52,11 +52,56 @@ Values ThreadProgram::loadMatrix(const SharedTile &tile, Value laneAddress, Elem
   return result;
 }
 
+void ThreadProgram::multiplyFragments(Type element, ArrayRef<Value> a, ArrayRef<Value> b,
+                                      MutableArrayRef<Value> sums) {
+  Type real = builder_.getF32Type();
+  auto four = LLVM::LLVMStructType::getLiteral(builder_.getContext(), {real, real, real, real});
+  auto kind = element.isF16() ? NVVM::MMATypes::f16 : NVVM::MMATypes::bf16;
+  auto operands = [&](ArrayRef<Value> words) {
+    return llvm::map_to_vector(words, [&](Value word) -> Value {
+      return element.isF16() ? LLVM::BitcastOp::create(builder_, VectorType::get(2, element), word) : word;
+    });
+  };
+  Value result = NVVM::MmaOp::create(
+      builder_, four, operands(a), operands(b), Values(sums), ArrayRef<int64_t>{16, 8, kInner}, std::nullopt,
+      std::nullopt, std::array<NVVM::MMATypes, 2>{kind, kind},
+      std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  for (int i = 0; i < 4; ++i)
+    sums[i] = unpack(result, i);
+}
+
+Value ThreadProgram::anew(Value pointer) {
+  Type word = builder_.getI32Type();
+  Value number = LLVM::PtrToIntOp::create(builder_, word, pointer);
+  number = LLVM::InlineAsmOp::create(builder_, word, ValueRange{number}, "mov.b32 $0, $1;", "=r,r",
+                                     /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                     LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+               .getResult(0);
+  return LLVM::IntToPtrOp::create(builder_, pointer.getType(), number);
+}
+
+namespace {
+
+/// The steps of a product of fragments in the order in which they are made: blocks of 16 of the inner dimension,
+/// and of 16 columns.
+SmallVector<std::pair<int, int>> productSteps(int64_t inner, int groups, bool columnsFirst) {
+  SmallVector<std::pair<int, int>> steps;
+  for (int i = 0; i < (columnsFirst ? groups : inner / kInner); ++i)
+    for (int j = 0; j < (columnsFirst ? inner / kInner : groups); ++j)
+      steps.push_back(columnsFirst ? std::pair(j * int(kInner), i) : std::pair(i * int(kInner), j));
+  return steps;
+}
+
+} // namespace
+
+/// Scores of 16 keys are whole before those of the next 16 are begun where all of the query is in registers:
+/// what follows can start. Otherwise, and in products that add to an output, 16 of the inner dimension come
+/// first, so that a fragment of the left operand is read, or used up, once.
 LogicalResult ThreadProgram::lowerDotOnTensorCores(DotOp op, Type element) {
   auto tile = cast<RankedTensorType>(op.getType());
   Layout layout = layoutOf(tile);
   SharedTile b = shared(op.getB());
-  int64_t inner = b.type.getShape()[op.getTransposed() ? 1 : 0], columns = tile.getDimSize(1);
+  int64_t inner = op.getTransposed() ? b.columns() : b.rows(), columns = tile.getDimSize(1);
   Layout left = Layout::accumulator(tile.getDimSize(0), inner, warps_);
   int64_t blocks = tile.getDimSize(0) / warps_ / 16; // of 16 rows, a warp's
 
@@ -76,53 +121,66 @@ LogicalResult ThreadProgram::lowerDotOnTensorCores(DotOp op, Type element) {
   Layout inMemory = op.getTransposed() ? right.transposed() : right;
   Layout::MatrixAddresses addresses = *inMemory.matrixAddresses();
   Value rightAddress = matrixAddress(b, addresses);
+  if (op->hasAttr(kAgainAttribute)) {
+    rightAddress = anew(rightAddress);
+    leftAddress = leftAddress ? anew(leftAddress) : leftAddress;
+  }
 
-  Type mmaPair = element.isF16() ? Type(VectorType::get(2, element)) : builder_.getI32Type();
-  auto operand = [&](Value word) -> Value {
-    return element.isF16() ? LLVM::BitcastOp::create(builder_, mmaPair, word) : word;
-  };
-  auto kind = element.isF16() ? NVVM::MMATypes::f16 : NVVM::MMATypes::bf16;
-  Type real = builder_.getF32Type();
-  auto four = LLVM::LLVMStructType::getLiteral(builder_.getContext(), {real, real, real, real});
-  Values sums = registers(op.getAccumulator());
-  for (int64_t k = 0; k < inner; k += kInner) {
-    SmallVector<Values> a(blocks);
-    for (int64_t block = 0; block < blocks; ++block) {
+  llvm::DenseMap<int, SmallVector<Values>> leftFragments; // by their place along the inner dimension
+  auto leftOf = [&](int k) -> SmallVector<Values> & {
+    SmallVector<Values> &a = leftFragments[k];
+    for (int64_t block = a.size(); block < blocks; ++block) {
       if (!inRegisters) {
-        a[block] = loadMatrix(shared(op.getA()), leftAddress, {int(block) * 16, int(k)}, false);
-      } else {
-        for (int64_t columnHalf : {0, 8})
-          for (int64_t rowHalf : {0, 8})
-            a[block].push_back(leftWords[left.find({int(block * 16 + rowHalf), int(k + columnHalf)})
-                                             ->registerIndex / 2]);
+        a.push_back(loadMatrix(shared(op.getA()), leftAddress, {int(block) * 16, k}, false));
+        continue;
       }
-      for (Value &word : a[block])
-        word = operand(word);
+      Values words;
+      for (int columnHalf : {0, 8})
+        for (int rowHalf : {0, 8})
+          words.push_back(leftWords[left.find({int(block) * 16 + rowHalf, k + columnHalf})->registerIndex / 2]);
+      a.push_back(std::move(words));
     }
-    for (int group = 0; group < right.registers() / 8; ++group) {
-      Element first = inMemory.element({8 * group, 0, 0});
-      first = first ^ (op.getTransposed() ? Element{0, int(k)} : Element{int(k), 0});
-      Values words = loadMatrix(b, rightAddress, first, addresses.transpose);
-      for (Value &word : words)
-        word = operand(word);
-      for (int64_t block = 0; block < blocks; ++block)
-        for (int half : {0, 1}) {
-          int index = layout.find({int(block) * 16, 16 * group + 8 * half})->registerIndex;
-          int64_t places[4];
-          for (int i = 0; i < 4; ++i)
-            places[i] = index + i;
-          Values c = llvm::map_to_vector(places, [&](int64_t place) { return sums[place]; });
-          Value result = NVVM::MmaOp::create(
-              builder_, four, a[block], ArrayRef<Value>(words).slice(2 * half, 2), c,
-              ArrayRef<int64_t>{16, 8, kInner}, std::nullopt, std::nullopt,
-              std::array<NVVM::MMATypes, 2>{kind, kind},
-              std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
-          for (int i = 0; i < 4; ++i)
-            sums[places[i]] = unpack(result, i);
-        }
-    }
+    return a;
+  };
+  Values sums = registers(op.getAccumulator());
+  bool columnsFirst = op.getTransposed() && inRegisters;
+  for (auto [k, group] : productSteps(inner, right.registers() / 8, columnsFirst)) {
+    SmallVector<Values> &a = leftOf(k);
+    Element first = inMemory.element({8 * group, 0, 0});
+    first = first ^ (op.getTransposed() ? Element{0, k} : Element{k, 0});
+    Values words = loadMatrix(b, rightAddress, first, addresses.transpose);
+    for (int64_t block = 0; block < blocks; ++block)
+      for (int half : {0, 1}) {
+        int index = layout.find({int(block) * 16, 16 * group + 8 * half})->registerIndex;
+        multiplyFragments(element, a[block], ArrayRef(words).slice(2 * half, 2), MutableArrayRef(sums).slice(index, 4));
+      }
   }
   define(op, std::move(sums));
+  return success();
+}
+
+/// A product with ones for each block of 16 rows. Two blocks could share accumulators, with ones in the even columns
+/// for the first and in the odd ones for the second; but what is infinite or NaN in a row of one would be NaN in the
+/// other's, by its product with 0.
+LogicalResult ThreadProgram::lowerSumOnTensorCores(ReduceOp op) {
+  Layout matrix = layoutOf(op.getSource().getType()), rows = layoutOf(op.getType());
+  auto tile = cast<RankedTensorType>(op.getSource().getType());
+  Type element = tile.getElementType();
+  Values source = pairs(op.getSource()), result(rows.registers());
+  Value ones = i32((element.isF16() ? 0x3C00 : 0x3F80) * 0x10001);
+  for (int block = 0; block < tile.getDimSize(0) / warps_ / 16; ++block) {
+    Values sums(4, zero(builder_.getF32Type()));
+    for (int k = 0; k < tile.getDimSize(1); k += kInner) {
+      Values words;
+      for (int columnHalf : {0, 8})
+        for (int rowHalf : {0, 8})
+          words.push_back(source[matrix.find({block * 16 + rowHalf, k + columnHalf})->registerIndex / 2]);
+      multiplyFragments(element, words, {ones, ones}, sums);
+    }
+    for (int half : {0, 1})
+      result[rows.find({block * 16 + 8 * half, 0})->registerIndex] = sums[2 * half];
+  }
+  define(op, std::move(result));
   return success();
 }
 
@@ -133,7 +191,7 @@ LogicalResult ThreadProgram::lowerDotOnTensorCores(DotOp op, Type element) {
 LogicalResult ThreadProgram::lowerDotInFloat32(DotOp op) {
   SharedTile a = shared(op.getA()), b = shared(op.getB());
   Layout layout = layoutOf(op.getType());
-  int64_t inner = a.type.getShape()[1];
+  int64_t inner = a.columns();
   Type real = builder_.getF32Type(), byte = builder_.getI8Type();
   auto element = [&](Value vector, int64_t i) -> Value {
     return LLVM::ExtractElementOp::create(builder_, vector, i32(i));

@@ -1,10 +1,12 @@
 #include "compiler/gpu/StageSharedMemory.h"
 
-#include "dialects/tile/Tile.h"
+#include "compiler/attention/ChooseSchedule.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/MapVector.h"
 
 namespace tenon {
@@ -18,28 +20,71 @@ using namespace tenon::tile;
 
 namespace {
 
+constexpr int64_t kRowsOfFragment = 16; // of mma.m16n8
+constexpr int64_t kElementsOfChunk = 8; // 16 bits each, of 16 bytes
+
 bool feedsDot(LoadOp load) {
   return !load->use_empty() &&
          llvm::all_of(load->getUsers(), [](Operation *user) { return isa<DotOp>(user); });
 }
+
+/// The row of a load in a loop: the loop's variable, or the distance from it to `end`, a value from outside.
+struct Row {
+  Value end;
+  bool operator==(const Row &) const = default;
+
+  static std::optional<Row> of(LoadOp load, scf::ForOp loop) {
+    Value row = load.getRow(), turn = loop.getInductionVar();
+    if (row == turn)
+      return Row{};
+    auto distance = row.getDefiningOp<arith::SubIOp>();
+    if (distance && distance.getRhs() == turn && loop.isDefinedOutsideOfLoop(distance.getLhs()))
+      return Row{distance.getLhs()};
+    return std::nullopt;
+  }
+  Value at(ImplicitLocOpBuilder &builder, Value turn) const {
+    return end ? Value(arith::SubIOp::create(builder, end, turn)) : turn;
+  }
+};
+
+/// A tile of each turn of a loop whose place can be named outside its turn.
+struct TurnLoad {
+  LoadOp load;
+  Row row;
+  bool continues(TurnLoad other) {
+    return row == other.row && load.getTensor() == other.load.getTensor() && load.getType() == other.load.getType() &&
+           load.getBatch() == other.load.getBatch() && load.getHead() == other.load.getHead() &&
+           load.getLimit() == other.load.getLimit();
+  }
+};
+
+struct TurnLoop {
+  scf::ForOp loop;
+  SmallVector<TurnLoad> loads; ///< by their first use
+  bool nextIsWhole = true;     ///< tiles of the turn after any of this loop's
+};
+using Chain = SmallVector<TurnLoop>;
 
 /// Stages the products of one function.
 class Stager {
 public:
   explicit Stager(func::FuncOp function)
       : function(function), builder(function.getLoc(), function.getContext()) {
+    if (auto given = function->getAttrOfType<IntegerAttr>(kStagesAttribute))
+      stages = given.getInt();
     function.walk([&](Operation *op) {
-      if (isa<GatherOp, RandomOp>(op))
+      if (isa<GatherOp, RandomOp, DropOp>(op))
         maxWidth = kMaxWidthBesideTables;
     });
   }
 
   LogicalResult run() {
-    SmallVector<scf::ForOp> loops;
-    function.walk([&](scf::ForOp loop) { loops.push_back(loop); });
-    for (scf::ForOp loop : loops)
-      stageLoop(loop);
+    for (Chain &chain : chains())
+      stages == 1 ? stageOneAhead(chain) : stageAllAhead(chain);
     stageResidents();
+    SmallVector<StoreOp> stores(function.getOps<StoreOp>());
+    for (StoreOp store : stores)
+      stageOutput(store);
     SmallVector<DotOp> dots;
     function.walk([&](DotOp dot) { dots.push_back(dot); });
     for (DotOp dot : dots)
@@ -50,24 +95,36 @@ public:
 
 private:
   /// One buffer serves all loads of one tensor and shape: loops come one after the other.
-  Value buffer(Value key, RankedTensorType tile) {
-    Value &slot = buffers[{key, tile}];
+  Value buffer(Value key, RankedTensorType tile, int64_t stages) {
+    SmallVector<int64_t> shape(tile.getShape());
+    if (stages > 1)
+      shape.insert(shape.begin(), stages);
+    auto type = SharedType::get(builder.getContext(), shape, tile.getElementType());
+    Value &slot = buffers[{key, type}];
     if (!slot) {
       OpBuilder::InsertionGuard guard(builder);
       builder.setInsertionPointToStart(&function.front());
-      slot = SharedAllocOp::create(builder, SharedType::get(builder.getContext(), tile.getShape(),
-                                                            tile.getElementType()));
+      slot = SharedAllocOp::create(builder, type);
     }
     return slot;
   }
-  Value bufferOf(LoadOp load) { return buffer(load.getTensor(), tileType(load)); }
   static RankedTensorType tileType(LoadOp load) {
     return cast<RankedTensorType>(load.getResult().getType());
   }
+  Value bufferOf(LoadOp load) { return buffer(load.getTensor(), tileType(load), 1); }
+  Value stageOf(LoadOp load, Value index) {
+    Value ring = buffer(load.getTensor(), tileType(load), stages);
+    auto type = SharedType::get(builder.getContext(), tileType(load).getShape(), tileType(load).getElementType());
+    return StageOp::create(builder, type, ring, index);
+  }
 
-  void copy(LoadOp load, Value row) {
+  void copy(LoadOp load, Value row, Value shared) {
     CopyAsyncOp::create(builder, load.getTensor(), load.getBatch(), load.getHead(), row,
-                        load.getLimit(), load.getWidth(), load.getLayout(), bufferOf(load));
+                        load.getLimit(), load.getWidth(), load.getLayout(), shared);
+  }
+  void copyWhole(LoadOp load, Value row, Value guard, Value shared) {
+    CopyWholeOp::create(builder, load.getTensor(), load.getBatch(), load.getHead(), row,
+                        load.getWidth(), load.getLayout(), guard, shared);
   }
   void commit() { CommitOp::create(builder); }
   void waitForAll(int pending = 0) {
@@ -75,17 +132,14 @@ private:
     BarrierOp::create(builder, Scope::block);
   }
   void meet(Scope scope) { BarrierOp::create(builder, scope); }
+  Value constant(int64_t value) { return arith::ConstantOp::create(builder, builder.getI32IntegerAttr(value)); }
 
-  /// if row < end: request the tile at `row`. The group is closed in any case, so that groups can be counted.
-  void copyBefore(LoadOp load, Value row, Value end) {
-    Value more = arith::CmpIOp::create(builder, arith::CmpIPredicate::slt, row, end);
-    auto branch = scf::IfOp::create(builder, TypeRange(), more, /*withElseRegion=*/false);
-    {
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPoint(branch.thenBlock()->getTerminator());
-      copy(load, row);
-    }
-    commit();
+  /// if condition: `make`
+  void when(Value condition, function_ref<void()> make) {
+    auto branch = scf::IfOp::create(builder, TypeRange(), condition, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(branch.thenBlock()->getTerminator());
+    make();
   }
 
   static Operation *firstUser(LoadOp load) {
@@ -106,55 +160,148 @@ private:
     }
     return last;
   }
-  /// Whether the tile of any turn can be named outside its turn: rows from the loop's own variable on.
-  static bool isPredictable(LoadOp load, scf::ForOp loop) {
-    return load.getRow() == loop.getInductionVar() &&
-           llvm::all_of(ValueRange{load.getTensor(), load.getBatch(), load.getHead(), load.getLimit()},
-                        [&](Value value) { return loop.isDefinedOutsideOfLoop(value); });
+
+  /// What a turn of the loop loads; what cannot be named outside its turn is loaded at once.
+  TurnLoop turnLoop(scf::ForOp loop) {
+    TurnLoop result{loop, {}};
+    for (LoadOp load : llvm::make_early_inc_range(loop.getBody()->getOps<LoadOp>())) {
+      if (!feedsDot(load))
+        continue;
+      std::optional<Row> row = Row::of(load, loop);
+      bool named = row && llvm::all_of(ValueRange{load.getTensor(), load.getBatch(), load.getHead(), load.getLimit()},
+                                       [&](Value value) { return loop.isDefinedOutsideOfLoop(value); });
+      if (named)
+        result.loads.push_back({load, *row});
+      else
+        stageAtOnce(load);
+    }
+    llvm::sort(result.loads, [](TurnLoad a, TurnLoad b) {
+      return firstUser(a.load)->isBeforeInBlock(firstUser(b.load));
+    });
+    return result;
   }
 
-  void stageLoop(scf::ForOp loop) {
-    SmallVector<LoadOp> predictable, others;
-    for (LoadOp load : loop.getBody()->getOps<LoadOp>())
-      if (feedsDot(load))
-        (isPredictable(load, loop) ? predictable : others).push_back(load);
-    for (LoadOp load : others)
-      stageAtOnce(load);
-    if (predictable.empty())
-      return;
-    llvm::sort(predictable, [](LoadOp a, LoadOp b) {
-      return firstUser(a)->isBeforeInBlock(firstUser(b));
-    });
-    LoadOp ahead = predictable.front();
-    ArrayRef<LoadOp> inTurn = ArrayRef(predictable).drop_front();
+  static bool continues(TurnLoop &next, TurnLoop &last) {
+    return next.loop->getBlock() == last.loop->getBlock() && next.loop.getLowerBound() == last.loop.getUpperBound() &&
+           next.loop.getStep() == last.loop.getStep() &&
+           llvm::equal(next.loads, last.loads, [](TurnLoad &a, TurnLoad &b) { return a.continues(b); });
+  }
 
-    builder.setInsertionPoint(loop);
-    copyBefore(ahead, loop.getLowerBound(), loop.getUpperBound());
-    builder.setInsertionPointToStart(loop.getBody());
-    waitForAll();
-    for (LoadOp load : inTurn)
-      copy(load, load.getRow());
-    if (!inTurn.empty())
-      commit();
-    Operation *done = lastUser(ahead);
-    for (LoadOp load : inTurn)
-      if (firstUser(load)->isBeforeInBlock(done) || firstUser(load) == done) {
-        builder.setInsertionPoint(firstUser(load));
-        waitForAll();
+  SmallVector<Chain> chains() {
+    SmallVector<Chain> result;
+    SmallVector<scf::ForOp> loops;
+    function.walk<WalkOrder::PreOrder>([&](scf::ForOp loop) { loops.push_back(loop); });
+    for (scf::ForOp loop : loops) {
+      TurnLoop turn = turnLoop(loop);
+      if (turn.loads.empty())
+        continue;
+      if (result.empty() || !continues(turn, result.back().back()))
+        result.emplace_back();
+      result.back().push_back(turn);
+    }
+    for (Chain &chain : result) {
+      bool whole = true;
+      for (TurnLoop &turn : llvm::reverse(chain)) {
+        for (TurnLoad &each : turn.loads)
+          whole &= each.load->hasAttr(kWholeAttribute);
+        turn.nextIsWhole = whole;
       }
-    builder.setInsertionPointAfter(done);
+    }
+    return result;
+  }
+
+  /// The turn after this one, and whether there is one.
+  std::pair<Value, Value> nextTurn(TurnLoop &turn, Chain &chain) {
+    Value next = arith::AddIOp::create(builder, turn.loop.getInductionVar(), turn.loop.getStep());
+    return {next, arith::CmpIOp::create(builder, arith::CmpIPredicate::slt, next, chain.back().loop.getUpperBound())};
+  }
+
+  /// If there is a first turn: its tiles. The group is closed in any case, so that groups can be counted.
+  void copyFirst(Chain &chain, ArrayRef<TurnLoad> loads, function_ref<Value(LoadOp)> target) {
+    scf::ForOp first = chain.front().loop;
+    builder.setInsertionPoint(first);
+    Value some = arith::CmpIOp::create(builder, arith::CmpIPredicate::slt, first.getLowerBound(),
+                                       chain.back().loop.getUpperBound());
+    when(some, [&] {
+      for (auto [load, row] : loads)
+        copy(load, row.at(builder, first.getLowerBound()), target(load));
+    });
+    commit();
+  }
+
+  void copyNext(const TurnLoop &turn, ArrayRef<TurnLoad> loads, Value next, Value more, function_ref<Value(LoadOp)> target) {
+    if (turn.nextIsWhole) { // no branch: code on both sides of it can mix
+      for (auto [load, row] : loads)
+        copyWhole(load, row.at(builder, next), more, target(load));
+    } else {
+      when(more, [&] {
+        for (auto [load, row] : loads)
+          copy(load, row.at(builder, next), target(load));
+      });
+    }
+    commit();
+  }
+
+  void stageAllAhead(Chain &chain) {
+    scf::ForOp first = chain.front().loop;
+    copyFirst(chain, chain.front().loads, [&](LoadOp load) { return stageOf(load, constant(0)); });
     waitForAll();
-    Value next = arith::AddIOp::create(builder, loop.getInductionVar(), loop.getStep());
-    copyBefore(ahead, next, loop.getUpperBound());
-    for (LoadOp load : predictable)
-      replace(load, bufferOf(load));
+    for (TurnLoop &turn : chain) {
+      builder.setInsertionPointToStart(turn.loop.getBody());
+      Value since = turn.loop.getInductionVar();
+      if (!matchPattern(first.getLowerBound(), m_Zero()))
+        since = arith::SubIOp::create(builder, since, first.getLowerBound());
+      Value count = arith::DivUIOp::create(builder, since, turn.loop.getStep());
+      Value here = arith::RemUIOp::create(builder, count, constant(stages));
+      Value there = arith::RemUIOp::create(builder, arith::AddIOp::create(builder, count, constant(1)), constant(stages));
+      auto [next, more] = nextTurn(turn, chain);
+      copyNext(turn, turn.loads, next, more, [&, there = there](LoadOp load) { return stageOf(load, there); });
+      for (auto [load, row] : turn.loads)
+        replace(load, stageOf(load, here));
+      builder.setInsertionPoint(turn.loop.getBody()->getTerminator());
+      waitForAll();
+    }
+  }
+
+  void stageOneAhead(Chain &chain) {
+    auto target = [&](LoadOp load) { return bufferOf(load); };
+    copyFirst(chain, ArrayRef(chain.front().loads).take_front(), target);
+    for (TurnLoop &turn : chain) {
+      LoadOp ahead = turn.loads.front().load;
+      ArrayRef<TurnLoad> inTurn = ArrayRef(turn.loads).drop_front();
+      builder.setInsertionPointToStart(turn.loop.getBody());
+      waitForAll();
+      for (auto [load, row] : inTurn)
+        copyThis(load, row.at(builder, turn.loop.getInductionVar()));
+      if (!inTurn.empty())
+        commit();
+      Operation *done = lastUser(ahead);
+      for (auto [load, row] : inTurn)
+        if (firstUser(load)->isBeforeInBlock(done) || firstUser(load) == done) {
+          builder.setInsertionPoint(firstUser(load));
+          waitForAll();
+        }
+      builder.setInsertionPointAfter(done);
+      waitForAll();
+      auto [next, more] = nextTurn(turn, chain);
+      copyNext(turn, ArrayRef(turn.loads).take_front(), next, more, target);
+      for (auto [load, row] : turn.loads)
+        replace(load, bufferOf(load));
+    }
+  }
+
+  void copyThis(LoadOp load, Value row) {
+    if (load->hasAttr(kWholeAttribute))
+      copyWhole(load, row, arith::ConstantOp::create(builder, builder.getBoolAttr(true)), bufferOf(load));
+    else
+      copy(load, row, bufferOf(load));
   }
 
   /// Requests a tile where it is needed, and waits for it.
   void stageAtOnce(LoadOp load) {
     builder.setInsertionPoint(load);
     meet(Scope::block);
-    copy(load, load.getRow());
+    copy(load, load.getRow(), bufferOf(load));
     commit();
     waitForAll();
     replace(load, bufferOf(load));
@@ -163,27 +310,32 @@ private:
   /// Tiles that are loaded once. The wait for them comes before the first use, after the requests of a loop's
   /// first keys, so that both are under way at once.
   void stageResidents() {
-    SmallVector<LoadOp> residents;
+    SmallVector<LoadOp> loads;
     function.walk([&](LoadOp load) {
       if (feedsDot(load))
-        residents.push_back(load);
+        loads.push_back(load);
     });
-    for (LoadOp load : residents) {
+    for (LoadOp load : loads) {
       if (load->getParentOp() != function) {
         stageAtOnce(load);
         continue;
       }
       Operation *user = firstUser(load);
       builder.setInsertionPoint(load);
-      Value shared = buffer(load.getResult(), tileType(load));
-      CopyAsyncOp::create(builder, load.getTensor(), load.getBatch(), load.getHead(), load.getRow(),
-                          load.getLimit(), load.getWidth(), load.getLayout(), shared);
+      Value shared = buffer(load.getResult(), tileType(load), 1);
+      if (isLeft(load))
+        residents[cast<SharedType>(shared.getType())] = shared;
+      copy(load, load.getRow(), shared);
       commit();
       int later = 0;
-      for (Operation *op = load->getNextNode(); op != user; op = op->getNextNode())
+      bool waited = false;
+      for (Operation *op = load->getNextNode(); op != user; op = op->getNextNode()) {
         later += isa<CommitOp>(op);
+        waited |= isa<WaitOp>(op) && cast<WaitOp>(op).getPending() == 0;
+      }
       builder.setInsertionPoint(user);
-      waitForAll(later);
+      if (!waited)
+        waitForAll(later);
       replace(load, shared);
     }
   }
@@ -191,10 +343,8 @@ private:
   /// Gives the users of a load its buffer, or what is read of it to registers, here and once.
   void replace(LoadOp load, Value shared) {
     RankedTensorType tile = tileType(load);
-    bool leftOnly = llvm::all_of(load->getUsers(), [&](Operation *user) {
-      return cast<DotOp>(user).getA() == load.getResult() && cast<DotOp>(user).getB() != load.getResult();
-    });
-    if (leftOnly && tile.getElementTypeBitWidth() == 16 && tile.getDimSize(1) <= maxWidth &&
+    int64_t blocksOfWarp = std::max<int64_t>(1, tile.getDimSize(0) / kRowsOfFragment / warpsOf(tile));
+    if (isLeft(load) && tile.getElementTypeBitWidth() == 16 && blocksOfWarp * tile.getDimSize(1) <= maxWidth &&
         load->getParentOp() == function) {
       Value registers = ReadOp::create(builder, tile, shared);
       load.replaceAllUsesWith(registers);
@@ -204,9 +354,43 @@ private:
     load.erase();
   }
 
+  static bool isLeft(LoadOp load) {
+    return llvm::all_of(load->getUsers(), [&](Operation *user) {
+      return cast<DotOp>(user).getA() == load.getResult() && cast<DotOp>(user).getB() != load.getResult();
+    });
+  }
+
+  /// As AssignLayouts deals rows to warps.
+  int64_t warpsOf(RankedTensorType tile) {
+    auto asked = function->getAttrOfType<IntegerAttr>(kWarpsAttribute);
+    return asked ? asked.getInt() : tile.getDimSize(0) / kRowsOfFragment;
+  }
+
+  /// store(O) ⇒ write(O rounded, the query's buffer); store(that buffer): then in pieces of 16 bytes. A warp reads
+  /// of the query the rows that it overwrites.
+  void stageOutput(StoreOp store) {
+    auto tile = dyn_cast<RankedTensorType>(store.getValue().getType());
+    Type element = store.getTensor().getType().getElementType();
+    if (!tile || tile.getRank() != 2 || !tile.getElementType().isF32() || element.getIntOrFloatBitWidth() != 16 ||
+        store.getLayout() == 2 || store.getWidth() % kElementsOfChunk != 0)
+      return;
+    auto type = SharedType::get(builder.getContext(), tile.getShape(), element);
+    if (!residents.contains(type))
+      return;
+    builder.setInsertionPoint(store);
+    Value rounded = arith::TruncFOp::create(builder, tile.clone(element), store.getValue());
+    Value shared = residents.lookup(type);
+    meet(Scope::warp);
+    WriteOp::create(builder, rounded, shared);
+    meet(Scope::warp);
+    StoreSharedOp::create(builder, shared, store.getTensor(), store.getBatch(), store.getHead(), store.getRow(),
+                          store.getLimit(), store.getWidth());
+    store.erase();
+  }
+
   Value write(Value value, Scope scope) {
     auto tile = cast<RankedTensorType>(value.getType());
-    Value shared = buffer(Value(), tile);
+    Value shared = buffer(Value(), tile, 1);
     meet(scope);
     WriteOp::create(builder, value, shared);
     meet(scope);
@@ -226,8 +410,9 @@ private:
 
   func::FuncOp function;
   ImplicitLocOpBuilder builder;
-  int64_t maxWidth = kMaxWidthInRegisters;
+  int64_t maxWidth = kMaxWidthInRegisters, stages = 1;
   llvm::MapVector<std::pair<Value, Type>, Value> buffers;
+  llvm::DenseMap<Type, Value> residents; ///< left operands that were loaded once, by the type of their buffer
 };
 
 struct StageSharedMemory : tenon::impl::StageSharedMemoryBase<StageSharedMemory> {

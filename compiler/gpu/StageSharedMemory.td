@@ -6,9 +6,18 @@ include "mlir/Pass/PassBase.td"
 def StageSharedMemory : Pass<"tenon-stage-shared-memory", "::mlir::func::FuncOp"> {
   let summary = "moves what products read to shared memory, by asynchronous copies that overlap products";
   let description = [{
-    The order of FlashAttention-2, with one buffer each for keys and values. In a loop over blocks of keys
-    the tile that the first product reads (keys) is requested one turn ahead, as soon as that product is done
-    with the buffer and before the softmax; the others (values) at the head of the turn:
+    Loops of which one begins where the one before ended are a *chain*: copies go on from one to the next. With
+    `tile.stages` = 2 on the function, all tiles of the next turn are under way all through a turn, into the
+    other stage of a ring; one barrier a turn:
+
+        request keys(first), values(first); wait, barrier
+        for t:  request keys(t + 1), values(t + 1)    // under the whole turn
+                scores = Q.keys(t)T; softmax; output += P.values(t)
+                wait, barrier
+
+    With one stage, the order of FlashAttention-2: the tile that the first product reads (keys) is requested a
+    turn ahead, as soon as that product is done with the buffer and before the softmax; the others (values) at
+    the head of the turn:
 
         request keys(first)
         for t:  wait, barrier; request values(t)      // under Q.KT

@@ -31,6 +31,7 @@ LogicalResult ThreadProgram::lower(Operation *op) {
       .Case([&](scf::ForOp op) { return lowerFor(op); })
       .Case([&](scf::IfOp op) { return lowerIf(op); })
       .Case([&](arith::ConstantOp op) { return lowerConstant(op); })
+      .Case([&](arith::TruncFOp op) { return lowerRounding(op); })
       .Case([&](TensorOp op) { return success(); }) // a slot: whoever uses it asks for a view
       .Case([&](SizeOp op) { return lowerSize(op); })
       .Case([&](ScalarOp op) { return lowerScalar(op); })
@@ -41,7 +42,10 @@ LogicalResult ThreadProgram::lower(Operation *op) {
       .Case([&](StoreOp op) { return lowerStore(op); })
       .Case([&](GatherOp op) { return lowerGather(op); })
       .Case([&](SharedAllocOp op) { return lowerSharedAlloc(op); })
-      .Case([&](CopyAsyncOp op) { return lowerCopyAsync(op); })
+      .Case([&](StageOp op) { return lowerStage(op); })
+      .Case([&](CopyAsyncOp op) { return lowerCopy(copyOf(op)); })
+      .Case([&](CopyWholeOp op) { return lowerCopy(copyOf(op)); })
+      .Case([&](StoreSharedOp op) { return lowerStoreShared(op); })
       .Case([&](CommitOp) { return NVVM::CpAsyncCommitGroupOp::create(builder_), success(); })
       .Case([&](WaitOp op) {
         return NVVM::CpAsyncWaitGroupOp::create(builder_, op.getPending()), success();
@@ -51,10 +55,12 @@ LogicalResult ThreadProgram::lower(Operation *op) {
       .Case([&](WriteOp op) { return lowerWrite(op); })
       .Case([&](DotOp op) { return lowerDot(op); })
       .Case([&](ReduceOp op) { return lowerReduce(op); })
+      .Case([&](AnyOp op) { return lowerAny(op); })
       .Case([&](ExpandOp op) { return lowerExpand(op); })
       .Case([&](SplatOp op) { return lowerSplat(op); })
       .Case([&](IndexOp op) { return lowerIndex(op); })
       .Case([&](RandomOp op) { return lowerRandom(op); })
+      .Case([&](DropOp op) { return lowerDrop(op); })
       .Default([&](Operation *op) { return lowerElementwise(op); });
 }
 
@@ -92,8 +98,23 @@ Values ThreadProgram::pairs(Value tile) {
   return words;
 }
 
+bool ThreadProgram::isPaired(Type type) {
+  auto tile = dyn_cast<RankedTensorType>(type);
+  return tile && tile.getRank() == 2 && isa<FloatType>(tile.getElementType()) && tile.getElementTypeBitWidth() == 16;
+}
+
+void ThreadProgram::appendTypes(Type type, SmallVector<Type> &flat) {
+  auto tile = dyn_cast<RankedTensorType>(type);
+  if (isPaired(type))
+    flat.append(layoutOf(tile).registers() / 2, builder_.getI32Type());
+  else
+    flat.append(tile ? layoutOf(tile).registers() : 1, tile ? tile.getElementType() : type);
+}
+
 void ThreadProgram::append(Value value, Values &flat) {
-  if (isa<RankedTensorType>(value.getType()))
+  if (isPaired(value.getType()))
+    llvm::append_range(flat, pairs(value));
+  else if (isa<RankedTensorType>(value.getType()))
     llvm::append_range(flat, registers(value));
   else
     flat.push_back(scalar(value));
@@ -104,8 +125,11 @@ ArrayRef<Value> ThreadProgram::bind(Value value, ArrayRef<Value> flat) {
     scalars_[value] = flat.front();
     return flat.drop_front();
   }
-  int count = layoutOf(value.getType()).registers();
-  define(value, Values(flat.take_front(count)));
+  int count = layoutOf(value.getType()).registers() / (isPaired(value.getType()) ? 2 : 1);
+  if (isPaired(value.getType()))
+    definePairs(value, Values(flat.take_front(count)));
+  else
+    define(value, Values(flat.take_front(count)));
   return flat.drop_front(count);
 }
 
@@ -115,6 +139,10 @@ LogicalResult ThreadProgram::lowerFor(scf::ForOp op) {
   Values initial;
   for (Value value : op.getInitArgs())
     append(value, initial);
+  size_t values = initial.size();
+  SmallVector<Walk> walks = walksOf(op);
+  for (const Walk &walk : walks)
+    initial.push_back(firstSource(walk, op));
   auto loop = scf::ForOp::create(builder_, scalar(op.getLowerBound()), scalar(op.getUpperBound()),
                                  scalar(op.getStep()), initial);
   llvm::SaveAndRestore whileInLoop(carried_, initial.size());
@@ -123,6 +151,8 @@ LogicalResult ThreadProgram::lowerFor(scf::ForOp op) {
   ArrayRef<Value> rest = carried;
   for (Value argument : op.getRegionIterArgs())
     rest = bind(argument, rest);
+  for (auto [walk, source] : llvm::zip_equal(walks, ArrayRef(carried).drop_front(values)))
+    sources_[walk.copy.op] = source;
   {
     OpBuilder::InsertionGuard guard(builder_);
     if (initial.empty())
@@ -133,9 +163,16 @@ LogicalResult ThreadProgram::lowerFor(scf::ForOp op) {
     Values yielded;
     for (Value value : op.getBody()->getTerminator()->getOperands())
       append(value, yielded);
+    for (auto [walk, source] : llvm::zip_equal(walks, ArrayRef(carried).drop_front(values))) {
+      TensorView tensor = view(walk.copy.tensor);
+      Value distance = multiply(multiply(widen(scalar(op.getStep())), tensor.strides[2]), -1);
+      yielded.push_back(at(source, tensor.stored, distance));
+    }
     scf::YieldOp::create(builder_, yielded);
   }
-  Values results(loop.getResults());
+  for (auto [walk, source] : llvm::zip_equal(walks, loop.getResults().drop_front(values)))
+    walked_.push_back({walk, op.getUpperBound(), source});
+  Values results(loop.getResults().take_front(values));
   rest = results;
   for (Value result : op.getResults())
     rest = bind(result, rest);
@@ -144,10 +181,8 @@ LogicalResult ThreadProgram::lowerFor(scf::ForOp op) {
 
 LogicalResult ThreadProgram::lowerIf(scf::IfOp op) {
   SmallVector<Type> types;
-  for (Type type : op.getResultTypes()) {
-    auto tile = dyn_cast<RankedTensorType>(type);
-    types.append(tile ? layoutOf(tile).registers() : 1, tile ? tile.getElementType() : type);
-  }
+  for (Type type : op.getResultTypes())
+    appendTypes(type, types);
   bool hasElse = !op.getElseRegion().empty();
   auto branch = scf::IfOp::create(builder_, types, scalar(op.getCondition()), hasElse);
   auto fill = [&](Block *source, Block *target) -> LogicalResult {
@@ -226,6 +261,22 @@ LogicalResult ThreadProgram::lowerElementwise(Operation *op) {
     results.push_back(result);
   }
   define(op->getResult(0), std::move(results));
+  return success();
+}
+
+/// Two float32 to a word of two 16-bit elements at once.
+LogicalResult ThreadProgram::lowerRounding(arith::TruncFOp op) {
+  if (!isPaired(op.getType()) || !getElementTypeOrSelf(op.getIn()).isF32())
+    return lowerElementwise(op);
+  Type element = getElementTypeOrSelf(op.getType());
+  auto name = builder_.getStringAttr(element.isF16() ? "llvm.nvvm.ff2f16x2.rn" : "llvm.nvvm.ff2bf16x2.rn");
+  Values values = registers(op.getIn()), words;
+  for (size_t i = 0; i < values.size(); i += 2) {
+    Value both = LLVM::CallIntrinsicOp::create(builder_, VectorType::get(2, element), name,
+                                               ValueRange{values[i + 1], values[i]}).getResult(0);
+    words.push_back(LLVM::BitcastOp::create(builder_, builder_.getI32Type(), both));
+  }
+  definePairs(op, std::move(words));
   return success();
 }
 

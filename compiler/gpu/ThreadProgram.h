@@ -6,7 +6,7 @@
 #pragma once
 
 #include "dialects/tile/Layout.h"
-#include "dialects/tile/Tile.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -29,14 +29,20 @@ using Values = SmallVector<Value>;
 inline constexpr int64_t kRowPadding = 16;
 inline constexpr int64_t kSharedAlignment = 128;
 
-/// A tile in shared memory.
+/// A tile in shared memory, or a ring of them.
 struct SharedTile {
-  Value pointer; ///< to (0, 0)
+  Value pointer;     ///< the same for tiles whose addresses differ by a constant
+  int64_t start = 0; ///< bytes from there to (0, 0), for an instruction's own offset
   SharedType type;
   int64_t elementBytes() const { return type.getElementType().getIntOrFloatBitWidth() / 8; }
-  int64_t rowBytes() const { return type.getShape()[1] * elementBytes() + kRowPadding; }
-  int64_t bytes() const { return type.getShape()[0] * rowBytes(); }
-  int64_t offset(Element element) const {
+  int64_t rows() const { return type.getShape().drop_back().back(); }
+  int64_t columns() const { return type.getShape().back(); }
+  int64_t rowBytes() const { return columns() * elementBytes() + kRowPadding; }
+  int64_t stageBytes() const { return llvm::alignTo(rows() * rowBytes(), kSharedAlignment); }
+  int64_t bytes() const { return stageBytes() * (type.getShape().size() == 3 ? type.getShape()[0] : 1); }
+  /// Of an element, from `pointer`.
+  int64_t offset(Element element) const { return start + distance(element); }
+  int64_t distance(Element element) const {
     return element.row * rowBytes() + element.column * elementBytes();
   }
 };
@@ -59,6 +65,7 @@ private:
   LogicalResult lowerIf(mlir::scf::IfOp op);
   LogicalResult lowerConstant(mlir::arith::ConstantOp op);
   LogicalResult lowerElementwise(Operation *op);
+  LogicalResult lowerRounding(mlir::arith::TruncFOp op);
 
   // What the launch gives, and memory: Memory.cpp and Copy.cpp.
   LogicalResult lowerSize(SizeOp op);
@@ -68,9 +75,38 @@ private:
   LogicalResult lowerProgramId(ProgramIdOp op);
   LogicalResult lowerLoad(LoadOp op);
   LogicalResult lowerStore(StoreOp op);
+  LogicalResult lowerStoreShared(StoreSharedOp op);
   LogicalResult lowerGather(GatherOp op);
   LogicalResult lowerSharedAlloc(SharedAllocOp op);
-  LogicalResult lowerCopyAsync(CopyAsyncOp op);
+  LogicalResult lowerStage(StageOp op);
+  /// A tile's rows on their way to shared memory: what copy_async and copy_whole have in common.
+  struct Copy {
+    Operation *op;
+    Value tensor, batch, head, row;
+    Value limit, guard; ///< of the tile dialect; one of the two
+    int64_t width, layout;
+    mlir::TypedValue<SharedType> shared;
+  };
+  static Copy copyOf(CopyAsyncOp op);
+  static Copy copyOf(CopyWholeOp op);
+  LogicalResult lowerCopy(const Copy &copy);
+  /// A thread's address of a copy whose tiles are rows further each turn: carried by the loop, and on to the loop
+  /// that begins where this one ended.
+  struct Walk {
+    Copy copy;
+    Value end;    ///< the row is `end` less the turn's number and `ahead`
+    int64_t ahead;
+    bool continues(const Walk &other) const {
+      return copy.tensor == other.copy.tensor && end == other.end && ahead == other.ahead;
+    }
+  };
+  struct Walked {
+    Walk walk;
+    Value bound, source; ///< the turn that would come next, and the address then
+  };
+  SmallVector<Walk> walksOf(mlir::scf::ForOp loop);
+  Value firstSource(const Walk &walk, mlir::scf::ForOp loop);
+  Value copySource(const Copy &copy, Value row); ///< of the thread's first chunk
   LogicalResult lowerRead(ReadOp op);
   LogicalResult lowerWrite(WriteOp op);
   LogicalResult lowerBarrier(BarrierOp op);
@@ -80,10 +116,19 @@ private:
   LogicalResult lowerDotOnTensorCores(DotOp op, Type element);
   LogicalResult lowerDotInFloat32(DotOp op);
   LogicalResult lowerReduce(ReduceOp op);
+  LogicalResult lowerSumOnTensorCores(ReduceOp op);
+  LogicalResult lowerAny(AnyOp op);
   LogicalResult lowerExpand(ExpandOp op);
   LogicalResult lowerSplat(SplatOp op);
   LogicalResult lowerIndex(IndexOp op);
   LogicalResult lowerRandom(RandomOp op);
+  LogicalResult lowerDrop(DropOp op);
+  struct Philox {
+    Values keys; ///< two a round
+    Value row, column, stream, offset;
+  };
+  Philox philox(Value seed, Value offset, Value stream, Value row, Value column);
+  Values draw(const Philox &philox, int row, int group); ///< four words
 
   // The maps.
   Value scalar(Value value) { return scalars_.lookup(value); }
@@ -91,6 +136,8 @@ private:
   Values pairs(Value tile);      ///< one i32 for two 16-bit elements
   void define(Value tile, Values registers) { registers_[tile] = std::move(registers); }
   void definePairs(Value tile, Values pairs) { pairs_[tile] = std::move(pairs); }
+  static bool isPaired(Type tile);                   ///< is passed from block to block as pairs
+  void appendTypes(Type type, SmallVector<Type> &flat); ///< of what `append` appends
   void append(Value value, Values &flat);            ///< its values, however many
   ArrayRef<Value> bind(Value value, ArrayRef<Value> flat); ///< takes its values from the front
 
@@ -129,9 +176,13 @@ private:
   Value at(Value pointer, int64_t bytes);
   Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
   Value loadElement(const TensorView &tensor, Value pointer, Type to);
+  Value anew(Value pointer); ///< the same address, which the optimizer takes for another
+  /// D = A B + C of mma.m16n8k16 on words of two elements, and accumulators.
+  void multiplyFragments(Type element, ArrayRef<Value> a, ArrayRef<Value> b, llvm::MutableArrayRef<Value> sums);
   Value matrixAddress(const SharedTile &tile, const Layout::MatrixAddresses &addresses);
   Values loadMatrix(const SharedTile &tile, Value laneAddress, Element at, bool transpose);
   SharedTile shared(Value value) { return shared_.lookup(value); }
+  Value rowOfCopy(int64_t across);
   Values copyChunk(const TensorView &tensor, Value pointer, Value stride, Value column, Type to,
                    int64_t count, int64_t width);
 
@@ -142,6 +193,8 @@ private:
   llvm::DenseMap<Value, Value> scalars_;
   llvm::DenseMap<Value, Values> registers_, pairs_;
   llvm::DenseMap<Value, SharedTile> shared_;
+  llvm::DenseMap<Operation *, Value> sources_; ///< of copies whose addresses the loop around carries
+  SmallVector<Walked> walked_;
 };
 
 /// The external array that dynamic shared memory is.

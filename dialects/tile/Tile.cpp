@@ -1,4 +1,4 @@
-#include "dialects/tile/Tile.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -31,6 +31,8 @@ static void printShape(AsmPrinter &printer, ArrayRef<int64_t> shape, Type elemen
 #include "dialects/tile/TileTypes.cpp.inc"
 #define GET_OP_CLASSES
 #include "dialects/tile/TileOps.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialects/tile/ScheduleOps.cpp.inc"
 
 void TileDialect::initialize() {
   addAttributes<
@@ -44,6 +46,10 @@ void TileDialect::initialize() {
   addOperations<
 #define GET_OP_LIST
 #include "dialects/tile/TileOps.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/tile/ScheduleOps.cpp.inc"
       >();
 }
 
@@ -120,6 +126,9 @@ static LogicalResult verifyRows(Operation *op, Type matrix, Type vector) {
 }
 
 LogicalResult ReduceOp::verify() {
+  Type from = getElementTypeOrSelf(getSource()), to = getElementTypeOrSelf(getResult());
+  if (from != to && !(getReduction() == Reduction::sum && to.isF32()))
+    return emitOpError("keeps the element type, or sums in f32");
   return verifyRows(*this, getSource().getType(), getResult().getType());
 }
 
@@ -135,27 +144,49 @@ LogicalResult SplatOp::verify() {
   return success();
 }
 
-LogicalResult RandomOp::verify() {
-  ArrayRef<int64_t> shape = shapeOf(getResult().getType());
+static LogicalResult verifyNumbers(Operation *op) {
+  ArrayRef<int64_t> shape = shapeOf(op->getResult(0).getType());
   if (shape.size() != 2 || shape[1] % 32 != 0)
-    return emitOpError("the number of columns must be a multiple of 32");
+    return op->emitOpError("the number of columns must be a multiple of 32");
   return success();
+}
+
+LogicalResult RandomOp::verify() { return verifyNumbers(*this); }
+
+LogicalResult DropOp::verify() {
+  if (getElementTypeOrSelf(getSource()).getIntOrFloatBitWidth() != 16)
+    return emitOpError("takes elements of 16 bits");
+  return verifyNumbers(*this);
 }
 
 LogicalResult SharedAllocOp::verify() {
   ArrayRef<int64_t> shape = shapeOf(getResult().getType());
   unsigned bits = getResult().getType().getElementType().getIntOrFloatBitWidth();
-  if (shape.size() != 2 || shape[1] * bits % 128 != 0)
+  if ((shape.size() != 2 && shape.size() != 3) || shape.back() * bits % 128 != 0)
     return emitOpError("takes rows of whole 16-byte chunks");
   return success();
 }
 
-LogicalResult CopyAsyncOp::verify() {
-  ArrayRef<int64_t> shape = shapeOf(getShared().getType());
-  if (static_cast<int64_t>(getWidth()) > shape[1])
-    return emitOpError("width ") << getWidth() << " exceeds the tile's " << shape[1] << " columns";
+LogicalResult StageOp::verify() {
+  SharedType ring = getRing().getType(), tile = getResult().getType();
+  if (ring.getShape().size() != 3 || ring.getShape().drop_front() != tile.getShape() ||
+      ring.getElementType() != tile.getElementType())
+    return emitOpError("takes a tile out of a ring of such tiles, not ") << tile << " out of " << ring;
   return success();
 }
+
+static LogicalResult verifyWidth(Operation *op, SharedType shared, int64_t width) {
+  ArrayRef<int64_t> shape = shared.getShape();
+  if (shape.size() != 2)
+    return op->emitOpError("takes one tile, not a ring");
+  if (width > shape[1])
+    return op->emitOpError("width ") << width << " exceeds the tile's " << shape[1] << " columns";
+  return success();
+}
+
+LogicalResult CopyAsyncOp::verify() { return verifyWidth(*this, getShared().getType(), getWidth()); }
+LogicalResult CopyWholeOp::verify() { return verifyWidth(*this, getShared().getType(), getWidth()); }
+LogicalResult StoreSharedOp::verify() { return verifyWidth(*this, getShared().getType(), getWidth()); }
 
 static LogicalResult verifyTransfer(Operation *op, SharedType shared, RankedTensorType tile) {
   if (shared.getShape() != tile.getShape() || shared.getElementType() != tile.getElementType())

@@ -1,4 +1,5 @@
 /// Kernels of all widths, types and holes, for all targets: PTX that ptxas takes, without a spill.
+#include "compiler/attention/ChooseSchedule.h"
 #include "compiler/gpu/GpuBackend.h"
 #include "dialects/tile/Tile.h"
 #include "kernels/FlashForward.h"
@@ -31,6 +32,11 @@ struct Case {
   int64_t width = 64, keys = 64;
   Hole hole = Hole::kNone;
   uint32_t layout = 0;
+
+  // As GpuSchedule.cpp chooses.
+  bool twoFragments() const { return element != Element::kFloat && width <= 128 && hole != Hole::kBias; }
+  int64_t queries() const { return twoFragments() ? 128 : 64; }
+  int64_t stages() const { return element != Element::kFloat && width <= 64 ? 2 : 1; }
 };
 
 std::string name(const Case &c) {
@@ -87,7 +93,7 @@ FlashForwardHoles holesOf(const Case &c) {
   holes.mask = [block, causal, c](ImplicitLocOpBuilder &b, Value firstKey) -> Value {
     if (!causal)
       return Value();
-    auto indices = RankedTensorType::get({64, c.keys}, b.getI32Type());
+    auto indices = RankedTensorType::get({c.queries(), c.keys}, b.getI32Type());
     Value i = tile::IndexOp::create(b, indices, tile::Direction::rows, block->first);
     Value j = tile::IndexOp::create(b, indices, tile::Direction::columns, firstKey);
     return arith::CmpIOp::create(b, arith::CmpIPredicate::sge, i, j);
@@ -105,7 +111,7 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   Type types[] = {builder.getF16Type(), builder.getBF16Type(), builder.getF32Type()};
   Type type = types[int(c.element)];
   FlashForwardPlan plan{};
-  plan.tileQueries = 64;
+  plan.tileQueries = c.queries();
   plan.tileKeys = c.keys;
   plan.width = plan.valueWidth = c.width;
   plan.paddedWidth = plan.paddedValueWidth = llvm::alignTo(c.width, 16);
@@ -113,7 +119,12 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   plan.queryLayout = plan.keyLayout = plan.valueLayout = c.layout;
   plan.group = 1;
   plan.logsumexp = true;
-  buildFlashForward(builder, module->getLoc(), plan, holesOf(c));
+  plan.fromLastKey = true;
+  bool plain = c.hole == Hole::kNone || c.hole == Hole::kCausal;
+  plan.rescaling = plain && c.element != Element::kFloat ? Rescaling::kByRowSum : Rescaling::kEveryTurn;
+  func::FuncOp kernel = buildFlashForward(builder, module->getLoc(), plan, holesOf(c));
+  kernel->setAttr(kWarpsAttribute, builder.getI32IntegerAttr(4));
+  kernel->setAttr(kStagesAttribute, builder.getI32IntegerAttr(static_cast<int32_t>(c.stages())));
   return module;
 }
 
@@ -161,19 +172,19 @@ TEST_P(Kernel, AssemblesForEveryTargetWithoutASpill) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Half, Kernel,
-                         testing::Values(Case{.width = 32}, Case{}, Case{.width = 96}, Case{.width = 128},
+                         testing::Values(Case{.width = 32}, Case{}, Case{.width = 96, .keys = 32}, Case{.width = 128, .keys = 32},
                                          Case{.width = 256, .keys = 32}, Case{.hole = Hole::kCausal},
-                                         Case{.width = 128, .hole = Hole::kCausal},
+                                         Case{.width = 128, .keys = 32, .hole = Hole::kCausal},
                                          Case{.hole = Hole::kDropout},
-                                         Case{.width = 128, .hole = Hole::kDropout},
+                                         Case{.width = 128, .keys = 32, .hole = Hole::kDropout},
                                          Case{.hole = Hole::kBias},
                                          Case{.width = 128, .hole = Hole::kBias},
                                          Case{.width = 40, .layout = 1}, Case{.layout = 2},
-                                         Case{.width = 128, .layout = 2}),
+                                         Case{.width = 128, .keys = 32, .layout = 2}),
                          nameOf);
 INSTANTIATE_TEST_SUITE_P(Others, Kernel,
                          testing::Values(Case{.element = Element::kBfloat},
-                                         Case{.element = Element::kBfloat, .width = 128},
+                                         Case{.element = Element::kBfloat, .width = 128, .keys = 32},
                                          Case{.element = Element::kFloat},
                                          Case{.element = Element::kFloat, .hole = Hole::kCausal},
                                          Case{.element = Element::kFloat, .width = 128, .keys = 32},

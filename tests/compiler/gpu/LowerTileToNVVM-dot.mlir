@@ -18,11 +18,10 @@ func.func @scores() attributes {tile.kernel} {
   return
 }
 
-// The scores, rounded, are the next product's left operand where they lie: nothing is moved.
-// (Both rows of a lane hold the same here: four values to round.)
+// The scores, rounded two at a time, are the next product's left operand where they lie: nothing is moved.
 // CHECK-LABEL: llvm.func @output
 // CHECK-NOT: shfl
-// CHECK-COUNT-4: arith.truncf
+// CHECK-COUNT-4: call_intrinsic "llvm.nvvm.ff2f16x2.rn"
 // CHECK: nvvm.ldmatrix {{.*}}layout = #nvvm.mma_layout<col>, num = 4
 // CHECK-COUNT-2: nvvm.mma.sync
 func.func @output() attributes {tile.kernel} {

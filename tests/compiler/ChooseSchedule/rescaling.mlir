@@ -1,0 +1,42 @@
+// On a GPU a warp takes 32 queries of 16-bit rows. A score that is a product alone takes no maxima in open blocks; one
+// that depends on the key does, unless the last key that a query sees is its own: keys are walked from there.
+//
+// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80}))" | FileCheck %s
+// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80 rescaling=every-turn stages=1}))" | FileCheck %s --check-prefix=GIVEN
+// RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80 rescaling=never}))" 2>&1 | FileCheck %s --check-prefix=WRONG
+
+// CHECK-LABEL: @plain
+// CHECK-SAME: rescaling = "by-row-sum", stages = 2 : i32, threads = 128 : i32, tile_keys = 64 : i32, tile_queries = 128 : i32
+// GIVEN: maxima each turn: given
+// GIVEN-SAME: rescaling = "every-turn", stages = 1 : i32
+// WRONG: rescaling is 'never', must be every-turn or by-row-sum
+func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}, %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16},
+                 %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}) -> tensor<*xf32> {
+  %0 = attention.fused query(%query) key(%key) value(%value) : tensor<*xf32> -> tensor<*xf32> mask {
+  ^bb0(%batch: i32, %head: i32, %i: i32, %j: i32):
+    %visible = arith.constant true
+    attention.yield %visible : i1
+  } score {
+  ^bb0(%score: f32, %batch: i32, %head: i32, %i: i32, %j: i32):
+    attention.yield %score : f32
+  }
+  return %0 : tensor<*xf32>
+}
+
+// CHECK-LABEL: @by_key
+// CHECK-SAME: the score depends on the key
+// CHECK-SAME: rescaling = "every-turn"
+func.func @by_key(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}, %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16},
+                  %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}) -> tensor<*xf32> {
+  %0 = attention.fused query(%query) key(%key) value(%value) : tensor<*xf32> -> tensor<*xf32> mask {
+  ^bb0(%batch: i32, %head: i32, %i: i32, %j: i32):
+    %visible = arith.constant true
+    attention.yield %visible : i1
+  } score {
+  ^bb0(%score: f32, %batch: i32, %head: i32, %i: i32, %j: i32):
+    %distance = arith.sitofp %j : i32 to f32
+    %sum = arith.addf %score, %distance : f32
+    attention.yield %sum : f32
+  }
+  return %0 : tensor<*xf32>
+}
