@@ -24,6 +24,7 @@ constexpr int64_t kFewKeys = 32;
 // Where ptxas 13.0 spills a few bytes of a kernel with 32 rows a warp, and of which width on.
 constexpr llvm::StringLiteral kTargetsThatSpill[] = {"sm_86", "sm_89", "sm_120"};
 constexpr int64_t kWidestThere = 96;
+constexpr llvm::StringLiteral kTargetsThatDrop[] = {"sm_80", "sm_87", "sm_90"}; // where it does not, with dropout
 constexpr int64_t kMostWarps = 4;
 constexpr size_t kLongScore = 8;         // operations
 
@@ -61,6 +62,7 @@ int64_t GpuScheduler::sharedBytes(int64_t stages) const {
 
 int64_t GpuScheduler::rowsOfWarp(int64_t queries) const {
   bool spills = std::max(problem.width, problem.valueWidth) > kWidestThere && llvm::is_contained(kTargetsThatSpill, figures.name);
+  spills |= problem.dropout && !llvm::is_contained(kTargetsThatDrop, figures.name);
   bool two = size == 2 && !wide && !spills && !problem.readsTables && !problem.longScore && queries >= 2 * kRowsOfFragment;
   return two ? 2 * kRowsOfFragment : kRowsOfFragment;
 }

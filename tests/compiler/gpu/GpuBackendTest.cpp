@@ -33,8 +33,10 @@ struct Case {
   Hole hole = Hole::kNone;
   uint32_t layout = 0;
 
-  // As GpuSchedule.cpp chooses.
-  bool twoFragments() const { return element != Element::kFloat && width <= 128 && hole != Hole::kBias; }
+  // As GpuSchedule.cpp chooses on every target.
+  bool twoFragments() const {
+    return element != Element::kFloat && width <= 96 && hole != Hole::kBias && hole != Hole::kDropout;
+  }
   int64_t queries() const { return twoFragments() ? 128 : 64; }
   int64_t stages() const { return element != Element::kFloat && width <= 64 ? 2 : 1; }
 };
