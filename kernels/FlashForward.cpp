@@ -1,5 +1,7 @@
 #include "kernels/FlashForward.h"
 
+#include "kernels/Combine.h"
+
 #include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -60,17 +62,19 @@ private:
   }
 
   void prologue();
+  void findBlock();
   void prepareDropout();
   void planLoops();
   void planAscending(const KeyBounds &bounds, bool open, bool leading);
   void planDescending(const KeyBounds &bounds, bool open, bool leading);
+  void clipToChunk(KeyBounds &bounds);
   Value roundDown(Value key);
   State loop(Value begin, Value end, Visibility visibility, State state);
   State step(Value firstKey, Visibility visibility, const State &state);
   State stepByRowSum(Value firstKey, const State &state);
   SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
   tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
-                    int64_t width, int64_t padded, uint32_t layout);
+                    int64_t width, int64_t padded, uint32_t layout, int64_t group = 1);
   Value loadKey(Value firstKey, bool whole);
   Value loadValue(Value firstKey, bool whole);
   Value score(Value firstKey, Value key, bool again);
@@ -80,6 +84,7 @@ private:
   Value rowSum(Value probabilities, Value operand);
   Value dropped(Value probabilities, Value operand, Value firstKey);
   void epilogue(const State &state);
+  void storePartial(Value output, Value logsumexp);
 
   ImplicitLocOpBuilder &b;
   const FlashForwardPlan &plan_;
@@ -88,6 +93,7 @@ private:
   RankedTensorType rows_, scores_, output_;
 
   FlashForwardBlock block_;
+  Value chunk_; // its number, where there are chunks
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
   // The loops run over [0]..[1] and so on, of keys, or of distances from `firstVisited_` down.
   SmallVector<std::pair<Value, Visibility>> loops_; // where each ends, and what it is
@@ -110,9 +116,10 @@ void FlashForward::build() {
 }
 
 tile::LoadOp FlashForward::load(Value tensor, Type element, Value head, Value row, Value limit,
-                         int64_t rows, int64_t width, int64_t padded, uint32_t layout) {
+                                int64_t rows, int64_t width, int64_t padded, uint32_t layout,
+                                int64_t group) {
   return tile::LoadOp::create(b, RankedTensorType::get({rows, padded}, element), tensor,
-                              block_.batch, head, row, limit, width, layout);
+                              block_.batch, head, row, limit, width, layout, /*column=*/0, group);
 }
 
 void FlashForward::prologue() {
@@ -122,18 +129,37 @@ void FlashForward::prologue() {
   outputTensor_ = tensor(kOutputSlot, plan_.output);
   block_.queryLength = tile::SizeOp::create(b, b.getI32Type(), tile::Size::query_length);
   block_.keyLength = tile::SizeOp::create(b, b.getI32Type(), tile::Size::key_length);
+  findBlock();
+  query_ = load(queryTensor_, plan_.tile, block_.head, block_.firstRow, block_.rows,
+                plan_.tileQueries, plan_.width, plan_.paddedWidth, plan_.queryLayout, plan_.packed);
+}
+
+// The grid is blocks of rows × heads × batch; with chunks, blocks of rows times chunks along x, so that blocks
+// that read the same keys are neighbours.
+void FlashForward::findBlock() {
   block_.batch = tile::ProgramIdOp::create(b, b.getI32Type(), tile::Axis::z);
   block_.head = tile::ProgramIdOp::create(b, b.getI32Type(), tile::Axis::y);
   Value block = tile::ProgramIdOp::create(b, b.getI32Type(), tile::Axis::x);
-  block_.first = arith::MulIOp::create(b, block, index(plan_.tileQueries));
-  Value beyond = arith::AddIOp::create(b, block_.first, index(plan_.tileQueries));
-  Value end = arith::MinSIOp::create(b, beyond, block_.queryLength);
-  block_.last = arith::SubIOp::create(b, end, index(1));
+  block_.rows = block_.queryLength;
   keyHead_ = block_.head;
-  if (plan_.group != 1)
+  if (plan_.packed != 1) {
+    block_.rows = arith::MulIOp::create(b, block_.queryLength, index(plan_.packed));
+    block_.head = arith::MulIOp::create(b, keyHead_, index(plan_.packed));
+  } else if (plan_.group != 1) {
     keyHead_ = arith::DivUIOp::create(b, block_.head, index(plan_.group));
-  query_ = load(queryTensor_, plan_.tile, block_.head, block_.first, block_.queryLength,
-                plan_.tileQueries, plan_.width, plan_.paddedWidth, plan_.queryLayout);
+  }
+  if (plan_.chunkKeys != 0) {
+    Value beyond = arith::AddIOp::create(b, block_.rows, index(plan_.tileQueries - 1));
+    Value blocks = arith::DivUIOp::create(b, beyond, index(plan_.tileQueries));
+    chunk_ = arith::DivUIOp::create(b, block, blocks);
+    block = arith::RemUIOp::create(b, block, blocks);
+  }
+  block_.firstRow = arith::MulIOp::create(b, block, index(plan_.tileQueries));
+  Value beyond = arith::AddIOp::create(b, block_.firstRow, index(plan_.tileQueries));
+  Value end = arith::MinSIOp::create(b, beyond, block_.rows);
+  Value lastRow = arith::SubIOp::create(b, end, index(1));
+  block_.first = b.createOrFold<arith::DivUIOp>(block_.firstRow, index(plan_.packed));
+  block_.last = b.createOrFold<arith::DivUIOp>(lastRow, index(plan_.packed));
 }
 
 // A probability is dropped where its number, below 65536, is below round(p · 65536), halves up: p · 65536
@@ -164,11 +190,23 @@ Value FlashForward::roundDown(Value key) {
   return b.createOrFold<arith::MulIOp>(blocks, index(plan_.tileKeys));
 }
 
+// What of the bounds lies in the chunk, whose ends are multiples of tileKeys. Bounds known to be 0 stay so: they
+// say that there is no such loop.
+void FlashForward::clipToChunk(KeyBounds &bounds) {
+  Value low = arith::MulIOp::create(b, chunk_, index(plan_.chunkKeys));
+  Value high = arith::AddIOp::create(b, low, index(plan_.chunkKeys));
+  for (Value *end : {&bounds.keyBegin, &bounds.keyEnd, &bounds.openBegin, &bounds.openEnd})
+    if (end == &bounds.keyBegin || !matchPattern(*end, m_Zero()))
+      *end = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, *end, low), high);
+}
+
 // The loops are cut at multiples of tileKeys. Without a whole open block there is one.
 void FlashForward::planLoops() {
   std::optional<KeyBounds> bounds = holes_.bounds(b, block_);
   if (!bounds)
     bounds = KeyBounds{index(0), index(0), block_.keyLength, block_.keyLength};
+  if (chunk_)
+    clipToChunk(*bounds);
   KeyBounds rounded = *bounds;
   rounded.keyBegin = rounded.openBegin = roundDown(bounds->keyBegin);
   bool open = !matchPattern(bounds->openEnd, m_Zero());
@@ -280,7 +318,7 @@ Value FlashForward::loadValue(Value firstKey, bool whole) {
 
 // X = log₂e · score(Q Kᵀ)
 Value FlashForward::score(Value firstKey, Value key, bool again) {
-  auto products = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/b.getUnitAttr());
+  auto products = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/true, plan_.tf32);
   if (again)
     products->setAttr(tile::kAgainAttribute, b.getUnitAttr());
   return holes_.score(b, products, firstKey);
@@ -330,7 +368,7 @@ FlashForward::State FlashForward::step(Value firstKey, Visibility visibility, co
   operand = dropped(p, operand, firstKey);
   Value rescaled = contracted<arith::MulFOp>(state.output, expand(correction, output_));
   Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, whole), rescaled,
-                                     /*transposed=*/UnitAttr());
+                                     /*transposed=*/false, plan_.tf32);
   return {maximum, sum, output};
 }
 
@@ -381,16 +419,32 @@ void FlashForward::epilogue(const State &state) {
   if (Value scale = holes_.outputFactor ? holes_.outputFactor(b) : Value())
     factor = arith::MulFOp::create(b, factor, tile::SplatOp::create(b, rows_, scale));
   Value output = arith::MulFOp::create(b, state.output, expand(factor, output_));
+  Value logsumexp; // in base 2, −∞ where ℓ = 0
+  if (plan_.logsumexp || chunk_)
+    logsumexp = arith::AddFOp::create(b, state.maximum, math::Log2Op::create(b, state.sum));
+  if (chunk_)
+    return storePartial(output, logsumexp);
+
   tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.first,
                         block_.queryLength, plan_.valueWidth, kRowsAdjacent);
   if (!plan_.logsumexp)
     return;
-
-  // logsumexp = ln 2 · (m + log₂ ℓ), −∞ where ℓ = 0
-  Value log = arith::AddFOp::create(b, state.maximum, math::Log2Op::create(b, state.sum));
-  Value logsumexp = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
+  // logsumexp = ln 2 · (m + log₂ ℓ)
+  logsumexp = arith::MulFOp::create(b, logsumexp, filled(rows_, std::numbers::ln2_v<float>));
   tile::StoreOp::create(b, logsumexp, tensor(kLogsumexpSlot, f32_), block_.batch, block_.head,
                         block_.first, block_.queryLength, 1, kAnyStrides);
+}
+
+// Of the chunk, for kernels/Combine.h.
+void FlashForward::storePartial(Value output, Value logsumexp) {
+  Value heads = tile::SizeOp::create(b, b.getI32Type(), tile::Size::heads);
+  Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk_, heads), block_.head);
+  auto store = [&](Value value, uint32_t slot, int64_t width, uint32_t layout) {
+    tile::StoreOp::create(b, value, tensor(slot, f32_), block_.batch, head, block_.firstRow,
+                          block_.rows, width, layout, /*column=*/0, plan_.packed);
+  };
+  store(output, plan_.partialSlot, plan_.valueWidth, partialLayout(plan_.valueWidth));
+  store(logsumexp, plan_.partialSlot + 1, 1, kAnyStrides);
 }
 
 } // namespace

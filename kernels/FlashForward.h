@@ -29,6 +29,11 @@
 /// P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless the logsumexp is asked
 /// for; 2¹² is within float16.
 ///
+/// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
+/// of the grid of its own: it leaves its output, and m + log₂ ℓ, as a row of head chunk · heads + head of two
+/// tensors, from which kernels/Combine.h makes the result. Where `packed` heads share a key and a tile, row r of
+/// the tile is query r / packed of head r mod packed of the group, so that the group's keys are read once.
+///
 /// The algorithm knows no target, only this plan.
 #pragma once
 
@@ -57,13 +62,18 @@ struct FlashForwardPlan {
   bool logsumexp;                        ///< is stored too, to slot 4
   bool fromLastKey = false;              ///< blocks of keys in descending order
   Rescaling rescaling = Rescaling::kEveryTurn; ///< kByRowSum: tiles of 16 bits
+  bool tf32 = false;                     ///< products of float32 may round their operands to TF32
+  int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
+  int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group; 1 with dropout
+  uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps follow
 };
 
 /// What a block of the grid computes: scalars of type i32.
 struct FlashForwardBlock {
-  mlir::Value batch, head;
+  mlir::Value batch, head;               ///< packed: the first head of the group
   mlir::Value first, last;               ///< queries; `last` is below query_length
   mlir::Value queryLength, keyLength;
+  mlir::Value firstRow, rows;            ///< of the tile, and of the launch: packed · queries
 };
 
 /// Keys of a block, as `bounds` of attention.fused defines them.

@@ -34,6 +34,9 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFields[] = {
     {"padded_value_width", &Schedule::paddedValueWidth},
     {"stages", &Schedule::stages}};
 
+constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfChunks[] = {
+    {"chunk_keys", &Schedule::chunkKeys}, {"packed_heads", &Schedule::packedHeads}};
+
 constexpr std::pair<StringLiteral, std::string Schedule::*> kTexts[] = {
     {"rescaling", &Schedule::rescaling}, {"explanation", &Schedule::explanation}};
 
@@ -91,6 +94,8 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
     return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
+  if (warps < 0 || warps > 8)
+    return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > 2)
     return refuse(function, "schedule", "stages is " + Twine(stages) + ", must be 1 or 2");
   if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data()}, rescaling.getValue()))
@@ -111,7 +116,7 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kColumnMultiple);
   if (figures.gpu)
     return chooseGpuSchedule(getOperation(), figures, problem,
-                             {tileQueries, tileKeys, stages, rescaling.getValue()}, schedule);
+                             {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
   schedule.tileQueries = tileQueries ? tileQueries : figures.tileQueries;
   schedule.tileKeys = tileKeys ? tileKeys : figures.tileKeys;
   int64_t block = schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * 4;
@@ -129,6 +134,9 @@ DictionaryAttr Schedule::attribute(MLIRContext *context) const {
   SmallVector<NamedAttribute> fields;
   for (auto [name, member] : kFields)
     fields.push_back(b.getNamedAttr(name, b.getI32IntegerAttr(static_cast<int32_t>(this->*member))));
+  if (chunkKeys != 0)
+    for (auto [name, member] : kFieldsOfChunks)
+      fields.push_back(b.getNamedAttr(name, b.getI32IntegerAttr(static_cast<int32_t>(this->*member))));
   for (auto [name, member] : kTexts)
     fields.push_back(b.getNamedAttr(name, b.getStringAttr(this->*member)));
   return b.getDictionaryAttr(fields);
@@ -145,6 +153,9 @@ std::optional<Schedule> Schedule::of(Operation *function) {
       return std::nullopt;
     schedule.*member = field.getInt();
   }
+  for (auto [name, member] : kFieldsOfChunks)
+    if (auto field = dictionary.getAs<IntegerAttr>(name); field && field.getInt() > 0)
+      schedule.*member = field.getInt();
   for (auto [name, member] : kTexts)
     if (auto text = dictionary.getAs<StringAttr>(name))
       schedule.*member = text.str();

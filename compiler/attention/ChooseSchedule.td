@@ -8,15 +8,16 @@ def ChooseSchedule : Pass<"choose-schedule", "::mlir::func::FuncOp"> {
   let description = [{
     The result stands on the function as `tile.target` and `tile.schedule = {tile_queries, tile_keys,
     threads, padded_width, padded_value_width, stages, rescaling, explanation}`. On the host a block of keys
-    stays in the second-level cache. On a GPU (GpuSchedule.h) a warp takes 32 queries where registers allow it,
-    else 16, and the tiles of query, key and value share the block's shared memory: the first of a list of tiles
-    that fits is taken.
+    stays in the second-level cache. On a GPU (GpuSchedule.h) tiles, warps and stages
+    are the cheapest by a cost model over the figures of the target. Few queries have `chunk_keys` and `packed_heads`
+    besides (FewQueries.h).
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_80\"", "A name of compiler/attention/Targets.cpp">,
     Option<"tileQueries", "tile-queries", "int64_t", "0", "Queries of a block; 0: by the figures">,
     Option<"tileKeys", "tile-keys", "int64_t", "0", "Keys of a turn of the loop; 0: by the figures">,
     Option<"stages", "stages", "int64_t", "0", "Tiles of keys and values in shared memory, 1 or 2; 0: by the figures">,
+    Option<"warps", "warps", "int64_t", "0", "Warps of a block of a GPU; 0: by the figures">,
     Option<"rescaling", "rescaling", "std::string", "\"\"",
            "every-turn or by-row-sum; nothing: by the score (kernels/FlashForward.h)">
   ];

@@ -1,9 +1,8 @@
 /// The schedule of a GPU: tiles, warps, stages of shared memory, and when the reference of the exponents follows.
 ///
-/// Four warps of 32 queries share a block of keys: two m16 blocks of a warp use every fragment of key and value,
-/// which halves the traffic of shared memory. Rows of more than 128, float32 and tables that a kernel reads leave
-/// too few registers for that: then a warp takes 16. Two stages of keys and values, the next block under way
-/// all through a turn, are taken where two blocks of threads still fit on a multiprocessor, one where not.
+/// Tiles, warps and stages are those that the cost model (GpuCost.h) finds cheapest by the figures of the target
+/// (figures/), among those that fit in its registers and shared memory: for float16 of width 64 and 128 four warps
+/// of 32 queries, whose two m16 blocks use every fragment of key and value, and 64 keys.
 ///
 /// Maxima and rescaling stay out of the loop over open blocks (Rescaling::kByRowSum of kernels/FlashForward.h) where
 /// a stale reference is rare: keys are walked from the last one, so that a score which grows towards the diagonal is
@@ -11,6 +10,7 @@
 #pragma once
 
 #include "compiler/attention/ChooseSchedule.h"
+#include "compiler/attention/FewQueries.h"
 #include "compiler/attention/Targets.h"
 #include "dialects/attention/Attention.h"
 
@@ -18,20 +18,22 @@ namespace tenon {
 
 /// What decides, besides the target.
 struct GpuProblem {
-  int64_t width, valueWidth;
+  int64_t width = 0, valueWidth = 0;
   mlir::Type storage;
-  bool dropout;
-  bool readsTables;   ///< elements of captured tensors, in mask or score
-  bool longScore;     ///< more operations than pay to be done again
-  bool scoreHasKey;   ///< the score depends on the place of the key
-  bool endsAtQuery;   ///< keys beyond one that depends on the query are not visible
+  bool dropout = false, tf32 = false;
+  std::optional<FewQueries> few;
+  int64_t scoreOperations = 0; ///< beyond those that fit beside two fragments of rows
+  bool readsTables = false;   ///< elements of captured tensors, in mask or score
+  bool longScore = false;     ///< more operations than pay to be done again
+  bool scoreHasKey = false;   ///< the score depends on the place of the key
+  bool endsAtQuery = false;   ///< keys beyond one that depends on the query are not visible
 
   static GpuProblem of(attention::FusedOp fused, int64_t width, int64_t valueWidth, mlir::Type storage);
 };
 
 /// What was given by hand; 0 and nothing: by the figures.
 struct GpuOverrides {
-  int64_t tileQueries, tileKeys, stages;
+  int64_t tileQueries, tileKeys, stages, warps;
   std::string rescaling;
 };
 

@@ -64,6 +64,10 @@ LogicalResult tenon::attachSignature(func::FuncOp function, const Signature &sig
                                              Twine(llvm::StringRef(name(signature.output))));
   function->setAttr(kOutputAttribute, TypeAttr::get(output));
   function->setAttr(kGroupAttribute, b.getI32IntegerAttr(signature.group));
+  if (signature.queries == QueryLengths::kFew)
+    function->setAttr(kFewQueriesAttribute, b.getUnitAttr());
+  if (signature.tf32)
+    function->setAttr(kTf32Attribute, b.getUnitAttr());
   if (signature.exact) {
     SmallVector<int32_t> sizes;
     for (auto field : kExactFields)
@@ -124,6 +128,9 @@ int64_t tenon::groupOf(func::FuncOp function) {
   auto group = function->getAttrOfType<IntegerAttr>(kGroupAttribute);
   return group ? std::max<int64_t>(group.getInt(), 1) : 1;
 }
+
+bool tenon::hasFewQueries(func::FuncOp function) { return function->hasAttr(kFewQueriesAttribute); }
+bool tenon::mayUseTf32(func::FuncOp function) { return function->hasAttr(kTf32Attribute); }
 
 std::optional<ExactShape> tenon::exactShapeOf(func::FuncOp function) {
   auto sizes = function->getAttrOfType<DenseI32ArrayAttr>(kExactAttribute);

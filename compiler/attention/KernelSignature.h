@@ -1,5 +1,6 @@
 /// The signature of a kernel, as it stands on the function that describes the graph: storage, width and
-/// layout of each input, storage of the output, group, exact shape. Attributes, so that IR in a file is
+/// layout of each input, storage of the output, group, class of the query's length, use of TF32, exact
+/// shape. Attributes, so that IR in a file is
 /// whole:
 ///
 ///     func.func @attention(%query: tensor<*xf32> {attention.storage = f16, attention.width = 64 : i32,
@@ -45,6 +46,8 @@ struct InputStorage {
 InputStorage storageOf(mlir::BlockArgument argument);
 mlir::Type outputStorage(mlir::func::FuncOp function);
 int64_t groupOf(mlir::func::FuncOp function);
+bool hasFewQueries(mlir::func::FuncOp function);
+bool mayUseTf32(mlir::func::FuncOp function);
 std::optional<ExactShape> exactShapeOf(mlir::func::FuncOp function);
 
 } // namespace tenon

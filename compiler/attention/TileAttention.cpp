@@ -7,6 +7,7 @@
 #include "compiler/attention/Targets.h"
 #include "compiler/attention/TileExpressions.h"
 #include "dialects/tile/Tile.h"
+#include "kernels/Combine.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -36,18 +37,23 @@ class KernelMaker {
 public:
   KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule)
       : function_(function), fused_(fused), schedule_(std::move(schedule)),
-        inputs_(firstSlots(fused)),
+        inputs_(firstSlots(fused, schedule_)),
         mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
         score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
 
   LogicalResult make();
 
 private:
-  static SmallVector<int32_t> firstSlots(FusedOp fused);
+  static bool hasLogsumexp(FusedOp fused) { return fused.getLogsumexp() && !fused.getLogsumexp().use_empty(); }
+  static SmallVector<int32_t> firstSlots(FusedOp fused, const Schedule &schedule);
   LogicalResult plan(kernels::FlashForwardPlan &plan);
+  kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
+  std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
   std::optional<kernels::KeyBounds> prepare(Builder &b, const FlashForwardBlock &block);
   LogicalResult checkInputs();
   void describe(func::FuncOp kernel);
+  void setWarps(func::FuncOp kernel, int64_t warps);
+  void fixSizes(func::FuncOp kernel);
 
   func::FuncOp function_;
   FusedOp fused_;
@@ -57,8 +63,8 @@ private:
   FlashForwardBlock block_;
 };
 
-// Query, key, value, output and logsumexp: inputs by their number, results r as -1 - r.
-SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused) {
+// Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r.
+SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, const Schedule &schedule) {
   SmallVector<int32_t> slots;
   for (Value input : {fused.getQuery(), fused.getKey(), fused.getValue()})
     slots.push_back(static_cast<int32_t>(cast<BlockArgument>(input).getArgNumber()));
@@ -67,8 +73,10 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused) {
     slots.push_back(-1 - static_cast<int32_t>(use.getOperandNumber()));
   };
   resultSlot(scaledOutput(fused).value);
-  if (fused.getLogsumexp() && !fused.getLogsumexp().use_empty())
+  if (hasLogsumexp(fused))
     resultSlot(fused.getLogsumexp());
+  if (schedule.chunkKeys != 0)
+    slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1});
   return slots;
 }
 
@@ -113,19 +121,40 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   }
   plan = {schedule_.tileQueries, schedule_.tileKeys, query.width, value.width, schedule_.paddedWidth,
           schedule_.paddedValueWidth, tile, query.type, key.type, value.type, outputStorage(function_),
-          query.layout, key.layout, value.layout, groupOf(function_), inputs_.tensors().size() == 5};
+          query.layout, key.layout, value.layout, groupOf(function_), hasLogsumexp(fused_)};
   plan.fromLastKey = figures && figures->gpu;
   plan.rescaling = schedule_.rescaling == kByRowSum ? kernels::Rescaling::kByRowSum : kernels::Rescaling::kEveryTurn;
+  plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
+  plan.chunkKeys = schedule_.chunkKeys;
+  plan.packed = schedule_.packedHeads;
+  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - 2;
   return success();
+}
+
+kernels::CombinePlan KernelMaker::planCombine(const kernels::FlashForwardPlan &plan) const {
+  return {kernels::kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth, plan.paddedValueWidth, plan.output,
+          plan.logsumexp, kernels::kOutputSlot, kernels::kLogsumexpSlot, plan.partialSlot};
+}
+
+// The heads of packed rows are as many as the queries: vectors, both.
+std::pair<TileExpressions::Argument, TileExpressions::Argument>
+KernelMaker::headAndQuery(Builder &b, const FlashForwardBlock &block) {
+  auto rows = RankedTensorType::get({schedule_.tileQueries}, b.getI32Type());
+  Value row = tile::IndexOp::create(b, rows, tile::Direction::rows, block.firstRow);
+  if (schedule_.packedHeads == 1)
+    return {{block.head, Extent::kScalar}, {row, Extent::kRows}};
+  auto packed = DenseElementsAttr::get(rows, static_cast<int32_t>(schedule_.packedHeads));
+  Value heads = arith::ConstantOp::create(b, packed);
+  Value inGroup = arith::RemUIOp::create(b, row, heads);
+  Value head = arith::AddIOp::create(b, tile::SplatOp::create(b, rows, block.head), inGroup);
+  return {{head, Extent::kRows}, {arith::DivUIOp::create(b, row, heads), Extent::kRows}};
 }
 
 // What the regions compute before the loops, and the bounds of these.
 std::optional<kernels::KeyBounds> KernelMaker::prepare(Builder &b, const FlashForwardBlock &block) {
   block_ = block;
-  auto queries = RankedTensorType::get({schedule_.tileQueries}, b.getI32Type());
-  Value query = tile::IndexOp::create(b, queries, tile::Direction::rows, block.first);
-  TileExpressions::Argument score{{}, Extent::kTile}, batch{block.batch, Extent::kScalar},
-      head{block.head, Extent::kScalar}, row{query, Extent::kRows}, key{{}, Extent::kTile};
+  auto [head, row] = headAndQuery(b, block);
+  TileExpressions::Argument score{{}, Extent::kTile}, batch{block.batch, Extent::kScalar}, key{{}, Extent::kTile};
   score_.prepare(b, {score, batch, head, row, key}, block, inputs_);
   mask_.prepare(b, {batch, head, row, key}, block, inputs_);
   Value visible = fused_.getMask().front().getTerminator()->getOperand(0);
@@ -137,7 +166,8 @@ std::optional<kernels::KeyBounds> KernelMaker::prepare(Builder &b, const FlashFo
   }
   TileExpressions bounds(fused_.getBounds(), schedule_.tileQueries, schedule_.tileKeys);
   TileExpressions::Argument first{block.first, Extent::kScalar}, last{block.last, Extent::kScalar};
-  bounds.prepare(b, {batch, head, first, last}, block, inputs_);
+  TileExpressions::Argument anyHead{block.head, Extent::kScalar}; // of packed ones bounds do not depend
+  bounds.prepare(b, {batch, anyHead, first, last}, block, inputs_);
   SmallVector<Value> keys = bounds.scalars();
   return kernels::KeyBounds{keys[0], keys[1], keys[2], keys[3]};
 }
@@ -151,10 +181,24 @@ void KernelMaker::describe(func::FuncOp kernel) {
   kernel->setAttr(kScalarsAttribute, b.getDenseI32ArrayAttr(inputs_.scalars()));
   if (fused_.getProbability())
     kernel->setAttr(kDropoutAttribute, b.getUnitAttr());
-  if (schedule_.threads > 1) { // what the passes of a GPU read
-    kernel->setAttr(kWarpsAttribute, b.getI32IntegerAttr(static_cast<int32_t>(schedule_.threads / kLanesOfWarp)));
-    kernel->setAttr(kStagesAttribute, b.getI32IntegerAttr(static_cast<int32_t>(schedule_.stages)));
+  if (schedule_.chunkKeys != 0) {
+    auto width = static_cast<int32_t>(storageOf(cast<BlockArgument>(fused_.getValue())).width);
+    kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr({width, 1}));
   }
+}
+
+// What the passes of a GPU read.
+void KernelMaker::setWarps(func::FuncOp kernel, int64_t warps) {
+  OpBuilder b(kernel.getContext());
+  if (schedule_.threads == 1)
+    return;
+  kernel->setAttr(kWarpsAttribute, b.getI32IntegerAttr(static_cast<int32_t>(warps)));
+  kernel->setAttr(kStagesAttribute, b.getI32IntegerAttr(static_cast<int32_t>(schedule_.stages)));
+}
+
+// Sizes that the signature gives become constants.
+void KernelMaker::fixSizes(func::FuncOp kernel) {
+  OpBuilder b(kernel.getContext());
   std::optional<ExactShape> exact = exactShapeOf(function_);
   if (!exact)
     return;
@@ -200,8 +244,16 @@ LogicalResult KernelMaker::make() {
     return product;
   };
   OpBuilder builder(function_);
-  func::FuncOp kernel = kernels::buildFlashForward(builder, fused_.getLoc(), plan, holes);
-  describe(kernel);
+  SmallVector<func::FuncOp> phases = {kernels::buildFlashForward(builder, fused_.getLoc(), plan, holes)};
+  if (schedule_.chunkKeys != 0)
+    phases.push_back(kernels::buildCombine(builder, fused_.getLoc(), planCombine(plan)));
+  setWarps(phases.front(), schedule_.threads / kLanesOfWarp);
+  for (func::FuncOp phase : ArrayRef(phases).drop_front())
+    setWarps(phase, 1);
+  for (func::FuncOp phase : phases) {
+    describe(phase);
+    fixSizes(phase);
+  }
   function_.erase();
   return success();
 }

@@ -14,5 +14,9 @@ namespace tenon {
 inline constexpr llvm::StringLiteral kTensorsAttribute = "tile.tensors";
 inline constexpr llvm::StringLiteral kScalarsAttribute = "tile.scalars";
 inline constexpr llvm::StringLiteral kDropoutAttribute = "tile.dropout";
+inline constexpr llvm::StringLiteral kWorkspaceAttribute = "tile.workspace";
+
+/// In `tile.tensors`: this and i more for tensor i of the workspace.
+inline constexpr int32_t kFirstWorkspaceTensor = 1 << 20;
 
 } // namespace tenon

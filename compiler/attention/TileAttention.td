@@ -13,6 +13,10 @@ def TileAttention : Pass<"tile-attention", "::mlir::ModuleOp"> {
 
     The kernel says how it is launched: `tile.tensors` gives for each slot of the argument block the input
     of the graph, or -1 - r for result r; `tile.scalars` the inputs; `tile.dropout` that it draws numbers.
+
+    With chunks of keys in the schedule there are two kernels, which run one after the other:
+    kernels/Combine.h makes the second. Slots of 2^20 + i in `tile.tensors` are float32 tensors of the workspace,
+    [batch, chunks * heads, queries, width], whose widths `tile.workspace` gives.
   }];
   let dependentDialects = ["::tenon::tile::TileDialect", "::mlir::scf::SCFDialect"];
 }

@@ -1,5 +1,6 @@
 #include "compiler/check/CheckEach.h"
 
+#include "compiler/attention/ChooseSchedule.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/TileAttention.h"
 #include "compiler/check/AttentionInterpreter.h"
@@ -7,6 +8,7 @@
 #include "compiler/check/TileInterpreter.h"
 #include "dialects/attention/Attention.h"
 #include "dialects/tile/Tile.h"
+#include "kernels/Combine.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
@@ -86,13 +88,18 @@ TensorArgument argumentOf(Tensor tensor) {
   return argument;
 }
 
-// The storage type and width that a kernel gives to a slot.
+// The kernels of a launch, in their order.
+SmallVector<func::FuncOp> phasesOf(func::FuncOp kernel) {
+  return llvm::to_vector(kernel->getParentOfType<ModuleOp>().getOps<func::FuncOp>());
+}
+
+// The storage type and width that a kernel gives to a slot; 0 where it stores nothing there.
 struct SlotUse {
-  DataType dtype = DataType::kFloat32;
-  int64_t width = 1;
+  DataType dtype;
+  int64_t width;
 };
 SlotUse useOfSlot(func::FuncOp kernel, uint32_t slot) {
-  SlotUse use;
+  SlotUse use{DataType::kFloat32, 0};
   kernel.walk([&](tile::TensorOp op) {
     if (op.getSlot() != slot)
       return;
@@ -100,7 +107,7 @@ SlotUse useOfSlot(func::FuncOp kernel, uint32_t slot) {
     use.dtype = type.isF16() ? DataType::kFloat16 : type.isBF16() ? DataType::kBFloat16 : DataType::kFloat32;
     for (Operation *user : op->getUsers())
       if (auto store = dyn_cast<tile::StoreOp>(user))
-        use.width = store.getWidth();
+        use.width = std::max<int64_t>(use.width, store.getColumn() + store.getWidth());
   });
   return use;
 }
@@ -127,23 +134,32 @@ FailureOr<std::vector<Tensor>> CheckState::runTiles(func::FuncOp kernel) {
     else
       arguments.scalars[i].index = static_cast<int32_t>(scalar.item());
   }
-  std::vector<Tensor> results(answer.size());
+  Schedule schedule = Schedule::of(kernel).value_or(Schedule{.tileQueries = tileQueries(kernel)});
+  int64_t chunks = schedule.chunkKeys ? llvm::divideCeil(sizes.keys, schedule.chunkKeys) : 1;
+  std::vector<Tensor> results(answer.size()), workspace;
   for (auto [i, input] : llvm::enumerate(slots.asArrayRef())) {
-    if (input >= 0) {
+    if (input >= 0 && input < kFirstWorkspaceTensor) {
       arguments.tensors[i] = argumentOf(launch.inputs[input]);
       continue;
     }
     SlotUse use = useOfSlot(kernel, i);
+    bool inWorkspace = input >= kFirstWorkspaceTensor;
+    if (!inWorkspace && use.width == 0) // another phase stores it
+      use = useOfSlot(phasesOf(kernel).back(), i);
     halfPrecision |= use.dtype != DataType::kFloat32;
-    Tensor &result = results[-1 - input];
-    result = Tensor::full({sizes.batch, sizes.heads(), sizes.queries, use.width}, NAN, use.dtype).value();
-    arguments.tensors[i] = argumentOf(result);
+    int64_t heads = sizes.heads() * (inWorkspace ? chunks : 1);
+    Tensor made = Tensor::full({sizes.batch, heads, sizes.queries, use.width}, NAN, use.dtype).value();
+    arguments.tensors[i] = argumentOf(made);
+    (inWorkspace ? workspace.emplace_back() : results[-1 - input]) = made;
   }
-  int64_t rows = tileQueries(kernel);
-  tiles.grid[0] = static_cast<int32_t>((sizes.queries + rows - 1) / rows);
-  tiles.grid[1] = arguments.heads, tiles.grid[2] = arguments.batch;
-  if (failed(runTileKernel(kernel, tiles)))
-    return failure();
+  int64_t rows = schedule.tileQueries;
+  for (func::FuncOp phase : phasesOf(kernel)) {
+    tiles.grid[0] = static_cast<int32_t>(llvm::divideCeil(sizes.queries * schedule.packedHeads, rows) * chunks);
+    tiles.grid[1] = static_cast<int32_t>(sizes.heads() / schedule.packedHeads), tiles.grid[2] = arguments.batch;
+    if (failed(runTileKernel(phase, tiles)))
+      return failure();
+    rows = kernels::kCombineRows, chunks = 1;
+  }
   return results;
 }
 

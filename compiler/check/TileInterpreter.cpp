@@ -89,22 +89,57 @@ LogicalResult checkInside(Operation *op, Value handle, Block &block, llvm::Array
   return success();
 }
 
+template <class Op> concept Packs = requires(Op op) { op.getGroup(); };
+template <class Op> concept Begins = requires(Op op) { op.getColumn(); };
+
+// Where rows of a tensor lie: those of loads, stores and copies.
+template <class Op> class RowsInMemory {
+public:
+  RowsInMemory(Op op, int64_t limit, Block &block)
+      : op_(op), block_(block), batch_(integer(op.getBatch())), head_(integer(op.getHead())),
+        row_(integer(op.getRow())), limit_(limit) {
+    if constexpr (Packs<Op>)
+      group_ = op.getGroup();
+    if constexpr (Begins<Op>)
+      column_ = op.getColumn();
+  }
+
+  int64_t first() const { return row_; }
+  DataType dtype() const {
+    return dataTypeOf(cast<tile::TensorType>(op_.getTensor().getType()).getElementType());
+  }
+
+  /// visit(i, j, address) for each element inside the limit and the width, of a tile with `rows` rows.
+  template <class Visit> LogicalResult forEach(int64_t rows, Visit visit) const {
+    for (int64_t i = 0; i < rows && row_ + i < limit_; ++i)
+      for (int64_t j = 0; j < static_cast<int64_t>(op_.getWidth()); ++j) {
+        int64_t row = row_ + i;
+        int64_t index[] = {batch_, head_ + row % group_, row / group_, column_ + j};
+        if (failed(checkInside(op_, op_.getTensor(), block_, index)))
+          return failure();
+        visit(i, j, elementAddress(op_.getTensor(), block_, index));
+      }
+    return success();
+  }
+
+private:
+  int64_t integer(Value value) const { return block_.get(value).integer(); }
+
+  mutable Op op_;
+  Block &block_;
+  int64_t batch_, head_, row_, limit_, group_ = 1, column_ = 0;
+};
+
+int64_t columnsOf(const Elements &tile) { return tile.shape.size() == 2 ? tile.shape[1] : 1; }
+
 // A tile of rows from global memory: load, and copy_async into shared memory.
 template <class Op> LogicalResult readRows(Op load, int64_t limit, Block &block, Elements &result) {
-  int64_t batch = block.get(load.getBatch()).integer(), head = block.get(load.getHead()).integer();
-  int64_t row = block.get(load.getRow()).integer();
-  DataType dtype = dataTypeOf(load.getTensor().getType().getElementType());
-  if (load->hasAttr(kWholeAttribute) && row + result.shape[0] > limit)
-    return load->emitError("the tile at row ") << row << " is said to be whole, and ends beyond " << limit;
-  for (int64_t i = 0; i < result.shape[0] && row + i < limit; ++i)
-    for (int64_t j = 0; j < static_cast<int64_t>(load.getWidth()); ++j) {
-      int64_t index[] = {batch, head, row + i, j};
-      if (failed(checkInside(load, load.getTensor(), block, index)))
-        return failure();
-      double value = load_as_double(elementAddress(load.getTensor(), block, index), dtype);
-      result.reals[i * result.shape[1] + j] = roundTo(result.elementType, value);
-    }
-  return success();
+  RowsInMemory<Op> rows(load, limit, block);
+  if (load->hasAttr(kWholeAttribute) && rows.first() + result.shape[0] > limit)
+    return load->emitError("the tile at row ") << rows.first() << " is said to be whole, and ends beyond " << limit;
+  return rows.forEach(result.shape[0], [&](int64_t i, int64_t j, const char *address) {
+    result.reals[i * columnsOf(result) + j] = roundTo(result.elementType, load_as_double(address, rows.dtype()));
+  });
 }
 
 LogicalResult load(Operation *op, Block &block) {
@@ -117,18 +152,10 @@ LogicalResult load(Operation *op, Block &block) {
 }
 
 template <class Op> LogicalResult storeRows(Op store, const Elements &value, Block &block) {
-  int64_t batch = block.get(store.getBatch()).integer(), head = block.get(store.getHead()).integer();
-  int64_t row = block.get(store.getRow()).integer(), limit = block.get(store.getLimit()).integer();
-  int64_t columns = value.shape.size() == 2 ? value.shape[1] : 1;
-  DataType dtype = dataTypeOf(store.getTensor().getType().getElementType());
-  for (int64_t i = 0; i < value.shape[0] && row + i < limit; ++i)
-    for (int64_t j = 0; j < static_cast<int64_t>(store.getWidth()); ++j) {
-      int64_t index[] = {batch, head, row + i, j};
-      if (failed(checkInside(store, store.getTensor(), block, index)))
-        return failure();
-      store_from_double(elementAddress(store.getTensor(), block, index), dtype, value.reals[i * columns + j]);
-    }
-  return success();
+  RowsInMemory<Op> rows(store, block.get(store.getLimit()).integer(), block);
+  return rows.forEach(value.shape[0], [&](int64_t i, int64_t j, char *address) {
+    store_from_double(address, rows.dtype(), value.reals[i * columnsOf(value) + j]);
+  });
 }
 
 LogicalResult store(Operation *op, Block &block) {

@@ -2,6 +2,7 @@
 
 #include "compiler/attention/ChooseSchedule.h"
 #include "compiler/attention/TileAttention.h"
+#include "kernels/Combine.h"
 #ifdef TENON_WITH_GPU
 #include "compiler/gpu/GpuBackend.h"
 #endif
@@ -35,17 +36,43 @@ std::string kernelName(func::FuncOp kernel, const Request &request, const Kernel
   return name + "_" + key.hash().substr(0, kHashDigits);
 }
 
+TensorSlot slotOf(int32_t number) {
+  if (number >= kFirstWorkspaceTensor)
+    return {TensorRole::kWorkspace, number - kFirstWorkspaceTensor};
+  return number >= 0 ? TensorSlot{TensorRole::kInput, number} : TensorSlot{TensorRole::kOutput, -1 - number};
+}
+
+// Blocks of rows × heads × batch. Where heads are packed there are as many rows more, and heads fewer.
+LaunchPhase phaseOf(const Schedule &schedule, std::string entry, int64_t rows) {
+  LaunchPhase phase;
+  phase.entry = std::move(entry);
+  bool packed = schedule.packedHeads != 1;
+  phase.grid[0] = {Dimension::kQueryLength, static_cast<uint32_t>(rows),
+                   static_cast<uint32_t>(schedule.packedHeads)};
+  phase.grid[1] = {packed ? Dimension::kKeyHeads : Dimension::kHeads, 1};
+  phase.grid[2] = {Dimension::kBatch, 1};
+  return phase;
+}
+
+// Chunks of keys run side by side, and leave their outputs in the workspace to the phase after.
+void addChunks(func::FuncOp kernel, const Schedule &schedule, const std::string &entry, LaunchDescription &launch) {
+  auto chunk = static_cast<uint32_t>(schedule.chunkKeys);
+  launch.phases[0].grid[0].times = Dimension::kKeyLength;
+  launch.phases[0].grid[0].times_divisor = chunk;
+  launch.phases.push_back(phaseOf(schedule, entry + "_combine", kernels::kCombineRows));
+  GridExtent heads{Dimension::kHeads, 1, 1, Dimension::kKeyLength, chunk};
+  for (int32_t width : kernel->getAttrOfType<DenseI32ArrayAttr>(kWorkspaceAttribute).asArrayRef())
+    launch.workspace_tensors.push_back({{{Dimension::kBatch, 1}, heads, {Dimension::kQueryLength, 1}},
+                                        static_cast<uint32_t>(width)});
+}
+
 LaunchDescription launchOf(func::FuncOp kernel, const Schedule &schedule, const std::string &entry) {
   LaunchDescription launch;
-  LaunchPhase phase;
-  phase.entry = entry;
-  phase.grid[0] = {Dimension::kQueryLength, static_cast<uint32_t>(schedule.tileQueries)};
-  phase.grid[1] = {Dimension::kHeads, 1};
-  phase.grid[2] = {Dimension::kBatch, 1};
-  launch.phases.push_back(phase);
+  launch.phases.push_back(phaseOf(schedule, entry, schedule.tileQueries));
+  if (schedule.chunkKeys != 0)
+    addChunks(kernel, schedule, entry, launch);
   for (int32_t slot : kernel->getAttrOfType<DenseI32ArrayAttr>(kTensorsAttribute).asArrayRef())
-    launch.tensors.push_back(slot >= 0 ? TensorSlot{TensorRole::kInput, slot}
-                                       : TensorSlot{TensorRole::kOutput, -1 - slot});
+    launch.tensors.push_back(slotOf(slot));
   auto scalars = kernel->getAttrOfType<DenseI32ArrayAttr>(kScalarsAttribute).asArrayRef();
   launch.scalars.assign(scalars.begin(), scalars.end());
   launch.uses_dropout = kernel->hasAttr(kDropoutAttribute);
@@ -64,6 +91,10 @@ std::string scheduleText(const Schedule &schedule, uint32_t threads, uint32_t sh
                             {"shared_bytes", static_cast<int64_t>(sharedBytes)},
                             {"workspace_bytes", static_cast<int64_t>(workspace)},
                             {"explanation", schedule.explanation}};
+  if (schedule.chunkKeys != 0) {
+    object["chunk_keys"] = schedule.chunkKeys;
+    object["packed_heads"] = schedule.packedHeads;
+  }
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(object));
   return text;
@@ -85,13 +116,14 @@ llvm::Expected<std::string> emitGpu(ModuleOp module, const Request &request, con
   llvm::Expected<std::string> ptx = emitPtx(module, *GpuTarget::find(request.target));
   if (!ptx || request.emit == Emit::kPtx)
     return ptx;
-  LaunchPhase &phase = image.launch.phases.front();
-  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+  for (LaunchPhase &phase : image.launch.phases) {
+    auto function = module.lookupSymbol<LLVM::LLVMFuncOp>(phase.entry);
     if (auto threads = function->getAttrOfType<IntegerAttr>("tile.threads"))
       phase.threads = static_cast<uint32_t>(threads.getInt());
     if (auto bytes = function->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
       phase.shared_bytes = static_cast<uint32_t>(bytes.getInt());
   }
+  const LaunchPhase &phase = image.launch.phases.front();
   image.schedule = scheduleText(schedule, phase.threads, phase.shared_bytes, 0);
   addSection(image, SectionKind::kPtx, request.target,
              {reinterpret_cast<const std::byte *>(ptx->data()), ptx->size()});
@@ -130,16 +162,20 @@ std::string tenon::printed(ModuleOp module) {
 }
 
 llvm::Expected<KernelDescription> tenon::describeKernel(ModuleOp module, const Request &request) {
-  auto functions = module.getOps<func::FuncOp>();
-  if (!llvm::hasSingleElement(functions))
-    return llvm::createStringError("there must be one kernel in the module");
-  func::FuncOp kernel = *functions.begin();
+  // One function a phase, in their order.
+  auto functions = llvm::to_vector(module.getOps<func::FuncOp>());
+  if (functions.empty())
+    return llvm::createStringError("there must be a kernel in the module");
+  func::FuncOp kernel = functions.front();
   KernelKey key({request.graph.hash(), request.signature.text(), request.target, request.options});
   KernelDescription result{{}, *Schedule::of(kernel)};
   result.image.key = key.text();
   result.image.kernel = kernelName(kernel, request, key);
   result.image.launch = launchOf(kernel, result.schedule, result.image.kernel);
-  kernel.setName(result.image.kernel);
+  if (functions.size() != result.image.launch.phases.size())
+    return llvm::createStringError("the module must hold one kernel for each phase of the launch");
+  for (auto [function, phase] : llvm::zip_equal(functions, result.image.launch.phases))
+    function.setName(phase.entry);
   return result;
 }
 

@@ -51,6 +51,7 @@ static void buildTileStage(OpPassManager &passes, const PipelineOptions &options
   schedule.tileQueries = options.tileQueries;
   schedule.tileKeys = options.tileKeys;
   schedule.stages = options.stages;
+  schedule.warps = options.warps;
   schedule.rescaling = options.rescaling;
   // Tiles by the target's figures.
   passes.addNestedPass<func::FuncOp>(createChooseSchedule(schedule));

@@ -20,7 +20,7 @@ enum class Stage {
 
 struct PipelineOptions {
   std::string target; ///< a name of compiler/attention/Targets.cpp
-  int64_t tileQueries = 0, tileKeys = 0, stages = 0; ///< 0: by the target's figures
+  int64_t tileQueries = 0, tileKeys = 0, stages = 0, warps = 0; ///< 0: by the target's figures
   std::string rescaling;                             ///< nothing: by the score
 };
 

@@ -17,7 +17,8 @@ constexpr std::pair<llvm::StringLiteral, Emit> kEmits[] = {
 
 // Options of a request, by name.
 constexpr std::pair<llvm::StringLiteral, int64_t Request::*> kOptions[] = {
-    {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}, {"stages", &Request::stages}};
+    {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}, {"stages", &Request::stages},
+    {"warps", &Request::warps}};
 constexpr llvm::StringLiteral kRescaling = "rescaling"; // a name: compiler/attention/ChooseSchedule.td
 
 llvm::Error wrong(const llvm::Twine &message) { return llvm::createStringError(message); }
@@ -58,7 +59,7 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
     const auto *found =
         llvm::find_if(kOptions, [&](const auto &entry) { return entry.first == name.str(); });
     if (found == std::end(kOptions))
-      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages and rescaling");
+      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages, warps and rescaling");
     std::optional<int64_t> number = value.getAsInteger();
     if (!number || *number < 0)
       return wrong("the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice");

@@ -20,11 +20,15 @@ constexpr int64_t kRowsOfFragment = 16; // of mma.m16n8
 constexpr int64_t kLanes = 32;
 constexpr int64_t kMaxWarps = 32;
 
-/// Rows of the tiles that products make, or 0 where there is no product.
+/// Rows of the tiles that products make, or of any tile where there is no product.
 int64_t rowsOfProducts(func::FuncOp function) {
-  int64_t rows = 0;
-  function.walk([&](DotOp dot) { rows = cast<RankedTensorType>(dot.getType()).getDimSize(0); });
-  return rows;
+  int64_t rows = 0, others = 0;
+  function.walk([&](Operation *op) {
+    for (Type type : op->getResultTypes())
+      if (auto tile = dyn_cast<RankedTensorType>(type))
+        (isa<DotOp>(op) ? rows : others) = tile.getDimSize(0);
+  });
+  return rows ? rows : others;
 }
 
 struct AssignLayouts : tenon::impl::AssignLayoutsBase<AssignLayouts> {

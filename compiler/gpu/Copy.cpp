@@ -34,7 +34,7 @@ LogicalResult ThreadProgram::lowerStage(StageOp op) {
 
 ThreadProgram::Copy ThreadProgram::copyOf(CopyAsyncOp op) {
   return {op, op.getTensor(), op.getBatch(), op.getHead(), op.getRow(), op.getLimit(), Value(),
-          op.getWidth(), op.getLayout(), op.getShared()};
+          op.getWidth(), op.getLayout(), op.getShared(), op.getGroup()};
 }
 ThreadProgram::Copy ThreadProgram::copyOf(CopyWholeOp op) {
   return {op, op.getTensor(), op.getBatch(), op.getHead(), op.getRow(), Value(), op.getGuard(),
@@ -60,6 +60,7 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
   Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
   Value column = multiply(chunk, elements);
   Value source = sources_.contains(copy.op) ? sources_.lookup(copy.op) : copySource(copy, scalar(copy.row));
+  bool packed = copy.group != 1;
   Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(chunk, kChunk));
   Value target = at(tile.pointer, builder_.getI8Type(), offset);
 
@@ -87,7 +88,8 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
     Value step = i64(j * across * elements);
     if (stride)
       step = multiply(step, stride);
-    Value from = at(source, tensor.stored, add(multiply(widen(row), tensor.strides[2]), step));
+    Value from = packed ? at(packedSource(copy, row), tensor.stored, step)
+                        : at(source, tensor.stored, add(multiply(widen(row), tensor.strides[2]), step));
     Values loaded = guarded(inside(row), SmallVector<Type>(elements, element), [&] {
       return copyChunk(tensor, from, stride, add(column, j * across * elements), element, elements,
                        partial ? width : 0);
@@ -114,7 +116,9 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
     // From row to row by one distance: a distance for each row would take registers all through a loop.
     Value distance = multiply(tensor.strides[2], down);
     for (int64_t i = 0; i * down < rows; ++i) {
-      if (i != 0)
+      if (packed)
+        source = packedSource(copy, i32(i * down));
+      else if (i != 0)
         source = at(source, tensor.stored, distance);
       inTile(i32(i * down), [&](int64_t j) { direct(i, j); });
     }
@@ -135,19 +139,33 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
   return success();
 }
 
-/// What stays from tile to tile first, then the tile's own row.
-Value ThreadProgram::copySource(const Copy &copy, Value row) {
-  TensorView tensor = view(copy.tensor);
+/// The thread's row in a tile, and elements from the beginning of a row to its first chunk.
+std::pair<Value, Value> ThreadProgram::copyPlace(const Copy &copy, const TensorView &tensor) {
   SharedTile tile{Value(), 0, copy.shared.getType()};
   int64_t elements = kChunk / tile.elementBytes(), chunks = tile.columns() / elements;
   int64_t across = std::min(chunks & -chunks, kAcross);
   Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
-  Value source = rowStart(tensor, scalar(copy.batch), scalar(copy.head), rowInTile);
   Value inRow = widen(multiply(arith::AndIOp::create(builder_, lane_, i32(across - 1)), elements));
   if (copy.layout == 2)
     inRow = multiply(inRow, tensor.strides[3]);
+  return {rowInTile, inRow};
+}
+
+/// What stays from tile to tile first, then the tile's own row.
+Value ThreadProgram::copySource(const Copy &copy, Value row) {
+  TensorView tensor = view(copy.tensor);
+  auto [rowInTile, inRow] = copyPlace(copy, tensor);
+  Value source = rowStart(tensor, scalar(copy.batch), scalar(copy.head), rowInTile);
   source = at(source, tensor.stored, inRow);
   return at(source, tensor.stored, multiply(widen(row), tensor.strides[2]));
+}
+
+/// Packed rows lie at no one distance: each, `further` down from the thread's first, is looked up.
+Value ThreadProgram::packedSource(const Copy &copy, Value further) {
+  TensorView tensor = view(copy.tensor);
+  auto [rowInTile, inRow] = copyPlace(copy, tensor);
+  auto [head, row] = unpackRow(scalar(copy.head), add(scalar(copy.row), add(rowInTile, further)), copy.group);
+  return at(rowStart(tensor, scalar(copy.batch), head, row), tensor.stored, inRow);
 }
 
 SmallVector<ThreadProgram::Walk> ThreadProgram::walksOf(scf::ForOp loop) {

@@ -133,26 +133,67 @@ Value ThreadProgram::loadElement(const TensorView &tensor, Value pointer, Type t
 
 //===-- Tiles of global memory -----------------------------------------------------------------===//
 
-/// Element by element: for tiles that no product reads.
+/// Head and row of a row that may be packed: see tile.load.
+std::pair<Value, Value> ThreadProgram::unpackRow(Value head, Value row, int64_t group) {
+  if (group == 1)
+    return {head, row};
+  Value inGroup = arith::RemUIOp::create(builder_, row, i32(group));
+  return {add(head, inGroup), arith::DivUIOp::create(builder_, row, i32(group))};
+}
+
+/// The registers of a tile by their rows in the thread.
+static llvm::MapVector<int, SmallVector<int>> registersByRow(const Layout &layout) {
+  llvm::MapVector<int, SmallVector<int>> byRow;
+  for (int i = 0; i < layout.registers(); ++i)
+    byRow[layout.element({i, 0, 0}).row].push_back(i);
+  return byRow;
+}
+
+/// Row by row: for tiles that no product reads. Neighbours come together where they are aligned to twice an
+/// element.
 LogicalResult ThreadProgram::lowerLoad(LoadOp op) {
   TensorView tensor = view(op.getTensor());
   auto tile = cast<RankedTensorType>(op.getType());
   Layout layout = layoutOf(tile);
   Type element = tile.getElementType();
-  Value first = add(scalar(op.getRow()), rowOfThread()), column = columnOfThread();
+  bool isVector = tile.getRank() == 1;
   int64_t width = op.getWidth();
-  Values values;
-  for (int i = 0; i < layout.registers(); ++i) {
-    Element place = layout.element({i, 0, 0});
-    Value row = add(first, place.row), here = add(column, place.column);
-    Value inside = less(row, scalar(op.getLimit()));
-    if (width < tile.getDimSize(1))
-      inside = arith::AndIOp::create(builder_, inside, less(here, i32(width)));
-    values.append(guarded(inside, element, [&]() -> Values {
-      Value start = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), row);
-      Value index = multiply(widen(here), tensor.strides[3]);
-      return {loadElement(tensor, at(start, tensor.stored, index), element)};
-    }));
+  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0 && op.getColumn() % 2 == 0;
+  Value first = add(scalar(op.getRow()), rowOfThread());
+  Value column = isVector ? i32(0) : columnOfThread();
+  Values values(layout.registers());
+  auto loadPlace = [&](Value start, int columnInThread) -> Values {
+    SmallVector<Type> types(inPairs ? 2 : 1, element);
+    Value here = add(column, columnInThread);
+    auto load = [&]() -> Values {
+      Value pointer = at(start, tensor.stored, multiply(widen(add(here, op.getColumn())), tensor.strides[3]));
+      if (!inPairs)
+        return {loadElement(tensor, pointer, element)};
+      Value both = LLVM::LoadOp::create(builder_, VectorType::get(2, tensor.stored),
+                                        at(start, tensor.stored, widen(add(here, op.getColumn()))),
+                                        tensor.stored.getIntOrFloatBitWidth() / 4);
+      return {convert(LLVM::ExtractElementOp::create(builder_, both, i32(0)), element),
+              convert(LLVM::ExtractElementOp::create(builder_, both, i32(1)), element)};
+    };
+    // The lane adds up to 7 columns to the register's multiple of 8.
+    if (isVector || (columnInThread & ~7) + 8 <= width)
+      return load();
+    if ((columnInThread & ~7) >= width)
+      return Values(types.size(), zero(element));
+    return guarded(less(here, i32(width)), types, load);
+  };
+  for (auto &[rowInThread, places] : registersByRow(layout)) {
+    Value row = add(first, rowInThread);
+    Values loaded = guarded(less(row, scalar(op.getLimit())), SmallVector<Type>(places.size(), element), [&] {
+      auto [head, unpacked] = unpackRow(scalar(op.getHead()), row, op.getGroup());
+      Value start = rowStart(tensor, scalar(op.getBatch()), head, unpacked);
+      Values made;
+      for (size_t i = 0; i < places.size(); i += inPairs ? 2 : 1)
+        made.append(loadPlace(start, layout.element({places[i], 0, 0}).column));
+      return made;
+    });
+    for (auto [place, value] : llvm::zip_equal(places, loaded))
+      values[place] = value;
   }
   define(op, std::move(values));
   return success();
@@ -172,18 +213,16 @@ LogicalResult ThreadProgram::lowerStore(StoreOp op) {
     return op.getLayout() == 2 ? multiply(widen(index), tensor.strides[3]) : widen(index);
   };
   // Neighbours go together where they are aligned to twice an element, and both inside or outside.
-  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0;
-  llvm::MapVector<int, SmallVector<int>> byRow;
-  for (int i = 0; i < layout.registers(); ++i)
-    byRow[layout.element({i, 0, 0}).row].push_back(i);
-  for (auto &[rowInThread, places] : byRow) {
+  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0 && op.getColumn() % 2 == 0;
+  for (auto &[rowInThread, places] : registersByRow(layout)) {
     Value row = add(first, rowInThread);
     Value inside = less(row, scalar(op.getLimit()));
     if (isVector) // the four lanes of a row hold the same: one writes
       inside = arith::AndIOp::create(
           builder_, inside, arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, column, i32(0)));
     guarded(inside, {}, [&]() -> Values {
-      Value start = rowStart(tensor, scalar(op.getBatch()), scalar(op.getHead()), row);
+      auto [head, unpacked] = unpackRow(scalar(op.getHead()), row, op.getGroup());
+      Value start = rowStart(tensor, scalar(op.getBatch()), head, unpacked);
       if (isVector) {
         LLVM::StoreOp::create(builder_, convert(values[places[0]], tensor.element), start);
         return {};
@@ -192,7 +231,7 @@ LogicalResult ThreadProgram::lowerStore(StoreOp op) {
         int columnInThread = layout.element({places[i], 0, 0}).column;
         Value here = add(column, columnInThread);
         auto write = [&]() -> Values {
-          Value pointer = at(start, tensor.stored, stride(here));
+          Value pointer = at(start, tensor.stored, stride(add(here, op.getColumn())));
           if (!inPairs) {
             LLVM::StoreOp::create(builder_, convert(values[places[i]], tensor.element), pointer);
             return {};

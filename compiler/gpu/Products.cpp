@@ -18,6 +18,9 @@ LogicalResult ThreadProgram::lowerDot(DotOp op) {
   if (!b || !accumulator.isF32() || b.getElementType() != a)
     return op.emitError("a product takes a right operand in shared memory, of the left one's type, and "
                         "float32 accumulators");
+  // Fragments of TF32 come in one order from shared memory, in another from registers: Tf32.cpp.
+  if (a.isF32() && op.getTf32() && isa<SharedType>(op.getA().getType()) == op.getTransposed())
+    return lowerDotInTf32(op);
   if (a.isF32() && isa<SharedType>(op.getA().getType()))
     return lowerDotInFloat32(op);
   if (a.isF16() || a.isBF16())

@@ -120,7 +120,7 @@ private:
 
   void copy(LoadOp load, Value row, Value shared) {
     CopyAsyncOp::create(builder, load.getTensor(), load.getBatch(), load.getHead(), row,
-                        load.getLimit(), load.getWidth(), load.getLayout(), shared);
+                        load.getLimit(), load.getWidth(), load.getLayout(), shared, load.getGroup());
   }
   void copyWhole(LoadOp load, Value row, Value guard, Value shared) {
     CopyWholeOp::create(builder, load.getTensor(), load.getBatch(), load.getHead(), row,
@@ -372,7 +372,7 @@ private:
     auto tile = dyn_cast<RankedTensorType>(store.getValue().getType());
     Type element = store.getTensor().getType().getElementType();
     if (!tile || tile.getRank() != 2 || !tile.getElementType().isF32() || element.getIntOrFloatBitWidth() != 16 ||
-        store.getLayout() == 2 || store.getWidth() % kElementsOfChunk != 0)
+        store.getLayout() == 2 || store.getGroup() != 1 || store.getColumn() != 0 || store.getWidth() % kElementsOfChunk != 0)
       return;
     auto type = SharedType::get(builder.getContext(), tile.getShape(), element);
     if (!residents.contains(type))
@@ -403,7 +403,7 @@ private:
       dot.getBMutable().assign(write(dot.getB(), Scope::block));
     // A warp reads of the left operand the rows that it wrote.
     auto a = dyn_cast<RankedTensorType>(dot.getA().getType());
-    if (a && a.getElementType().isF32())
+    if (a && a.getElementType().isF32() && !dot.getTf32())
       dot.getAMutable().assign(write(dot.getA(), Scope::warp));
     return success();
   }

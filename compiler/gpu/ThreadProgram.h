@@ -86,6 +86,7 @@ private:
     Value limit, guard; ///< of the tile dialect; one of the two
     int64_t width, layout;
     mlir::TypedValue<SharedType> shared;
+    int64_t group = 1; ///< of packed rows: see tile.load
   };
   static Copy copyOf(CopyAsyncOp op);
   static Copy copyOf(CopyWholeOp op);
@@ -107,6 +108,7 @@ private:
   SmallVector<Walk> walksOf(mlir::scf::ForOp loop);
   Value firstSource(const Walk &walk, mlir::scf::ForOp loop);
   Value copySource(const Copy &copy, Value row); ///< of the thread's first chunk
+  Value packedSource(const Copy &copy, Value further);
   LogicalResult lowerRead(ReadOp op);
   LogicalResult lowerWrite(WriteOp op);
   LogicalResult lowerBarrier(BarrierOp op);
@@ -115,6 +117,12 @@ private:
   LogicalResult lowerDot(DotOp op);
   LogicalResult lowerDotOnTensorCores(DotOp op, Type element);
   LogicalResult lowerDotInFloat32(DotOp op);
+  LogicalResult lowerDotInTf32(DotOp op); ///< Tf32.cpp
+  Value toTf32(Value real);
+  Values loadTf32(Value laneAddress, int64_t bytes);
+  void multiplyTf32(ArrayRef<Value> a, ArrayRef<Value> b, llvm::MutableArrayRef<Value> sums);
+  SmallVector<Values> leftTf32(DotOp op, int64_t blocks, int k);
+  Values rightTf32(DotOp op, int k, int column);
   LogicalResult lowerReduce(ReduceOp op);
   LogicalResult lowerSumOnTensorCores(ReduceOp op);
   LogicalResult lowerAny(AnyOp op);
@@ -172,9 +180,11 @@ private:
     SmallVector<Value, 4> strides, sizes;
   };
   TensorView view(Value tensor);
+  std::pair<Value, Value> copyPlace(const Copy &copy, const TensorView &tensor);
   Value at(Value pointer, Type element, Value index);
   Value at(Value pointer, int64_t bytes);
   Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
+  std::pair<Value, Value> unpackRow(Value head, Value row, int64_t group);
   Value loadElement(const TensorView &tensor, Value pointer, Type to);
   Value anew(Value pointer); ///< the same address, which the optimizer takes for another
   /// D = A B + C of mma.m16n8k16 on words of two elements, and accumulators.

@@ -23,6 +23,8 @@ inline constexpr llvm::StringLiteral kLayoutAttribute = "attention.layout";
 inline constexpr llvm::StringLiteral kOutputAttribute = "attention.output";
 inline constexpr llvm::StringLiteral kGroupAttribute = "attention.group";
 inline constexpr llvm::StringLiteral kExactAttribute = "attention.exact";
+inline constexpr llvm::StringLiteral kFewQueriesAttribute = "attention.few_queries";
+inline constexpr llvm::StringLiteral kTf32Attribute = "attention.tf32";
 
 /// A tensor, as against one element for the whole launch.
 inline bool isTensor(mlir::Type type) { return mlir::isa<mlir::UnrankedTensorType>(type); }

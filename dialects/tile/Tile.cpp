@@ -71,22 +71,20 @@ LogicalResult ScalarOp::verify() {
   return success();
 }
 
-LogicalResult LoadOp::verify() {
-  ArrayRef<int64_t> shape = shapeOf(getResult().getType());
-  if (shape.size() != 2)
-    return emitOpError("the tile must have rows and columns");
-  if (static_cast<int64_t>(getWidth()) > shape[1])
-    return emitOpError("width ") << getWidth() << " exceeds the tile's " << shape[1] << " columns";
+// What load, store and copy_async have in common.
+template <typename Op> static LogicalResult verifyRowsInMemory(Op op, Type tile) {
+  ArrayRef<int64_t> shape = shapeOf(tile);
+  int64_t columns = shape.size() == 2 ? shape[1] : 1;
+  if (static_cast<int64_t>(op.getWidth()) > columns)
+    return op.emitOpError("width ") << op.getWidth() << " exceeds the tile's " << columns << " columns";
+  if (op.getGroup() == 0)
+    return op.emitOpError("group is 0, must be at least 1");
   return success();
 }
 
-LogicalResult StoreOp::verify() {
-  ArrayRef<int64_t> shape = shapeOf(getValue().getType());
-  int64_t columns = shape.size() == 2 ? shape[1] : 1;
-  if (static_cast<int64_t>(getWidth()) > columns)
-    return emitOpError("width ") << getWidth() << " exceeds the tile's " << columns << " columns";
-  return success();
-}
+LogicalResult LoadOp::verify() { return verifyRowsInMemory(*this, getResult().getType()); }
+
+LogicalResult StoreOp::verify() { return verifyRowsInMemory(*this, getValue().getType()); }
 
 LogicalResult GatherOp::verify() {
   if (getIndices().empty() || getIndices().size() > 4)

@@ -138,10 +138,15 @@ def Tile_LoadOp : Tile_Op<"load"> {
   let description = [{
     `width` is the number of columns that the tensor has; the tile may be wider, its last columns are
     then zeros. Elements are converted to the tile's element type. `layout` says what may be assumed:
-    0 rows adjacent and everything aligned to 16 bytes, 1 rows adjacent, 2 any strides.
+    0 rows adjacent and everything aligned to 16 bytes, 1 rows adjacent, 2 any strides. A vector takes
+    column 0: its tensor has width 1. Columns are counted from `column`.
+
+    With `group` > 1 rows are packed: row r of `row`, `row` + 1, … below `limit` means row r / group of head
+    `head` + r mod group, so that the heads of a group stand in one tile.
   }];
   let arguments = (ins Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row, I32:$limit,
-                       I32Attr:$width, I32Attr:$layout);
+                       I32Attr:$width, I32Attr:$layout, DefaultValuedAttr<I32Attr, "0">:$column,
+                       DefaultValuedAttr<I32Attr, "1">:$group);
   let results = (outs Tile_Real:$result);
   let assemblyFormat = [{
     $tensor `[` $batch `,` $head `,` $row `]` `rows` $limit `width` $width `layout` $layout attr-dict
@@ -154,10 +159,11 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let summary = "tensor[batch, head, row + i, j] = value[i, j] where row + i < limit and j < width";
   let description = [{
     A vector is stored at j = 0: its tensor has width 1. Elements are converted to the tensor's type,
-    rounded to nearest even.
+    rounded to nearest even. `column` and `group` as in `load`.
   }];
   let arguments = (ins Tile_Real:$value, Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row,
-                       I32:$limit, I32Attr:$width, I32Attr:$layout);
+                       I32:$limit, I32Attr:$width, I32Attr:$layout, DefaultValuedAttr<I32Attr, "0">:$column,
+                       DefaultValuedAttr<I32Attr, "1">:$group);
   let assemblyFormat = [{
     $value `,` $tensor `[` $batch `,` $head `,` $row `]` `rows` $limit `width` $width
     `layout` $layout attr-dict `:` type($value) `,` qualified(type($tensor))
@@ -186,11 +192,14 @@ def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments]> {
 
 def Tile_DotOp : Tile_Op<"dot", [Pure, AllTypesMatch<["accumulator", "result"]>]> {
   let summary = "result = a . b + accumulator, or a . bT + accumulator where transposed";
+  let description = [{
+    With `tf32` operands of float32 may be rounded to TF32, 11 bits of significand, for tensor cores.
+  }];
   let arguments = (ins Tile_Operand:$a, Tile_Operand:$b, Tile_Real:$accumulator,
-                       UnitAttr:$transposed);
+                       UnitAttr:$transposed, UnitAttr:$tf32);
   let results = (outs Tile_Real:$result);
   let assemblyFormat = [{
-    $a `,` $b (`transposed` $transposed^)? `,` $accumulator attr-dict
+    $a `,` $b (`transposed` $transposed^)? `,` $accumulator (`tf32` $tf32^)? attr-dict
     `:` qualified(type($a)) `,` qualified(type($b)) `->` type($result)
   }];
   let hasVerifier = 1;
@@ -260,7 +269,8 @@ def Tile_CopyAsyncOp : Tile_Op<"copy_async"> {
     need no conversion, the copy is asynchronous (cp.async); otherwise it has happened at once.
   }];
   let arguments = (ins Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row, I32:$limit,
-                       I32Attr:$width, I32Attr:$layout, Tile_SharedType:$shared);
+                       I32Attr:$width, I32Attr:$layout, Tile_SharedType:$shared,
+                       DefaultValuedAttr<I32Attr, "1">:$group);
   let assemblyFormat = [{
     $tensor `[` $batch `,` $head `,` $row `]` `rows` $limit `width` $width `layout` $layout `,` $shared
     attr-dict `:` qualified(type($tensor)) `->` qualified(type($shared))

@@ -75,7 +75,7 @@ Result<Case> make_case(const ShapeOptions &shape, Way way) {
     location.kind = way == Way::kCuda ? DeviceKind::kCuda : DeviceKind::kEmulator;
     TENON_ASSIGN_OR_RETURN(made.device, Device::open(location.kind));
   }
-  TENON_ASSIGN_OR_RETURN(made.function, attention_function(made.shape.graph(), {.device = way}));
+  TENON_ASSIGN_OR_RETURN(made.function, attention_function(made.shape.graph(), {.device = way, .tf32 = made.shape.tf32}));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> sizes, made.shape.tensors(DeviceKind::kHost));
   for (size_t i = 0; i < sizes.size(); ++i) {
     TENON_ASSIGN_OR_RETURN(Tensor tensor,

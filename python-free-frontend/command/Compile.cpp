@@ -1,4 +1,5 @@
 #include "Ptxas.h"
+#include "ScheduleOptions.h"
 #include "ShapeOptions.h"
 
 #include "tenon/Compiler.h"
@@ -12,8 +13,9 @@ namespace tenon::command {
 namespace {
 
 struct CompileCommand {
-  std::string graph, target = "host", emit = "image", output, schedule = "{}";
+  std::string graph, target = "host", emit = "image", output;
   ShapeOptions shape;
+  ScheduleOptions schedule;
   bool json = false;
 };
 
@@ -27,13 +29,15 @@ Examples:
   tenon compile graph.mlir --head-dim 64 --target sm_90a --emit cubin -o kernel.cubin --json)";
 
 Result<Function> function_of(const CompileCommand &command) {
+  CompileOptions options{.tf32 = command.shape.tf32};
+  TENON_ASSIGN_OR_RETURN(options.schedule, command.schedule.text());
   if (command.graph.empty())
-    return attention_function(command.shape.graph(), {.schedule = command.schedule});
+    return attention_function(command.shape.graph(), options);
   TENON_ASSIGN_OR_RETURN(const std::string text, read_file(command.graph));
   const Result<Graph> graph = Graph::parse(text);
   if (!graph)
     return Error(graph.error().code(), command.graph + ":" + graph.error().message());
-  return Function::from_graph(*graph, {.schedule = command.schedule});
+  return Function::from_graph(*graph, options);
 }
 
 std::string text_of(const std::vector<std::byte> &bytes) {
@@ -158,8 +162,7 @@ void add_compile(CLI::App &app, Action &action) {
           {"graph", "attention", "tile", "nvvm", "llvm", "ptx", "cubin", "asm", "image"}))
       ->capture_default_str();
   compile->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
-  compile->add_option("--schedule", options->schedule,
-                      "JSON object that overrides the choice: {\"tile_queries\": 64}");
+  options->schedule.add_to(*compile);
   compile->add_flag("--json", options->json,
                     "kernel, schedule, times, registers and spills on stdout");
   compile->callback([options, &action] { action = [options] { return run_compile(*options); }; });

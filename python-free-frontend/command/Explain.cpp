@@ -1,3 +1,4 @@
+#include "ScheduleOptions.h"
 #include "ShapeOptions.h"
 
 #include <memory>
@@ -7,6 +8,7 @@ namespace {
 
 struct ExplainCommand {
   ShapeOptions shape;
+  ScheduleOptions schedule;
   Way device = Way::kAuto;
   bool json = false, graph = false;
 };
@@ -20,8 +22,10 @@ Examples:
 
 Result<void> run_explain(ExplainCommand command) {
   TENON_TRY(command.shape.complete());
+  CompileOptions options{.device = command.device, .tf32 = command.shape.tf32};
+  TENON_ASSIGN_OR_RETURN(options.schedule, command.schedule.text());
   TENON_ASSIGN_OR_RETURN(const Function function,
-                         attention_function(command.shape.graph(), {.device = command.device}));
+                         attention_function(command.shape.graph(), options));
   const DeviceKind kind = command.device == Way::kCuda       ? DeviceKind::kCuda
                           : command.device == Way::kEmulator ? DeviceKind::kEmulator
                                                              : DeviceKind::kHost;
@@ -46,6 +50,7 @@ void add_explain(CLI::App &app, Action &action) {
   explain->footer(kFooter);
   options->shape.add_to(*explain);
   explain->add_flag("--logsumexp", options->shape.logsumexp, "with the logsumexp as second result");
+  options->schedule.add_to(*explain);
   add_device_option(*explain, options->device);
   explain->add_flag("--graph", options->graph, "prints the graph too");
   explain->add_flag("--json", options->json, "one JSON object on stdout");

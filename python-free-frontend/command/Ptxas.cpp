@@ -3,14 +3,19 @@
 #include "Command.h"
 #include "Subprocess.h"
 
+#include <algorithm>
 #include <regex>
 
 namespace tenon::command {
 namespace {
 
-int number(const std::string &text, const char *pattern) {
-  std::smatch match;
-  return std::regex_search(text, match, std::regex(pattern)) ? std::stoi(match[1]) : 0;
+/// The largest number that stands in the place of the pattern's group: of the entry that needs most.
+int largest(const std::string &text, const char *pattern) {
+  const std::regex expression(pattern);
+  int most = 0;
+  for (std::sregex_iterator match(text.begin(), text.end(), expression), end; match != end; ++match)
+    most = std::max(most, std::stoi((*match)[1]));
+  return most;
 }
 
 } // namespace
@@ -37,10 +42,10 @@ Result<Assembled> assemble(const std::string &ptx, const std::string &target) {
     return Error(ErrorCode::kCompilation, "ptxas: " + said);
   Assembled assembled;
   TENON_ASSIGN_OR_RETURN(assembled.cubin, read_file(cubin));
-  assembled.registers = number(said, R"(Used (\d+) registers)");
-  assembled.spill_store_bytes = number(said, R"((\d+) bytes spill stores)");
-  assembled.spill_load_bytes = number(said, R"((\d+) bytes spill loads)");
-  assembled.shared_bytes = number(said, R"((\d+) bytes smem)");
+  assembled.registers = largest(said, R"(Used (\d+) registers)");
+  assembled.spill_store_bytes = largest(said, R"((\d+) bytes spill stores)");
+  assembled.spill_load_bytes = largest(said, R"((\d+) bytes spill loads)");
+  assembled.shared_bytes = largest(said, R"((\d+) bytes smem)");
   return assembled;
 }
 

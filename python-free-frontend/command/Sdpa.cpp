@@ -14,7 +14,7 @@ struct SdpaOptions {
   std::optional<double> scale;
   double dropout = 0;
   uint64_t seed = 0, offset = 0;
-  bool enable_gqa = false, explain = false, json = false;
+  bool enable_gqa = false, tf32 = false, explain = false, json = false;
   Way device = Way::kAuto;
 };
 
@@ -87,7 +87,8 @@ Result<void> run_sdpa(const SdpaOptions &options) {
                                    .logsumexp = options.logsumexp.empty() ? nullptr : &logsumexp,
                                    .device = options.device,
                                    .seed = options.seed,
-                                   .offset = options.offset};
+                                   .offset = options.offset,
+                                   .tf32 = options.tf32};
   const int64_t begin = now_nanoseconds();
   TENON_ASSIGN_OR_RETURN(const AttentionCall call, attention_call(query, key, value, attention));
   TENON_ASSIGN_OR_RETURN(const std::vector<Tensor> results,
@@ -123,6 +124,8 @@ void add_sdpa(CLI::App &app, Action &action) {
   add_causal_option(*sdpa, options->causal);
   sdpa->add_option("--scale", options->scale, "of the scores; by default 1/sqrt(width)");
   sdpa->add_flag("--enable-gqa", options->enable_gqa, "groups of query heads share one key head");
+  sdpa->add_flag("--tf32", options->tf32,
+                 "products of f32 by a GPU's tensor cores, their operands rounded to 11 bits");
   sdpa->add_option("--dropout", options->dropout, "probability, from 0 to 1");
   add_random_options(*sdpa, options->seed, options->offset);
   sdpa->add_option("--logsumexp", options->logsumexp, "writes [batch, heads, queries], float32")

@@ -14,7 +14,7 @@ struct ShapeOptions {
   int64_t batch = 1, heads = 1, key_heads = 0, queries = 128, keys = 128, head_dim = 64,
           value_dim = 0;
   std::string dtype = "f32", causal, mask;
-  bool dropout = false, logsumexp = false;
+  bool dropout = false, logsumexp = false, tf32 = false;
 
   void add_to(CLI::App &app);
   /// Takes the defaults that depend on others; errors: sizes below zero, heads that do not divide.

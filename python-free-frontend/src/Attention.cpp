@@ -41,26 +41,27 @@ public:
     return *table;
   }
 
-  Result<Function> find(const AttentionGraphOptions &options, Way way, int ordinal) {
+  Result<Function> find(const AttentionGraphOptions &options, Way way, int ordinal, bool tf32) {
     if (ordinal != 0)
-      return attention_function(options, {.device = way, .ordinal = ordinal});
+      return attention_function(options, {.device = way, .ordinal = ordinal, .tf32 = tf32});
     size_t index = static_cast<size_t>(options.mask);
     index = index * 3 + static_cast<size_t>(static_cast<CausalAlignment>(options.causal));
     index = index * 2 + options.dropout;
     index = index * 2 + options.logsumexp;
     index = index * kWays + static_cast<size_t>(way);
+    index = index * 2 + tf32;
     if (const Function *known = functions_[index].load(std::memory_order_acquire))
       return *known;
     std::lock_guard lock(mutex_);
     if (const Function *known = functions_[index].load(std::memory_order_acquire))
       return *known;
-    TENON_ASSIGN_OR_RETURN(Function made, attention_function(options, {.device = way}));
+    TENON_ASSIGN_OR_RETURN(Function made, attention_function(options, {.device = way, .tf32 = tf32}));
     functions_[index].store(new Function(made), std::memory_order_release);
     return made;
   }
 
 private:
-  static constexpr size_t kWays = 5, kCombinations = 3 * 3 * 2 * 2 * kWays;
+  static constexpr size_t kWays = 5, kCombinations = 3 * 3 * 2 * 2 * kWays * 2;
   std::mutex mutex_;
   std::atomic<const Function *> functions_[kCombinations] = {};
 };
@@ -185,7 +186,7 @@ Result<AttentionCall> attention_call(const Tensor &query, const Tensor &key, con
     call.inputs.emplace_back(*options.mask);
   }
   TENON_ASSIGN_OR_RETURN(call.function,
-                         AttentionTable::process().find(graph, options.device, options.ordinal));
+                         AttentionTable::process().find(graph, options.device, options.ordinal, options.tf32));
   call.launch.stream = options.stream;
   call.launch.seed = options.seed;
   call.launch.offset = options.offset;

@@ -186,7 +186,7 @@ Status Planner::check_place(const Call &call, DeviceLocation location) const {
   return {};
 }
 
-Result<Signature> Planner::signature_of(const Call &call) const {
+Result<Signature> Planner::signature_of(const Call &call, const Target &target) const {
   for (const auto &[what, length] : {std::pair("queries", call.queries), {"keys", call.keys}})
     if (length > kMaxLength)
       return Error(ErrorCode::kUnsupported, "there are " + std::to_string(length) + " " + what +
@@ -240,6 +240,13 @@ Result<Signature> Planner::signature_of(const Call &call) const {
                    "result " + std::to_string(i) + " is " + std::string(name(call.types[i])) +
                        "; kernels write a logsumexp as f32, other results like the output");
   signature.group = static_cast<int32_t>(call.key_heads > 0 ? call.heads / call.key_heads : 1);
+  const bool gpu = target.kind == TargetKind::kCuda;
+  if (gpu && call.queries <= kFewQueries)
+    signature.queries = QueryLengths::kFew;
+  signature.tf32 = gpu && options_.tf32 &&
+                   std::ranges::any_of(signature.inputs, [](const InputSignature &input) {
+                     return input.width > 0 && input.dtype == DataType::kFloat32;
+                   });
   if (options_.exact_shape)
     signature.exact =
         ExactShape{static_cast<int32_t>(call.batch), static_cast<int32_t>(call.heads),

@@ -9,6 +9,7 @@
 #include "tenon/KernelCache.h"
 #include "tenon/ShapeInference.h"
 #include "tenon/Signature.h"
+#include "tenon/Target.h"
 
 #include <algorithm>
 #include <atomic>
@@ -169,7 +170,7 @@ private:
   std::vector<Way> ways_to_weigh(const Call &call) const;
   Result<Kernel> kernel_on(Way way, const Call &call, Plan &plan) const;
   Result<Device *> device_for(Way way, const Call &call) const;
-  Result<Signature> signature_of(const Call &call) const;
+  Result<Signature> signature_of(const Call &call, const Target &target) const;
   Status fill(Plan &plan, const Call &call, const Kernel &kernel,
               std::span<const TensorReference> outputs) const;
   Status decide(Way way, const Call &call, Plan &plan,

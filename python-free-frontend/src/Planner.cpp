@@ -28,20 +28,17 @@ TensorArgument argument_of(const Tensor &tensor, bool table) {
   return argument;
 }
 
-/// On a GPU what the largest phase needs; on the host that of each thread, for all threads.
+/// What all blocks share on a GPU; on the host what each thread has, for all threads.
 uint64_t workspace_bytes(const Plan &plan) {
-  uint64_t bytes = 0;
-  for (const LaunchPhase &phase : plan.kernel->description().phases) {
-    const Result<GridSize> grid = grid_of(phase, plan.arguments);
-    const uint64_t copies = plan.way == Way::kHost ? static_cast<uint64_t>(parallel_concurrency())
-                            : grid                 ? static_cast<uint64_t>(grid->blocks())
-                                                   : 0;
-    const WorkspaceRule &rule = phase.workspace;
-    bytes =
-        std::max(bytes, plan.way == Way::kHost ? copies * (rule.fixed_bytes + rule.bytes_per_block)
-                                               : rule.fixed_bytes + copies * rule.bytes_per_block);
+  const LaunchDescription &launch = plan.kernel->description();
+  if (plan.way != Way::kHost) {
+    const Result<uint64_t> bytes = workspace_of(launch, plan.arguments);
+    return bytes ? *bytes : 0;
   }
-  return bytes;
+  uint64_t bytes = 0;
+  for (const LaunchPhase &phase : launch.phases)
+    bytes = std::max(bytes, phase.workspace.fixed_bytes + phase.workspace.bytes_per_block);
+  return bytes * static_cast<uint64_t>(parallel_concurrency());
 }
 
 } // namespace
@@ -79,7 +76,7 @@ Result<Planner::Kernel> Planner::kernel_on(Way way, const Call &call, Plan &plan
     TENON_ASSIGN_OR_RETURN(target, Target::parse(options_.target));
     TENON_TRY(kernel.device->can_execute(target));
   }
-  TENON_ASSIGN_OR_RETURN(Signature signature, signature_of(call));
+  TENON_ASSIGN_OR_RETURN(Signature signature, signature_of(call, target));
   const CompileRequest request{.graph = facts_.kernel_text,
                                .signature = signature.text(),
                                .target = target.text(),
@@ -112,10 +109,10 @@ Result<Planner::Kernel> Planner::kernel_on(Way way, const Call &call, Plan &plan
 Result<CompileRequest> Planner::request(std::span<const TensorReference> inputs,
                                         std::string target) const {
   TENON_ASSIGN_OR_RETURN(const Call call, understand({}, inputs));
-  TENON_ASSIGN_OR_RETURN(const Signature signature, signature_of(call));
   if (target.empty())
     target = options_.target.empty() ? "host" : options_.target;
   TENON_ASSIGN_OR_RETURN(const Target parsed, Target::parse(target));
+  TENON_ASSIGN_OR_RETURN(const Signature signature, signature_of(call, parsed));
   return CompileRequest{.graph = facts_.kernel_text,
                         .signature = signature.text(),
                         .target = parsed.text(),
@@ -149,6 +146,11 @@ Status Planner::fill(Plan &plan, const Call &call, const Kernel &kernel,
 
   for (size_t slot = 0; slot < launch.tensors.size(); ++slot) {
     const TensorSlot &wanted = launch.tensors[slot];
+    if (wanted.role == TensorRole::kWorkspace) { // the device fills it in
+      plan.data.push_back({wanted.role, 0});
+      plan.filled.push_back(true);
+      continue;
+    }
     const auto index = static_cast<size_t>(wanted.index);
     if (wanted.role == TensorRole::kOutput) {
       Tensor made;

@@ -172,7 +172,11 @@ std::vector<DeviceStatus> list_devices() {
   return lines;
 }
 
-bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes, uint64_t &bytes) {
+namespace {
+
+constexpr uint64_t kTensorAlignment = 256; // as cuMemAlloc aligns: a tensor's rows begin whole sectors
+
+bool blocks_bytes(const LaunchDescription &launch, const LaunchSizes &sizes, uint64_t &bytes) {
   bytes = 0;
   for (const LaunchPhase &phase : launch.phases) {
     GridSize grid;
@@ -186,6 +190,56 @@ bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes,
   return true;
 }
 
+// Appends a tensor at the next aligned byte: where it begins, and its sizes.
+bool append_tensor(const WorkspaceTensor &tensor, const LaunchSizes &sizes, uint64_t &bytes,
+                   uint64_t &begin, int64_t (&extents)[4]) {
+  uint64_t need = sizeof(float);
+  extents[3] = tensor.width;
+  for (int i = 0; i < 3; ++i)
+    if (!compute_extent(tensor.sizes[i], sizes, extents[i]))
+      return false;
+  for (int64_t extent : extents)
+    if (extent > INT32_MAX || __builtin_mul_overflow(need, uint64_t(extent), &need))
+      return false;
+  begin = (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+  return begin >= bytes && !__builtin_add_overflow(begin, need, &bytes);
+}
+
+} // namespace
+
+bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes, uint64_t &bytes) {
+  if (!blocks_bytes(launch, sizes, bytes))
+    return false;
+  uint64_t begin = 0;
+  int64_t extents[4];
+  return std::ranges::all_of(launch.workspace_tensors, [&](const WorkspaceTensor &tensor) {
+    return append_tensor(tensor, sizes, bytes, begin, extents);
+  });
+}
+
+void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes &sizes, void *area,
+                             KernelArguments &arguments) {
+  if (launch.workspace_tensors.empty())
+    return;
+  TensorArgument placed[kMaxTensorArguments] = {};
+  uint64_t bytes = 0, begin = 0;
+  int64_t extents[4];
+  blocks_bytes(launch, sizes, bytes);
+  for (size_t i = 0; i < launch.workspace_tensors.size(); ++i) {
+    append_tensor(launch.workspace_tensors[i], sizes, bytes, begin, extents);
+    placed[i].data = static_cast<char *>(area) + begin;
+    int64_t stride = 1;
+    for (int axis = 3; axis >= 0; --axis) {
+      placed[i].sizes[axis] = static_cast<int32_t>(extents[axis]);
+      placed[i].strides[axis] = stride;
+      stride *= extents[axis];
+    }
+  }
+  for (size_t slot = 0; slot < launch.tensors.size(); ++slot)
+    if (launch.tensors[slot].role == TensorRole::kWorkspace)
+      arguments.tensors[slot] = placed[launch.tensors[slot].index];
+}
+
 Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments) {
   LaunchSizes sizes(arguments);
   for (size_t i = 0; i < std::size(kSizeNames); ++i)
@@ -193,7 +247,7 @@ Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments) {
       return Error::invalid_argument(kSizeNames[i], std::to_string(sizes.of[i]), "at least 0");
   return Error(
       ErrorCode::kUnsupported,
-      concat("grid of ", phase.entry, ": these sizes give more blocks than 62 bits count"));
+      concat("grid of ", phase.entry, ": these sizes give more blocks or workspace than 62 bits count"));
 }
 
 Error wrong_device(const LoadedKernel &kernel, const Device &device) {
@@ -208,6 +262,13 @@ std::string launch_line(const LoadedKernel &kernel, const LaunchPhase &phase, co
   return concat(kernel.kernel(), " entry ", phase.entry, " on ", name(kernel.device().kind()), ":",
                 kernel.device().ordinal(), ", ", grid.x, " x ", grid.y, " x ", grid.z,
                 " blocks of ", phase.threads, " threads, stream 0x", hexadecimal(stream));
+}
+
+Result<uint64_t> workspace_of(const LaunchDescription &launch, const KernelArguments &arguments) {
+  uint64_t bytes = 0;
+  if (!launch.phases.empty() && !shared_workspace(launch, LaunchSizes(arguments), bytes))
+    return grid_error(launch.phases.front(), arguments);
+  return bytes;
 }
 
 Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArguments &arguments) {

@@ -18,26 +18,40 @@ struct LaunchSizes {
            arguments.key_length} {}
 };
 
+/// ceil(multiplier · dimension / divisor) · ceil(times / times_divisor), or false for a negative size or
+/// more than 2^62.
+inline bool compute_extent(const GridExtent &rule, const LaunchSizes &sizes, int64_t &extent) {
+  int64_t size = sizes.of[static_cast<int>(rule.dimension)];
+  int64_t times = sizes.of[static_cast<int>(rule.times)];
+  if (size < 0 || times < 0)
+    return false;
+  // Sizes have 31 bits, multipliers 32: no sum or product below leaves 64 but the last.
+  int64_t first = (size * rule.multiplier + rule.divisor - 1) / rule.divisor;
+  int64_t second = (times + rule.times_divisor - 1) / rule.times_divisor;
+  return !__builtin_mul_overflow(first, second, &extent) && extent <= int64_t{1} << 62;
+}
+
 /// Whether the sizes give a grid; false for a negative size or more than 2^62 blocks.
 inline bool compute_grid(const LaunchPhase &phase, const LaunchSizes &sizes, GridSize &grid) {
   int64_t *extents[3] = {&grid.x, &grid.y, &grid.z};
-  for (int axis = 0; axis < 3; ++axis) {
-    const GridExtent &rule = phase.grid[axis];
-    int64_t size = sizes.of[static_cast<int>(rule.dimension)];
-    if (size < 0)
+  for (int axis = 0; axis < 3; ++axis)
+    if (!compute_extent(phase.grid[axis], sizes, *extents[axis]))
       return false;
-    *extents[axis] = (size + rule.divisor - 1) / rule.divisor;
-  }
-  int64_t blocks = 0;
-  return !__builtin_mul_overflow(grid.x * grid.y, grid.z, &blocks) && blocks <= int64_t{1} << 62;
+  int64_t plane = 0, blocks = 0;
+  return !__builtin_mul_overflow(grid.x, grid.y, &plane) &&
+         !__builtin_mul_overflow(plane, grid.z, &blocks) && blocks <= int64_t{1} << 62;
 }
 
 /// The error for sizes that compute_grid refused.
 Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments);
 
-/// Bytes that all blocks of a launch share: the largest of its phases' needs. False where 64 bits
-/// are too few or the grid is refused.
+/// Bytes that all blocks of a launch share: the largest of its phases' needs, and behind it the workspace
+/// tensors. False where 64 bits are too few or the grid is refused.
 bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes, uint64_t &bytes);
+
+/// Fills the slots of workspace tensors: they lie in an area of the size that shared_workspace gave.
+void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes &sizes, void *area,
+                             KernelArguments &arguments);
 
 /// The error for a kernel that was loaded on another device.
 Error wrong_device(const LoadedKernel &kernel, const Device &device);

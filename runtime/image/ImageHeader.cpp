@@ -16,7 +16,7 @@ using nlohmann::ordered_json;
 
 // In the order of the enumerations.
 constexpr std::string_view kSectionKinds[] = {"host_code", "ptx", "cubin"};
-constexpr std::string_view kRoles[] = {"input", "output"};
+constexpr std::string_view kRoles[] = {"input", "output", "workspace"};
 constexpr std::string_view kDimensions[] = {"one",       "batch",        "heads",
                                             "key_heads", "query_length", "key_length"};
 
@@ -25,12 +25,18 @@ std::string_view word(std::span<const std::string_view> words, Enum value) {
   return words[static_cast<size_t>(value)];
 }
 
+// Three extents, each [dimension, divisor, multiplier, times, times_divisor].
+ordered_json write_extents(const GridExtent (&extents)[3]) {
+  ordered_json list = ordered_json::array();
+  for (const GridExtent &extent : extents)
+    list.push_back({word(kDimensions, extent.dimension), extent.divisor, extent.multiplier,
+                    word(kDimensions, extent.times), extent.times_divisor});
+  return list;
+}
+
 ordered_json write_phase(const LaunchPhase &phase) {
-  ordered_json grid = ordered_json::array();
-  for (const GridExtent &extent : phase.grid)
-    grid.push_back({word(kDimensions, extent.dimension), extent.divisor});
   return {{"entry", phase.entry},
-          {"grid", std::move(grid)},
+          {"grid", write_extents(phase.grid)},
           {"threads", phase.threads},
           {"shared_bytes", phase.shared_bytes},
           {"workspace", {phase.workspace.fixed_bytes, phase.workspace.bytes_per_block}},
@@ -108,18 +114,26 @@ constexpr size_t kMaxPhases = 64, kMaxSections = 64;
 constexpr uint64_t kMaxWorkspaceBytes = uint64_t{1}
                                         << 40; // so that sums and products stay in 64 bits
 
+void read_extents(Walker &walker, const json &value, const char *key, GridExtent (&extents)[3]) {
+  const json &list = walker.array(value, key, 3, 3);
+  for (size_t i = 0; i < list.size(); ++i) {
+    const json &given = list[i];
+    if (!given.is_array() || given.size() != 5) {
+      walker.fail(key);
+      continue;
+    }
+    extents[i] = {walker.one_of<Dimension>(given[0], kDimensions, key),
+                  walker.number<uint32_t>(given[1], key, 1),
+                  walker.number<uint32_t>(given[2], key, 1),
+                  walker.one_of<Dimension>(given[3], kDimensions, key),
+                  walker.number<uint32_t>(given[4], key, 1)};
+  }
+}
+
 LaunchPhase read_phase(Walker &walker, const json &value) {
   LaunchPhase phase;
   phase.entry = walker.string(value, "entry");
-  const json &grid = walker.array(value, "grid", 3, 3);
-  for (size_t i = 0; i < grid.size(); ++i) {
-    if (!grid[i].is_array() || grid[i].size() != 2) {
-      walker.fail("grid");
-      continue;
-    }
-    phase.grid[i] = {walker.one_of<Dimension>(grid[i][0], kDimensions, "grid"),
-                     walker.number<uint32_t>(grid[i][1], "grid", 1)};
-  }
+  read_extents(walker, value, "grid", phase.grid);
   phase.threads = walker.number<uint32_t>(walker.at(value, "threads"), "threads", 1);
   phase.shared_bytes = walker.number<uint32_t>(walker.at(value, "shared_bytes"), "shared_bytes");
   const json &workspace = walker.array(value, "workspace", 2, 2);
@@ -144,6 +158,16 @@ LaunchDescription read_launch(Walker &walker, const json &value) {
   }
   for (const json &scalar : walker.array(value, "scalars", 0, kMaxScalarArguments))
     launch.scalars.push_back(walker.number<int32_t>(scalar, "scalars"));
+  for (const json &given : walker.array(value, "workspace_tensors", 0, kMaxTensorArguments)) {
+    WorkspaceTensor tensor;
+    read_extents(walker, given, "sizes", tensor.sizes);
+    tensor.width = walker.number<uint32_t>(walker.at(given, "width"), "width", 1);
+    launch.workspace_tensors.push_back(tensor);
+  }
+  for (const TensorSlot &slot : launch.tensors)
+    if (slot.role == TensorRole::kWorkspace &&
+        static_cast<size_t>(slot.index) >= launch.workspace_tensors.size())
+      walker.fail("tensors");
   launch.uses_dropout = walker.boolean(value, "uses_dropout");
   return launch;
 }
@@ -153,6 +177,7 @@ LaunchDescription read_launch(Walker &walker, const json &value) {
 std::string write_header(const KernelImage &image) {
   ordered_json sections = ordered_json::array(), phases = ordered_json::array();
   ordered_json tensors = ordered_json::array(), scalars = ordered_json::array();
+  ordered_json workspace = ordered_json::array();
   for (const ImageSection &section : image.sections)
     sections.push_back({{"kind", word(kSectionKinds, section.kind)},
                         {"target", section.target},
@@ -163,6 +188,8 @@ std::string write_header(const KernelImage &image) {
     tensors.push_back({word(kRoles, slot.role), slot.index});
   for (int32_t scalar : image.launch.scalars)
     scalars.push_back(scalar);
+  for (const WorkspaceTensor &tensor : image.launch.workspace_tensors)
+    workspace.push_back({{"sizes", write_extents(tensor.sizes)}, {"width", tensor.width}});
   ordered_json header = {{"kernel", image.kernel},
                          {"key", image.key},
                          {"schedule", image.schedule},
@@ -172,6 +199,7 @@ std::string write_header(const KernelImage &image) {
                           {{"phases", std::move(phases)},
                            {"tensors", std::move(tensors)},
                            {"scalars", std::move(scalars)},
+                           {"workspace_tensors", std::move(workspace)},
                            {"uses_dropout", image.launch.uses_dropout}}}};
   return header.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
 }

@@ -1,10 +1,12 @@
 /// The JSON header of a kernel image: everything but the bytes of its sections.
 ///
 ///     {"kernel", "key", "schedule", "graph", "sections": [{"kind", "target", "bytes"}…],
-///      "launch": {"phases": [{"entry", "grid": [[dimension, divisor] × 3], "threads",
-///      "shared_bytes",
+///      "launch": {"phases": [{"entry", "grid": [extent × 3], "threads", "shared_bytes",
 ///                             "workspace": [fixed, a block], "code_offset"}…],
-///                 "tensors": [[role, index]…], "scalars": [index…], "uses_dropout"}}
+///                 "tensors": [[role, index]…], "scalars": [index…],
+///                 "workspace_tensors": [{"sizes": [extent × 3], "width"}…], "uses_dropout"}}
+///
+/// where an extent is [dimension, divisor, multiplier, times, times_divisor].
 #pragma once
 
 #include "tenon/KernelImage.h"

@@ -2,6 +2,7 @@
 
 #include "device/Text.h"
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,8 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+constexpr std::string_view kKeys[] = {"inputs", "output", "group", "queries", "tf32", "exact"};
+constexpr std::string_view kLengthNames[] = {"any", "few"};
 constexpr std::string_view kLayoutNames[] = {"aligned", "rows", "strided"};
 constexpr int64_t kAlignment = 16; // bytes: one vector load of a GPU (ld.global.v4.b32)
 
@@ -88,11 +91,28 @@ InputSignature read_input(Reader &reader, const json &object, const std::string 
   return input;
 }
 
+// What may be left out: read where it is there.
+void read_classes(Reader &reader, const json &object, Signature &signature) {
+  if (object.contains("queries")) {
+    const std::string text = reader.string(object, "queries", "signature");
+    if (text == kLengthNames[1])
+      signature.queries = QueryLengths::kFew;
+    else if (text != kLengthNames[0])
+      reader.fail(concat("signature \"queries\" is \"", text, "\", must be any or few"));
+  }
+  if (object.contains("tf32")) {
+    if (!object["tf32"].is_boolean())
+      reader.fail("signature \"tf32\" must be true or false");
+    else
+      signature.tf32 = object["tf32"].get<bool>();
+  }
+}
+
 // A key that nobody reads is a misspelling.
 void refuse_other_keys(Reader &reader, const json &object) {
   if (object.is_object())
     for (const auto &[key, value] : object.items())
-      if (key != "inputs" && key != "output" && key != "group" && key != "exact")
+      if (std::ranges::find(kKeys, key) == std::end(kKeys))
         reader.fail(concat("signature has an unknown key \"", key, "\""));
 }
 
@@ -112,6 +132,10 @@ std::string Signature::text() const {
                                             {"layout", name(input.layout)}});
   object["output"] = name(output);
   object["group"] = group;
+  if (queries != QueryLengths::kAny)
+    object["queries"] = kLengthNames[static_cast<size_t>(queries)];
+  if (tf32)
+    object["tf32"] = true;
   if (exact)
     for (const ExactField &field : kExactFields)
       object["exact"][field.name] = (*exact).*field.member;
@@ -136,6 +160,7 @@ Result<Signature> Signature::parse(std::string_view text) {
   if (reader.error.empty()) {
     signature.output = reader.data_type(object, "output", "signature");
     signature.group = reader.integer(object, "group", "signature", 1);
+    read_classes(reader, object, signature);
   }
   if (reader.error.empty() && object.contains("exact")) {
     ExactShape exact;

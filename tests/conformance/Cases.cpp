@@ -92,6 +92,56 @@ void add_options(std::vector<Case> &list) {
   }
 }
 
+void add_tf32(std::vector<Case> &list) {
+  auto add = [&](std::string name, int64_t queries, int64_t keys, int64_t width, int64_t value_width, auto change) {
+    Case c = sized("tf32_" + name, DataType::kFloat32, 2, 4, 2, queries, keys, width, value_width);
+    c.tf32 = true;
+    change(c);
+    list.push_back(c);
+  };
+  auto plain = [](Case &) {};
+  for (int64_t width : {16, 64, 128, 256})
+    add("width_" + std::to_string(width), 70, 133, width, width, plain);
+  add("odd_widths", 67, 99, 37, 53, plain);
+  add("causal", 140, 133, 64, 64, [](Case &c) { c.causal = CausalAlignment::kTopLeft; });
+  add("mask_and_dropout", 70, 133, 64, 64, [](Case &c) { c.mask = Mask::kBool, c.dropout = 0.3; });
+  add("strided", 70, 133, 64, 64, [](Case &c) { c.inputs = Inputs::kStrided; });
+  add("nothing_visible", 70, 133, 64, 64, [](Case &c) { c.mask = Mask::kNothingVisible; });
+  add("decode", 3, 700, 64, 64, [](Case &c) { c.causal = CausalAlignment::kBottomRight; });
+}
+
+// Few queries: keys in chunks of 256, the heads of a group in one tile.
+void add_decoding(std::vector<Case> &list) {
+  auto add = [&](std::string name, DataType dtype, int64_t group, int64_t queries, int64_t keys, auto change) {
+    Case c = sized("decode_" + name, dtype, 2, 2 * group, 2, queries, keys, 64, 64);
+    c.causal = CausalAlignment::kBottomRight;
+    change(c);
+    list.push_back(c);
+  };
+  auto plain = [](Case &) {};
+  for (DataType dtype : kTypes) {
+    for (int64_t keys : {1, 255, 256, 257, 1031})
+      add("keys_" + std::to_string(keys), dtype, 4, 1, keys, plain);
+    add("long", dtype, 4, 1, 20'011, [](Case &c) { c.batch = 1; });
+    for (int64_t group : {1, 2, 3, 8, 20, 71})
+      add("group_" + std::to_string(group), dtype, group, 1, 301, [](Case &c) { c.batch = 1; });
+    for (int64_t queries : {2, 5, 8, 16})
+      add("queries_" + std::to_string(queries), dtype, 3, queries, 530, plain);
+    add("wide", dtype, 2, 3, 300, [](Case &c) { c.width = 256, c.value_width = 256; });
+    add("odd_widths", dtype, 3, 2, 300, [](Case &c) { c.width = 37, c.value_width = 53; });
+    add("mask_bool", dtype, 4, 4, 600, [](Case &c) { c.mask = Mask::kBool; });
+    add("mask_heads", dtype, 4, 4, 600, [](Case &c) { c.mask = Mask::kAdditiveHeads; });
+    add("nothing_visible", dtype, 4, 2, 600, [](Case &c) { c.mask = Mask::kNothingVisible; });
+    add("more_queries_than_keys", dtype, 2, 16, 9, plain);
+    add("dropout", dtype, 3, 5, 600, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; });
+    add("not_a_number", dtype, 2, 8, 300, [](Case &c) { c.inputs = Inputs::kNotANumber; });
+    add("large_scores", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLarge; });
+    add("transposed", dtype, 4, 3, 300, [](Case &c) { c.inputs = Inputs::kTransposed; });
+    add("strided", dtype, 4, 3, 300, [](Case &c) { c.inputs = Inputs::kStrided; });
+    add("without_logsumexp", dtype, 4, 1, 700, [](Case &c) { c.logsumexp = false; });
+  }
+}
+
 void add_inputs(std::vector<Case> &list) {
   static constexpr std::pair<const char *, Inputs> kKinds[] = {
       {"large_scores", Inputs::kLarge},  {"not_a_number", Inputs::kNotANumber}, {"infinite", Inputs::kInfinite},
@@ -118,6 +168,28 @@ void add_traced(std::vector<Case> &list) {
       list.push_back(c);
     }
   };
+  // A slope for each head in a packed tile, and a window that depends on it.
+  auto add_decoding = [&](std::string name, std::function<Result<Function>(CompileOptions)> traced) {
+    add("decode_" + name, std::move(traced));
+    for (auto c = list.end() - std::size(kTypes); c != list.end(); ++c)
+      c->queries = 3, c->keys = 700;
+  };
+  add_decoding("alibi", [](CompileOptions o) {
+    Tensor slopes = Tensor::from_values<float>({4}, {0.5f, 0.25f, 0.125f, 0.0625f}).value();
+    return compile([&](Value q, Value k, Value v) {
+      Value distance = key_index() - (query_index() + key_length() - query_length());
+      Value scores = matmul(q, transpose(k)) * 0.125f + load(slopes, head_index()) * distance;
+      return matmul(softmax(where(distance <= 0, scores, -inf)), v);
+    }, o);
+  });
+  add_decoding("window_of_head", [](CompileOptions o) {
+    Tensor windows = Tensor::from_values<int32_t>({4}, {17, 300, 301, 600}).value();
+    return compile([&](Value q, Value k, Value v) {
+      Value distance = query_index() + key_length() - query_length() - key_index();
+      Value visible = distance >= 0 && distance < load(windows, head_index());
+      return matmul(softmax(where(visible, matmul(q, transpose(k)) * 0.125f, -inf)), v);
+    }, o);
+  });
   add("soft_cap", [](CompileOptions o) {
     return compile([](Value q, Value k, Value v) {
       return matmul(softmax(20.0f * tanh(matmul(q, transpose(k)) * (0.125f / 20.0f))), v);
@@ -263,6 +335,8 @@ const std::vector<Case> &cases() {
     std::vector<Case> all;
     add_shapes(all);
     add_options(all);
+    add_decoding(all);
+    add_tf32(all);
     add_inputs(all);
     add_traced(all);
     add_random_shapes(all);

@@ -35,6 +35,7 @@ struct Case {
   double dropout = 0;
   std::optional<double> scale;
   bool logsumexp = true;
+  bool tf32 = false; ///< may be used for the products of float32
   /// Traced instead of scaled_dot_product_attention, where given.
   std::function<Result<Function>(CompileOptions)> traced;
   LaunchOptions launch;

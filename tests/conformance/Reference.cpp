@@ -2,6 +2,7 @@
 
 #include "tenon/Interpreter.h"
 
+#include <bit>
 #include <cmath>
 #include <sstream>
 
@@ -19,6 +20,17 @@ double rounded(double value, DataType dtype) {
   return load_as_double(&element, dtype);
 }
 
+// To 10 bits of fraction, ties away from zero: cvt.rna.tf32.f32.
+Tensor rounded_to_tf32(const Tensor &tensor) {
+  Tensor result = tensor.contiguous().value().to(DataType::kFloat32).value().clone().value();
+  for (int64_t i = 0; i < result.element_count(); ++i) {
+    float &element = result.data_as<float>()[i];
+    if (std::isfinite(element))
+      element = std::bit_cast<float>((std::bit_cast<uint32_t>(element) + 0x1000u) & ~0x1fffu);
+  }
+  return result;
+}
+
 ValueId operand_of(const Graph &graph, Operation operation) {
   for (const Node &node : graph.nodes())
     if (node.operation == operation)
@@ -27,7 +39,9 @@ ValueId operand_of(const Graph &graph, Operation operation) {
 }
 
 // What a library without fusion computes: scores, probabilities and output each rounded to the element type.
-Result<Tensor> unfused(const Graph &graph, const std::vector<Tensor> &inputs, const InterpreterOptions &options, DataType dtype) {
+Result<Tensor> unfused(const Graph &graph, std::vector<Tensor> inputs, const InterpreterOptions &options, DataType dtype, bool tf32) {
+  for (size_t i = 0; i < (tf32 ? 3 : 0); ++i)
+    inputs[i] = rounded_to_tf32(inputs[i]);
   Graph scores_graph = graph;
   TENON_TRY(scores_graph.set_results({operand_of(graph, Operation::kSoftmax)}));
   TENON_ASSIGN_OR_RETURN(auto scores, interpret(scores_graph, inputs, options));
@@ -55,7 +69,7 @@ Result<Tensor> unfused(const Graph &graph, const std::vector<Tensor> &inputs, co
   TENON_ASSIGN_OR_RETURN(ValueId right, product.add_input("value", kRealTensor));
   TENON_ASSIGN_OR_RETURN(ValueId output, product.add(Operation::kMatmul, {left, right}));
   TENON_TRY(product.set_results({output}));
-  Tensor low = weights[0].to(dtype).value();
+  Tensor low = tf32 ? rounded_to_tf32(weights[0]) : weights[0].to(dtype).value();
   TENON_ASSIGN_OR_RETURN(auto results, interpret(product, std::vector<Tensor>{low, inputs[2]}, options));
   return results[0].to(dtype);
 }
@@ -70,20 +84,33 @@ double element(const Tensor &tensor, int64_t i) {
   return load_as_double(tensor.data_as<char>() + i * static_cast<int64_t>(size_in_bytes(tensor.dtype())), tensor.dtype());
 }
 
+double largest_error(const Tensor &computed, const Tensor &exact) {
+  double largest = 0;
+  for (int64_t i = 0; i < computed.element_count(); ++i) {
+    double error = std::fabs(element(computed, i) - element(exact, i));
+    if (std::isfinite(error))
+      largest = std::max(largest, error);
+  }
+  return largest;
+}
+
 } // namespace
 
-Reference make_reference(const Graph &graph, const std::vector<Tensor> &inputs, uint64_t seed, uint64_t offset, DataType dtype) {
+Reference make_reference(const Graph &graph, const std::vector<Tensor> &inputs, uint64_t seed, uint64_t offset, DataType dtype,
+                         bool tf32) {
   InterpreterOptions options;
   options.precision = Precision::kFloat64;
   options.seed = seed, options.offset = offset;
   std::vector<Tensor> results = interpret(graph, inputs, options).value();
   Reference reference{results[0], results.size() > 1 ? results[1] : Tensor(), 0};
   options.precision = Precision::kFloat32;
-  Tensor plain = unfused(graph, inputs, options, dtype).value();
-  for (int64_t i = 0; i < plain.element_count(); ++i) {
-    double error = std::fabs(element(plain, i) - element(reference.output, i));
-    if (std::isfinite(error))
-      reference.unfused_error = std::max(reference.unfused_error, error);
+  reference.unfused_error = largest_error(unfused(graph, inputs, options, dtype, tf32).value(), reference.output);
+  if (tf32 && results.size() > 1) {
+    std::vector<Tensor> rounded_inputs = inputs;
+    for (size_t i = 0; i < 3; ++i)
+      rounded_inputs[i] = rounded_to_tf32(inputs[i]);
+    Tensor logsumexp = interpret(graph, rounded_inputs, options).value()[1];
+    reference.unfused_logsumexp_error = largest_error(logsumexp, reference.logsumexp);
   }
   return reference;
 }

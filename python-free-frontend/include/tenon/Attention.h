@@ -58,6 +58,7 @@ struct AttentionOptions {
   uint64_t seed = 0;   ///< of dropout
   uint64_t offset = 0; ///< of dropout; at most 32 bits
   Stream stream = {};
+  bool tf32 = false; ///< on a GPU: products of float32 by tensor cores, operands rounded to 11 bits
 };
 
 /// The short form: allocates the result where the inputs lie; copies to a named device and back

@@ -109,6 +109,7 @@ struct CompileOptions {
   std::string name = "attention";       ///< appears in explanations
   std::string schedule = "{}";          ///< JSON object for the compiler: {"tile_queries": 64}
   KernelCache *cache = nullptr;         ///< by default KernelCache::process()
+  bool tf32 = false; ///< on a GPU: products of float32 by tensor cores, operands rounded to 11 bits
 };
 
 /// A line of Function::cached(): sizes that were called, and what they run.

@@ -302,6 +302,7 @@ Result<void> CudaDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   if (!area)
     return area.error();
   arguments.workspace = reinterpret_cast<void *>(static_cast<uintptr_t>(*area));
+  place_workspace_tensors(kernel.description(), LaunchSizes(arguments), arguments.workspace, arguments);
   void *parameters[] = {&arguments};
   const std::vector<LaunchPhase> &phases = kernel.description().phases;
   for (size_t i = 0; i < phases.size(); ++i) {

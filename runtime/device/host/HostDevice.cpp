@@ -191,9 +191,11 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
       return done;
   }
   uint64_t shared = 0;
-  if (launch.phases.size() > 1 && shared_workspace(launch, sizes, shared))
-    return workspace::reserve(shared, 1);
-  return {};
+  if (launch.phases.size() <= 1)
+    return {};
+  if (!shared_workspace(launch, sizes, shared))
+    return grid_error(launch.phases.front(), arguments);
+  return workspace::reserve(shared, 1);
 }
 
 Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arguments,
@@ -213,6 +215,7 @@ Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
     if (bytes != 0 && !arguments.workspace)
       return Error(ErrorCode::kOutOfMemory,
                    concat("workspace: ", bytes, " bytes cannot be allocated on the host"));
+    place_workspace_tensors(host.description(), sizes, arguments.workspace, arguments);
   }
   for (size_t i = 0; i < phases.size(); ++i) {
     GridSize grid;

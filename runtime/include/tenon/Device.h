@@ -143,4 +143,9 @@ struct GridSize {
 };
 TENON_API Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArguments &arguments);
 
+/// Bytes that the phases of a launch share: what each block of the largest phase needs, and the workspace
+/// tensors. Errors as those of grid_of.
+TENON_API Result<uint64_t> workspace_of(const LaunchDescription &launch,
+                                        const KernelArguments &arguments);
+
 } // namespace tenon

@@ -21,7 +21,7 @@
 namespace tenon {
 
 /// Raised whenever generated code or its calling convention changes: part of every cache key.
-inline constexpr uint32_t kCodeGenerationVersion = 3;
+inline constexpr uint32_t kCodeGenerationVersion = 4;
 
 inline constexpr int kMaxTensorArguments = 16;
 inline constexpr int kMaxScalarArguments = 16;
@@ -61,23 +61,37 @@ static_assert(offsetof(KernelArguments, tensors) == 168 && sizeof(KernelArgument
 using HostEntry = void (*)(const KernelArguments *arguments, void *workspace, int32_t x, int32_t y,
                            int32_t z);
 
-/// What a slot of KernelArguments::tensors is filled with.
-enum class TensorRole : uint8_t { kInput, kOutput };
+/// What a slot of KernelArguments::tensors is filled with. A workspace tensor is filled in by the device:
+/// it lies in the launch's workspace, where one phase leaves it to the next.
+enum class TensorRole : uint8_t { kInput, kOutput, kWorkspace };
 struct TensorSlot {
   TensorRole role;
-  int32_t index;  ///< of the graph's inputs, or of its results
+  int32_t index;  ///< of the graph's inputs, of its results, of LaunchDescription::workspace_tensors
 };
 
 /// Sizes that a grid or a workspace may depend on.
 enum class Dimension : uint8_t { kOne, kBatch, kHeads, kKeyHeads, kQueryLength, kKeyLength };
 
-/// ceil(dimension / divisor)
+/// ceil(multiplier · dimension / divisor) · ceil(times / times_divisor): blocks of queries times chunks of
+/// keys, rows of all heads of a group, and so on.
 struct GridExtent {
   Dimension dimension = Dimension::kOne;
   uint32_t divisor = 1;
+  uint32_t multiplier = 1;
+  Dimension times = Dimension::kOne;
+  uint32_t times_divisor = 1;
+  bool operator==(const GridExtent &) const = default;
 };
 
-/// fixed_bytes, plus bytes_per_block for each block of the grid on a GPU, for each thread on the host.
+/// A float32 tensor [batch, heads, rows, width] that phases hand on, contiguous; its sizes follow the lengths
+/// of the launch.
+struct WorkspaceTensor {
+  GridExtent sizes[3];
+  uint32_t width = 1;
+};
+
+/// Beside the workspace tensors, what a block needs for itself: fixed_bytes, plus bytes_per_block for each
+/// block of the grid on a GPU, for each thread on the host.
 struct WorkspaceRule {
   uint64_t fixed_bytes = 0;
   uint64_t bytes_per_block = 0;
@@ -97,6 +111,7 @@ struct LaunchDescription {
   std::vector<LaunchPhase> phases;
   std::vector<TensorSlot> tensors;  ///< slot i of KernelArguments::tensors
   std::vector<int32_t> scalars;     ///< slot i of KernelArguments::scalars holds this input of the graph
+  std::vector<WorkspaceTensor> workspace_tensors;
   bool uses_dropout = false;
 };
 
@@ -110,7 +125,7 @@ struct ImageSection {
 class TENON_API KernelImage {
 public:
   /// Of the bytes that `serialize` writes and `parse` reads.
-  static constexpr uint32_t kFormatVersion = 2;
+  static constexpr uint32_t kFormatVersion = 3;
 
   std::string kernel;    ///< a readable name, unique within a process: attention_f16_d64_causal_3f2a…
   std::string key;       ///< all that the code depends on, in readable form

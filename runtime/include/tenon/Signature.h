@@ -40,14 +40,21 @@ struct ExactShape {
   bool operator==(const ExactShape &) const = default;
 };
 
+/// The class of a query's length. A kernel for few queries cuts the keys in chunks that run side by side, and
+/// packs the heads of a group into the rows of one tile; targets of the host have one kernel for all lengths.
+enum class QueryLengths : uint8_t { kAny, kFew };
+inline constexpr int64_t kFewQueries = 16;  ///< at most: a fragment of mma.m16n8k16
+
 struct TENON_API Signature {
   std::vector<InputSignature> inputs;  ///< in the order of the graph's inputs; scalars have width 0
   DataType output = DataType::kFloat32;
   int32_t group = 1;                   ///< query heads that share one key head
   std::optional<ExactShape> exact;
+  QueryLengths queries = QueryLengths::kAny;
+  bool tf32 = false;  ///< products of float32 on tensor cores, their operands rounded to 11 bits
 
-  /// {"inputs": [{"name", "dtype", "width", "layout"}…], "output", "group", "exact"?}, one line, keys in
-  /// this order: equal signatures give equal text.
+  /// {"inputs": [{"name", "dtype", "width", "layout"}…], "output", "group", "queries"?, "tf32"?, "exact"?},
+  /// one line, keys in this order, what has its default left out: equal signatures give equal text.
   std::string text() const;
   static Result<Signature> parse(std::string_view text);
   bool operator==(const Signature &) const = default;

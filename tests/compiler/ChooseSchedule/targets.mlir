@@ -1,5 +1,5 @@
-// Tiles by the target's figures: a warp of a GPU takes 16 queries; with rows of 256 float32 the tiles of
-// sm_86, which has 99 KiB of shared memory, must be smaller than those of sm_90.
+// Tiles by the target's figures: with rows of 256 float32 the tiles of sm_86, which has 99 KiB of shared memory,
+// must be smaller than those of sm_90.
 //
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_90}))" | FileCheck %s --check-prefix=SM90
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_86}))" | FileCheck %s --check-prefix=SM86
@@ -7,7 +7,7 @@
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_90 tile-keys=16}))" | FileCheck %s --check-prefix=GIVEN
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_90 tile-keys=24}))" 2>&1 | FileCheck %s --check-prefix=WRONG
 
-// SM90: threads = 128 : i32, tile_keys = 32 : i32, tile_queries = 64 : i32
+// SM90: threads = 128 : i32, tile_keys = 16 : i32, tile_queries = 64 : i32
 // SM86: threads = 64 : i32, tile_keys = 16 : i32, tile_queries = 32 : i32
 // HOST: threads = 1 : i32, tile_keys = 96 : i32, tile_queries = 64 : i32
 // GIVEN: tile_keys = 16 : i32

@@ -9,6 +9,7 @@ namespace tenon {
 namespace {
 
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::image_of;
 using testing::phase;
@@ -138,6 +139,46 @@ TEST_P(DeviceTest, WorkspacesGrow) {
     arguments.tensors[0].data = zeros(static_cast<size_t>(length));
     ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
     EXPECT_EQ(read(arguments.tensors[0].data, static_cast<size_t>(length)).back(), 2 * length);
+  }
+}
+
+// A phase writes x + 1 for each of its blocks; the next one reads it through a tensor of the workspace.
+TEST_P(DeviceTest, WorkspaceTensorsFollowTheLengths) {
+  LaunchPhase fill = phase("fill_workspace"), twice = phase("double_workspace");
+  fill.grid[0] = {Dimension::kQueryLength, 4, /*multiplier=*/3, Dimension::kKeyLength, 100};
+  twice.grid[0] = fill.grid[0];
+  KernelImage image = image_of({fill, twice});
+  GridExtent rows{Dimension::kQueryLength, 1}, one, chunks{Dimension::kKeyLength, 100};
+  image.launch.workspace_tensors = {{{one, one, fill.grid[0]}, 1}, {{rows, one, chunks}, 8}};
+  image.launch.tensors.push_back({TensorRole::kWorkspace, 1});
+  auto kernel = device_->load(image).value();
+  KernelArguments arguments = testing::sizes(1, 1, /*query_length=*/6);
+  for (int32_t keys : {99, 250}) {
+    arguments.key_length = keys;
+    int32_t blocks = 5 * ((keys + 99) / 100); // ceil(3 · 6 / 4) · ceil(keys / 100)
+    arguments.tensors[0].data = zeros(static_cast<size_t>(blocks));
+    ASSERT_TRUE(device_->prepare(*kernel, arguments, 0));
+    ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+    std::vector<int32_t> expected(static_cast<size_t>(blocks));
+    for (int32_t i = 0; i < blocks; ++i)
+      expected[static_cast<size_t>(i)] = 2 * (i + 1);
+    EXPECT_EQ(read(arguments.tensors[0].data, expected.size()), expected);
+    const TensorArgument &second = arguments.tensors[1];
+    EXPECT_EQ(static_cast<char *>(second.data) - static_cast<char *>(arguments.workspace), 256);
+    EXPECT_THAT(second.sizes, ElementsAre(6, 1, (keys + 99) / 100, 8));
+    EXPECT_THAT(second.strides, ElementsAre(second.sizes[2] * 8, second.sizes[2] * 8, 8, 1));
+    EXPECT_EQ(workspace_of(image.launch, arguments).value(), 256u + 6u * 32u * unsigned(second.sizes[2]));
+  }
+}
+
+TEST_P(DeviceTest, AWorkspaceBeyondMemoryIsAnError) {
+  KernelImage image = image_of({phase("fill_workspace"), phase("double_workspace")});
+  GridExtent length{Dimension::kQueryLength, 1};
+  image.launch.workspace_tensors = {{{length, length, length}, 1 << 20}};
+  auto kernel = device_->load(image).value();
+  for (int32_t rows : {1 << 17, INT32_MAX}) { // 2^73 bytes, and more than 128 bits would count
+    KernelArguments arguments = testing::sizes(1, 1, rows);
+    EXPECT_FALSE(device_->prepare(*kernel, arguments, 0)) << rows;
   }
 }
 

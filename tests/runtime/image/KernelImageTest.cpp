@@ -26,7 +26,7 @@ KernelImage sample() {
                     {SectionKind::kCubin, "sm_90a", {}}};
   LaunchPhase split, combine;
   split.entry = "split";
-  split.grid[0] = {Dimension::kQueryLength, 64};
+  split.grid[0] = {Dimension::kQueryLength, 64, 8, Dimension::kKeyLength, 256};
   split.grid[1] = {Dimension::kHeads, 1};
   split.grid[2] = {Dimension::kBatch, 4'000'000'000u};
   split.threads = 128;
@@ -35,8 +35,10 @@ KernelImage sample() {
   combine.entry = "combine";
   combine.code_offset = 199;
   image.launch = {{split, combine},
-                  {{TensorRole::kInput, 0}, {TensorRole::kInput, 3}, {TensorRole::kOutput, 1}},
+                  {{TensorRole::kInput, 0}, {TensorRole::kInput, 3}, {TensorRole::kOutput, 1},
+                   {TensorRole::kWorkspace, 0}},
                   {3, 7},
+                  {{{{Dimension::kBatch}, {Dimension::kHeads}, {Dimension::kQueryLength}}, 64}},
                   true};
   return image;
 }
@@ -52,9 +54,12 @@ TEST(KernelImage, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read->sections[0].bytes, sample().sections[0].bytes);
   EXPECT_EQ(read->sections[2].target, "sm_90a");
   EXPECT_EQ(read->launch.phases[0].grid[2].divisor, 4'000'000'000u);
+  EXPECT_EQ(read->launch.phases[0].grid[0], sample().launch.phases[0].grid[0]);
   EXPECT_EQ(read->launch.phases[0].workspace.fixed_bytes, uint64_t{1} << 40);
   EXPECT_EQ(read->launch.phases[1].code_offset, 199u);
   EXPECT_EQ(read->launch.tensors[2].role, TensorRole::kOutput);
+  EXPECT_EQ(read->launch.workspace_tensors[0].sizes[1].dimension, Dimension::kHeads);
+  EXPECT_EQ(read->launch.workspace_tensors[0].width, 64u);
   EXPECT_EQ(read->launch.scalars, (std::vector<int32_t>{3, 7}));
   EXPECT_TRUE(read->launch.uses_dropout);
 }
@@ -111,7 +116,7 @@ TEST(KernelImage, RandomBytesAreRefused) {
     for (std::byte &byte : bytes)
       byte = std::byte(random());
     if (round % 2 && bytes.size() >= 16)
-      std::memcpy(bytes.data(), "TENONIMG\2\0\0\0\10\0\0", 16);
+      std::memcpy(bytes.data(), "TENONIMG\3\0\0\0\10\0\0", 16);
     EXPECT_FALSE(KernelImage::parse(bytes));
   }
 }
@@ -131,7 +136,10 @@ TEST(KernelImage, FieldsOutOfTheirRangeAreRefused) {
       [](KernelImage &image) { image.launch.phases[0].threads = 0; },
       [](KernelImage &image) { image.launch.phases[0].workspace.fixed_bytes = ~uint64_t{0}; },
       [](KernelImage &image) { image.launch.tensors.resize(kMaxTensorArguments + 1); },
+      [](KernelImage &image) { image.launch.phases[0].grid[0].times_divisor = 0; },
       [](KernelImage &image) { image.launch.tensors[0].index = -1; },
+      [](KernelImage &image) { image.launch.tensors[3].index = 1; },
+      [](KernelImage &image) { image.launch.workspace_tensors[0].width = 0; },
       [](KernelImage &image) { image.launch.scalars.resize(kMaxScalarArguments + 1); },
   };
   for (size_t i = 0; i < std::size(changes); ++i) {

@@ -31,6 +31,10 @@ TEST(Signature, TextReadsBack) {
   EXPECT_THAT(signature.text(), HasSubstr(R"("exact":{"batch":1,"heads":8,"key_heads":2,)"
                                           R"("query_length":512,"key_length":4096})"));
   EXPECT_EQ(Signature::parse(signature.text()).value(), signature);
+  signature.queries = QueryLengths::kFew;
+  signature.tf32 = true;
+  EXPECT_THAT(signature.text(), HasSubstr(R"("group":4,"queries":"few","tf32":true,"exact")"));
+  EXPECT_EQ(Signature::parse(signature.text()).value(), signature);
   EXPECT_EQ(Signature::parse(Signature{}.text()).value(), Signature{});
 }
 
@@ -50,6 +54,8 @@ TEST(Signature, WhatIsWrongIsNamed) {
        "\"group\" must be an integer"},
       {R"({"inputs":[],"output":"f32","group":1.5})", "\"group\" must be an integer"},
       {R"({"inputs":[],"output":"f32","group":1,"exact":{"batch":1}})", "has no \"heads\""},
+      {R"({"inputs":[],"output":"f32","group":1,"queries":"two"})", "must be any or few"},
+      {R"({"inputs":[],"output":"f32","group":1,"tf32":1})", "\"tf32\" must be true or false"},
       {R"({"inputs":[],"output":"f32","group":1,"exakt":{}})", "unknown key \"exakt\""},
       {R"({"inputs":[{"name":"q","dtype":"f16","width":8,"layout":"x"}],"output":"f32","group":1})",
        "must be aligned, rows or strided"},

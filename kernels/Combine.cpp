@@ -1,0 +1,172 @@
+#include "kernels/Combine.h"
+
+#include "dialects/tile/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+#include <numbers>
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::kernels;
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr uint32_t kRowsAdjacent = 1, kAnyStrides = 2; // layouts: see tile.load
+constexpr int64_t kChunksAtOnce = 4;    // whose loads are under way together: a load takes some 500 cycles
+constexpr int64_t kColumnsAtOnce = 32;  // so that those of four chunks fit in registers at any width
+
+class Combine {
+public:
+  Combine(ImplicitLocOpBuilder &builder, const CombinePlan &plan)
+      : b(builder), plan_(plan), f32_(b.getF32Type()), rows_(RankedTensorType::get({plan.rows}, f32_)) {}
+
+  void build();
+
+private:
+  struct Sums {
+    Value weights, output; // Σ w_c, Σ w_c O_c
+  };
+
+  Value index(int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); }
+  Value filled(RankedTensorType type, float value) {
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(type, value));
+  }
+  Value tensor(uint32_t slot, Type element) {
+    return tile::TensorOp::create(b, tile::TensorType::get(b.getContext(), element), slot);
+  }
+  Value expand(Value rows, RankedTensorType type) { return tile::ExpandOp::create(b, type, rows); }
+  Value isMinusInfinity(Value rows) {
+    return arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, rows, filled(rows_, -kInfinity));
+  }
+
+  void findBlock();
+  Value partial(uint32_t slot, RankedTensorType type, Value chunk, int64_t width, int64_t column, Value limit);
+  Value logsumexpOf(Value chunk);
+  void findReference();
+  Sums sum(RankedTensorType type, int64_t column, int64_t width);
+  Sums addChunks(Value first, RankedTensorType type, int64_t column, int64_t width, Sums sums);
+  void store(Value value, uint32_t slot, Type element, int64_t width, uint32_t layout, int64_t column);
+
+  ImplicitLocOpBuilder &b;
+  const CombinePlan &plan_;
+  Type f32_;
+  RankedTensorType rows_;
+  Value batch_, head_, heads_, firstRow_, limit_, chunks_;
+  Value maximum_, reference_; // L, and 0 where it is −∞
+};
+
+void Combine::build() {
+  findBlock();
+  findReference();
+  Value weights;
+  for (int64_t column = 0; column < plan_.width; column += kColumnsAtOnce) {
+    int64_t padded = std::min(plan_.paddedWidth - column, kColumnsAtOnce);
+    int64_t width = std::min(plan_.width - column, kColumnsAtOnce);
+    auto type = RankedTensorType::get({plan_.rows, padded}, f32_);
+    Sums sums = sum(type, column, width);
+    weights = sums.weights;
+    // output = Σ w_c O_c / Σ w_c, zero where nothing weighs
+    Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, weights, filled(rows_, 0));
+    Value divisor = arith::SelectOp::create(b, nothing, filled(rows_, 1), weights);
+    Value factor = arith::DivFOp::create(b, filled(rows_, 1), divisor);
+    Value output = arith::MulFOp::create(b, sums.output, expand(factor, type));
+    store(output, plan_.outputSlot, plan_.output, width, kRowsAdjacent, column);
+  }
+  if (plan_.logsumexp) {
+    // logsumexp = ln 2 · (L + log₂ Σ w_c)
+    Value log = arith::AddFOp::create(b, maximum_, math::Log2Op::create(b, weights));
+    Value logsumexp = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
+    store(logsumexp, plan_.logsumexpSlot, f32_, 1, kAnyStrides, 0);
+  }
+  func::ReturnOp::create(b);
+}
+
+void Combine::findBlock() {
+  Type i32 = b.getI32Type();
+  auto size = [&](tile::Size of) -> Value { return tile::SizeOp::create(b, i32, of); };
+  batch_ = tile::ProgramIdOp::create(b, i32, tile::Axis::z);
+  Value y = tile::ProgramIdOp::create(b, i32, tile::Axis::y);
+  Value x = tile::ProgramIdOp::create(b, i32, tile::Axis::x);
+  heads_ = size(tile::Size::heads);
+  head_ = arith::MulIOp::create(b, y, index(plan_.packed));
+  firstRow_ = arith::MulIOp::create(b, x, index(plan_.rows));
+  limit_ = arith::MulIOp::create(b, size(tile::Size::query_length), index(plan_.packed));
+  Value beyond = arith::AddIOp::create(b, size(tile::Size::key_length), index(plan_.chunkKeys - 1));
+  chunks_ = arith::DivUIOp::create(b, beyond, index(plan_.chunkKeys));
+}
+
+Value Combine::partial(uint32_t slot, RankedTensorType type, Value chunk, int64_t width, int64_t column,
+                       Value limit) {
+  Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk, heads_), head_);
+  return tile::LoadOp::create(b, type, tensor(slot, f32_), batch_, head, firstRow_, limit, width,
+                              type.getRank() == 2 ? partialLayout(plan_.width) : kRowsAdjacent, column,
+                              plan_.packed);
+}
+
+void Combine::findReference() {
+  auto loop = scf::ForOp::create(b, index(0), chunks_, index(1), ValueRange{filled(rows_, -kInfinity)});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value logsumexp = partial(plan_.partialSlot + 1, rows_, loop.getInductionVar(), 1, 0, limit_);
+    Value maximum = arith::MaxNumFOp::create(b, loop.getRegionIterArg(0), logsumexp);
+    scf::YieldOp::create(b, maximum);
+  }
+  maximum_ = loop.getResult(0);
+  reference_ = arith::SelectOp::create(b, isMinusInfinity(maximum_), filled(rows_, 0), maximum_);
+}
+
+Combine::Sums Combine::sum(RankedTensorType type, int64_t column, int64_t width) {
+  auto loop = scf::ForOp::create(b, index(0), chunks_, index(kChunksAtOnce),
+                                 ValueRange{filled(rows_, 0), filled(type, 0)});
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Sums sums = addChunks(loop.getInductionVar(), type, column, width,
+                        {loop.getRegionIterArg(0), loop.getRegionIterArg(1)});
+  scf::YieldOp::create(b, ValueRange{sums.weights, sums.output});
+  return {loop.getResult(0), loop.getResult(1)};
+}
+
+// Loads first, then the sums in the order of the chunks. A chunk that does not exist has no rows, so that its
+// output is 0 and nothing is read; its weight is made 0.
+Combine::Sums Combine::addChunks(Value first, RankedTensorType type, int64_t column, int64_t width, Sums sums) {
+  Value there[kChunksAtOnce], logsumexp[kChunksAtOnce], output[kChunksAtOnce];
+  for (int64_t i = 0; i < kChunksAtOnce; ++i) {
+    Value chunk = arith::AddIOp::create(b, first, index(i));
+    there[i] = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, chunk, chunks_);
+    Value limit = arith::SelectOp::create(b, there[i], limit_, index(0));
+    logsumexp[i] = partial(plan_.partialSlot + 1, rows_, chunk, 1, 0, limit);
+    output[i] = partial(plan_.partialSlot, type, chunk, width, column, limit);
+  }
+  for (int64_t i = 0; i < kChunksAtOnce; ++i) {
+    Value weight = math::Exp2Op::create(b, arith::SubFOp::create(b, logsumexp[i], reference_));
+    Value exists = tile::SplatOp::create(b, rows_.clone(b.getI1Type()), there[i]);
+    weight = arith::SelectOp::create(b, exists, weight, filled(rows_, 0));
+    sums.weights = arith::AddFOp::create(b, sums.weights, weight);
+    Value weighted = arith::MulFOp::create(b, output[i], expand(weight, type), arith::FastMathFlags::contract);
+    sums.output = arith::AddFOp::create(b, sums.output, weighted, arith::FastMathFlags::contract);
+  }
+  return sums;
+}
+
+void Combine::store(Value value, uint32_t slot, Type element, int64_t width, uint32_t layout, int64_t column) {
+  tile::StoreOp::create(b, value, tensor(slot, element), batch_, head_, firstRow_, limit_, width, layout, column,
+                        plan_.packed);
+}
+
+} // namespace
+
+func::FuncOp kernels::buildCombine(OpBuilder &builder, Location loc, const CombinePlan &plan) {
+  auto kernel = func::FuncOp::create(builder, loc, "combine", builder.getFunctionType(TypeRange(), TypeRange()));
+  kernel->setAttr("tile.kernel", builder.getUnitAttr());
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(kernel.addEntryBlock());
+  ImplicitLocOpBuilder body(loc, builder);
+  Combine(body, plan).build();
+  return kernel;
+}

@@ -1,0 +1,39 @@
+/// Combines what chunks of the keys gave for the same rows.
+///
+/// Chunk c leaves O_c = softmax(X_c) V_c and l_c = log₂ Σ 2^X_c, with X in base 2 (FlashForward.h). Then
+///
+///     L = max_c l_c        w_c = 2^(l_c − L)        output = Σ w_c O_c / Σ w_c
+///     logsumexp = ln 2 · (L + log₂ Σ w_c)
+///
+/// in float32 and in ascending order of the chunks, so that the bits depend on how the keys were cut and on
+/// nothing else. A chunk in which a row sees nothing has l_c = −∞ and weighs nothing; where that holds for all
+/// of them the reference L is 0 instead: the output is zero, the logsumexp −∞.
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace tenon::kernels {
+
+/// Rows of a block: one warp's, with the layouts that products have.
+inline constexpr int64_t kCombineRows = 16;
+
+/// Sizes and types of a kernel. Its grid is blocks of rows × heads / packed × batch.
+struct CombinePlan {
+  int64_t rows;                  ///< of a block
+  int64_t chunkKeys;             ///< as FlashForward cut the keys
+  int64_t packed;                ///< heads in the rows of a block, as FlashForward packed them
+  int64_t width, paddedWidth;    ///< of the output, and rounded up to whole fragments
+  mlir::Type output;             ///< element in memory
+  bool logsumexp;                ///< is stored too
+  uint32_t outputSlot, logsumexpSlot;
+  uint32_t partialSlot;          ///< outputs of the chunks [batch, chunks · heads, queries, width], float32;
+                                 ///< the slot after it: their logsumexps
+};
+
+/// What may be assumed of the rows of partial outputs: see tile.load.
+constexpr uint32_t partialLayout(int64_t width) { return width % 4 == 0 ? 0 : 1; }
+
+/// Builds func.func @combine() {tile.kernel} where the builder stands.
+mlir::func::FuncOp buildCombine(mlir::OpBuilder &builder, mlir::Location loc, const CombinePlan &plan);
+
+} // namespace tenon::kernels

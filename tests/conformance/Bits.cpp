@@ -1,0 +1,101 @@
+// The same row gives the same bits whatever else runs: in any batch, beside any other queries of its class, in any
+// order of warps.
+#include "Ways.h"
+
+#include "tenon/Signature.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace tenon::conformance {
+namespace {
+
+struct Problem {
+  DataType dtype;
+  int64_t batch, heads, key_heads, queries, keys, width;
+};
+
+void PrintTo(const Problem &p, std::ostream *out) {
+  *out << name(p.dtype) << " " << p.batch << "x" << p.heads << "/" << p.key_heads << "x" << p.queries << "x" << p.keys
+       << "x" << p.width;
+}
+
+std::vector<std::byte> bytes_of(const Tensor &tensor) {
+  Tensor dense = tensor.contiguous().value();
+  const auto *first = dense.data_as<std::byte>();
+  return {first, first + dense.element_count() * static_cast<int64_t>(size_in_bytes(dense.dtype()))};
+}
+
+class Bits : public testing::TestWithParam<std::tuple<RunWay, Problem>> {
+protected:
+  void SetUp() override {
+    if (!way().missing.empty())
+      GTEST_SKIP() << way().name << " is not available: " << way().missing;
+    auto random = [&](int64_t heads, int64_t rows, uint64_t seed) {
+      return Tensor::random({problem().batch, heads, rows, problem().width}, problem().dtype, seed).value();
+    };
+    query_ = random(problem().heads, problem().queries, 1);
+    key_ = random(problem().key_heads, problem().keys, 2);
+    value_ = random(problem().key_heads, problem().keys, 3);
+    all_ = attend(query_, key_, value_);
+  }
+  const RunWay &way() const { return std::get<0>(GetParam()); }
+  const Problem &problem() const { return std::get<1>(GetParam()); }
+
+  Tensor attend(const Tensor &query, const Tensor &key, const Tensor &value) const {
+    Result<Function> function = attention_function({.logsumexp = true}, {.device = way().way, .target = way().target});
+    LaunchOptions launch;
+    launch.scalars.add({"scale", 0.125});
+    return function->call({query, key, value}, launch).value()[0];
+  }
+  static Tensor part(const Tensor &tensor, int dimension, int64_t at) {
+    return tensor.slice(dimension, at, at + 1).value();
+  }
+
+  Tensor query_, key_, value_, all_;
+};
+
+TEST_P(Bits, DoNotDependOnTheBatch) {
+  for (int64_t b = 0; b < problem().batch; ++b)
+    EXPECT_EQ(bytes_of(part(all_, 0, b)), bytes_of(attend(part(query_, 0, b), part(key_, 0, b), part(value_, 0, b)))) << b;
+}
+
+TEST_P(Bits, DoNotDependOnOtherQueries) {
+  if (problem().queries > kFewQueries && way().way == Way::kEmulator)
+    GTEST_SKIP() << "one query and many are of two classes on a GPU";
+  for (int64_t q = 0; q < problem().queries; ++q)
+    EXPECT_EQ(bytes_of(part(all_, 2, q)), bytes_of(attend(part(query_, 2, q), key_, value_))) << q;
+}
+
+TEST_P(Bits, DoNotDependOnTheOrderOfWarps) {
+  if (way().way != Way::kEmulator)
+    GTEST_SKIP() << "warps are the emulator's";
+  for (const char *order : {"reverse", "random"}) {
+    setenv("TENON_EMULATOR_SCHEDULE", order, /*overwrite=*/1);
+    EXPECT_EQ(bytes_of(all_), bytes_of(attend(query_, key_, value_))) << order;
+  }
+  unsetenv("TENON_EMULATOR_SCHEDULE");
+}
+
+std::vector<RunWay> compiled_ways() {
+  std::vector<RunWay> list;
+  for (const RunWay &way : ways())
+    if (way.way == Way::kEmulator || way.name == "host_best")
+      list.push_back(way);
+  return list;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Bits,
+                         testing::Combine(testing::ValuesIn(compiled_ways()),
+                                          testing::Values(Problem{DataType::kFloat16, 3, 8, 2, 1, 1031, 64},
+                                                          Problem{DataType::kBFloat16, 2, 6, 2, 5, 700, 96},
+                                                          Problem{DataType::kFloat32, 2, 4, 4, 3, 530, 40},
+                                                          Problem{DataType::kFloat16, 2, 4, 2, 70, 300, 64})),
+                         [](const auto &info) {
+                           return std::get<0>(info.param).name + "_" + std::to_string(info.index);
+                         });
+
+} // namespace
+} // namespace tenon::conformance
