@@ -1,6 +1,7 @@
 #include "compiler/host/LowerTileToVector.h"
 
 #include "compiler/host/BlockProgram.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -15,6 +16,26 @@ using namespace tenon;
 using namespace tenon::tile;
 
 namespace {
+
+// drop(truncf(x)) => truncf(random < threshold ? 0 : x), since 0 is rounded to itself.
+LogicalResult expandDrop(DropOp op) {
+  auto rounding = op.getSource().getDefiningOp<arith::TruncFOp>();
+  if (!rounding)
+    return op.emitOpError("takes what was just rounded, on the host");
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  Value exact = rounding.getIn();
+  auto type = cast<RankedTensorType>(exact.getType());
+  auto indices = type.clone(b.getI32Type());
+  Value numbers = RandomOp::create(b, indices, op.getSeed(), op.getOffset(), op.getStream(),
+                                   op.getRow(), op.getColumn());
+  Value threshold = SplatOp::create(b, indices, op.getThreshold());
+  Value keep = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, numbers, threshold);
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  Value kept = arith::SelectOp::create(b, keep, exact, zero);
+  op.replaceAllUsesWith(arith::TruncFOp::create(b, op.getType(), kept).getResult());
+  op.erase();
+  return success();
+}
 
 struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector> {
   using LowerTileToVectorBase::LowerTileToVectorBase;
@@ -39,6 +60,11 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
     });
     if (packed.wasInterrupted())
       return failure();
+    SmallVector<DropOp> drops;
+    kernel.walk([&](DropOp drop) { drops.push_back(drop); });
+    for (DropOp drop : drops)
+      if (failed(expandDrop(drop)))
+        return failure();
     ImplicitLocOpBuilder builder(kernel.getLoc(), kernel);
     auto pointer = LLVM::LLVMPointerType::get(&getContext());
     Type i32 = builder.getI32Type();
