@@ -39,6 +39,7 @@ struct Case {
   bool twoFragments() const {
     return !group && element != Element::kFloat && width <= 96 && hole != Hole::kBias && hole != Hole::kDropout;
   }
+  int64_t queries() const { return group ? 16 : twoFragments() ? 128 : 64; }
   int64_t stages() const { return element != Element::kFloat && width <= 64 ? 2 : 1; }
 };
 
