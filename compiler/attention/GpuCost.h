@@ -33,6 +33,7 @@ struct GpuWork {
   bool tf32 = false;          ///< float32 on tensor cores
   bool dropout = false;
   int64_t tables = 0;         ///< elements that a score reads of captured tensors
+  bool strided = false;       ///< elements of a row are not adjacent: copies go through registers, one by one
   int64_t scoreOperations = 0; ///< element-wise operations of a score, beyond the few of a usual one
 };
 

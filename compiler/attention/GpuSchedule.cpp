@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kMostQueries = 128;  // four warps of 32: more would leave blocks without rows at short lengths
 constexpr int64_t kLongScore = 8;      // operations
+constexpr uint32_t kAnyStrides = 2;    // layout of a tensor: Tile.td
 
 class GpuScheduler {
 public:
@@ -39,6 +40,7 @@ std::string GpuScheduler::chooseRescaling() {
   const char *reason = !possible              ? "the products are in float32"
                        : problem.longScore    ? "the score is long, to form it again would cost more than maxima"
                        : problem.readsTables  ? "the score reads a table"
+                       : problem.strided      ? "elements of a row are not adjacent, copies need the registers"
                        : problem.scoreHasKey && !problem.endsAtQuery
                            ? "the score depends on the key, and a stale reference would be common"
                            : nullptr;
@@ -53,7 +55,7 @@ std::string GpuScheduler::chooseRescaling() {
 
 bool GpuScheduler::choose(std::string &why) {
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
-               problem.tf32, problem.dropout, problem.readsTables, problem.scoreOperations};
+               problem.tf32, problem.dropout, problem.readsTables, problem.strided, problem.scoreOperations};
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   std::optional<GpuChoice> choice = cheapestTile(figures, work, tile, mostQueries, why);
@@ -94,6 +96,9 @@ GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t value
   problem.dropout = static_cast<bool>(fused.getProbability());
   problem.tf32 = mayUseTf32(fused->getParentOfType<func::FuncOp>()) && storage.isF32();
   problem.few = FewQueries::of(fused);
+  problem.strided = llvm::any_of(ValueRange{fused.getQuery(), fused.getKey(), fused.getValue()}, [](Value input) {
+    return storageOf(cast<BlockArgument>(input)).layout == kAnyStrides;
+  });
   fused->walk([&](attention::ElementOp element) {
     Block &block = *element->getBlock();
     unsigned key = block.getNumArguments() - 1, query = key - 1;

@@ -21,6 +21,7 @@ struct GpuProblem {
   int64_t width = 0, valueWidth = 0;
   mlir::Type storage;
   bool dropout = false, tf32 = false;
+  bool strided = false; ///< elements of a row of query, key or value are not adjacent
   std::optional<FewQueries> few;
   int64_t scoreOperations = 0; ///< beyond those that fit beside two fragments of rows
   bool readsTables = false;   ///< elements of captured tensors, in mask or score

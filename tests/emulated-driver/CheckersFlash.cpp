@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mutation{"BarrierForTooMany", FindingKind::kDeadlock, R"(bar\.sync\s+0;)", "bar.sync 0, 1024;", kLaunchTimeout},
         Mutation{"ACopyForgotten", FindingKind::kUninitialisedMemory, R"(\n\s*(@%\S+\s+)?cp\.async\.c[ag]\.[^\n]*)", "\n", kSuccess, true},
         Mutation{"ARegisterForgotten", FindingKind::kUninitialisedRegister, R"(\n\s*mov\.u32\s+%r\d+, %tid\.x;)", "\n", kSuccess, true},
-        Mutation{"RowsOfAnotherWarpWritten", FindingKind::kGlobalRace, STORE, "$1$2+3072]", kSuccess, true},
+        Mutation{"RowsOfAnotherWarpWritten", FindingKind::kGlobalRace, STORE, "$1$2+4160]", kSuccess, true},
         Mutation{"NeverEnds", FindingKind::kTimeout, R"(\n\s*ret;)", "\nPLANTED: bra PLANTED;", kLaunchTimeout}),
     [](const auto &row) { return std::string(row.param.name); });
 

@@ -42,7 +42,7 @@ TEST(Error, EachCodeHasANameOfItsOwn) {
   std::set<std::string_view> names;
   for (int code = 0; code <= static_cast<int>(ErrorCode::kCacheMiss); ++code)
     names.insert(name(static_cast<ErrorCode>(code)));
-  EXPECT_EQ(names.size(), 11u);
+  EXPECT_EQ(names.size(), 12u);
   EXPECT_EQ(name(ErrorCode::kShapeMismatch), "shape mismatch");
   EXPECT_EQ(name(ErrorCode::kInternal), "internal");
 }
