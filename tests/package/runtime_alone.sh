@@ -10,7 +10,7 @@ enter=(chroot)
 command -v ldd >/dev/null || { echo "SKIPPED: ldd is not installed"; exit 0; }
 "${enter[@]}" / true 2>/dev/null || { echo "SKIPPED: this user may not change the root directory"; exit 0; }
 
-rm -rf "$scratch"; mkdir -p "$scratch/root/work"
+rm -rf "$scratch"; mkdir -p "$scratch/root/data"
 cd "$scratch"
 python3 "$here/make_inputs.py" .
 echo '{"tenon_manifest": 1, "kernels": [{"sdpa": {"dtype": "f32", "head_dim": 64, "causal": true}}]}' >manifest.json
@@ -22,14 +22,14 @@ install -D "$build/bin/tenon" root/bin/tenon
 ldd "$build/bin/tenon" | grep -o '/[^ ]*' | sort -u | while read -r library; do
   install -D "$library" "root$library"
 done
-cp q.npy k.npy v.npy root/work
+cp q.npy k.npy v.npy root/data
 cp -r kernels root/kernels
 if find root | grep -iE 'llvm|mlir|tenon-compiler|cuda|ptxas'; then
   echo "the root holds what it must not hold"; exit 1
 fi
-call=(sdpa --query /work/q.npy --key /work/k.npy --value /work/v.npy --causal --device host --json
-  --output /work/o.npy)
-out=$(TENON_CACHE_PATH=/kernels TENON_CACHE_POLICY=must_hit HOME=/work "${enter[@]}" root /bin/tenon "${call[@]}")
+call=(sdpa --query /data/q.npy --key /data/k.npy --value /data/v.npy --causal --device host --json
+  --output /data/o.npy)
+out=$(TENON_CACHE_PATH=/kernels TENON_CACHE_POLICY=must_hit HOME=/data "${enter[@]}" root /bin/tenon "${call[@]}")
 echo "$out"
 grep -q '"cache":"disk"' <<<"$out"
-cmp root/work/o.npy outside.npy
+cmp root/data/o.npy outside.npy
