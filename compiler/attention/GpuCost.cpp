@@ -123,14 +123,12 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
                        given.keys ? given.keys : keys, given.stages ? given.stages : stages};
           bool possible = tile.queries % rows == 0 && (rows == kRowsOfFragment || onTensorCores(work)) &&
                           (!work.dropout || tile.keys % kDropoutKeys == 0);
-          // Copies through registers, tables, long scores and wide outputs need the registers of a second fragment of rows.
+          // Copies by elements, tables, long scores and wide outputs need the registers of a second fragment of rows.
           bool drops = !work.dropout || figures.twoFragmentsDrop;
           bool plain = work.tables == 0 && work.scoreOperations == 0 && drops && !work.strided;
           int64_t width = std::max(work.width, work.valueWidth);
           int64_t widest = work.tf32 ? kWidestOfTwoInTf32 : figures.widestOfTwoFragments;
           bool crowded = width > kCrowdedWidth && tile.keys > kKeysBesideWide;
-          if (work.strided) // copies by elements: fewer are under way
-            possible &= tile.stages == 1 && (given.keys != 0 || tile.keys <= kKeysBesideWide);
           bool roomy = rows == kRowsOfFragment || (plain && width <= widest && !crowded);
           bool few = given.queries != 0 || tile.warps() <= kMostWarps;
           if (possible && (given.warps ? tile.warps() == given.warps : roomy && few))

@@ -40,7 +40,6 @@ std::string GpuScheduler::chooseRescaling() {
   const char *reason = !possible              ? "the products are in float32"
                        : problem.longScore    ? "the score is long, to form it again would cost more than maxima"
                        : problem.readsTables  ? "the score reads a table"
-                       : problem.strided      ? "elements of a row are not adjacent, copies need the registers"
                        : problem.scoreHasKey && !problem.endsAtQuery
                            ? "the score depends on the key, and a stale reference would be common"
                            : nullptr;

@@ -83,30 +83,25 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
     NVVM::CpAsyncOp::create(builder_, at(target, i * down * tile.rowBytes() + j * across * kChunk), from,
                             kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
   };
-  auto throughRegisters = [&](Value row, int64_t j) {
+  auto throughRegisters = [&](Value row, Value j) {
     Value stride = copy.layout == 2 ? tensor.strides[3] : Value();
-    Value step = i64(j * across * elements);
+    Value right = multiply(j, across * elements), step = widen(right);
     if (stride)
       step = multiply(step, stride);
     Value from = packed ? at(packedSource(copy, row), tensor.stored, step)
                         : at(source, tensor.stored, add(multiply(widen(row), tensor.strides[2]), step));
     Values loaded = guarded(inside(row), SmallVector<Type>(elements, element), [&] {
-      return copyChunk(tensor, from, stride, add(column, j * across * elements), element, elements,
+      return copyChunk(tensor, from, stride, add(column, right), element, elements,
                        partial ? width : 0);
     });
     Value vector = LLVM::UndefOp::create(builder_, VectorType::get(elements, element));
     for (auto [index, value] : llvm::enumerate(loaded))
       vector = LLVM::InsertElementOp::create(builder_, vector, value, i32(index));
     Value to = at(target, builder_.getI8Type(), multiply(row, tile.rowBytes()));
-    LLVM::StoreOp::create(builder_, vector, at(to, j * across * kChunk), kChunk);
+    LLVM::StoreOp::create(builder_, vector, at(to, builder_.getI8Type(), multiply(j, across * kChunk)), kChunk);
   };
   /// Where there are more threads than chunks, those beyond the tile have nothing to do.
-  auto inTile = [&](Value row, function_ref<void(int64_t)> copyOne) {
-    auto chunksOfRow = [&]() -> Values {
-      for (int64_t j = 0; j < chunks / across; ++j)
-        copyOne(j);
-      return {};
-    };
+  auto inTile = [&](Value row, function_ref<Values()> chunksOfRow) {
     if (rows % down == 0)
       (void)chunksOfRow();
     else
@@ -120,16 +115,28 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
         source = packedSource(copy, i32(i * down));
       else if (i != 0)
         source = at(source, tensor.stored, distance);
-      inTile(i32(i * down), [&](int64_t j) { direct(i, j); });
+      inTile(i32(i * down), [&]() -> Values {
+        for (int64_t j = 0; j < chunks / across; ++j)
+          direct(i, j);
+        return {};
+      });
     }
     return success();
   }
-  // A loop, so that the addresses of one turn are all that a thread holds.
-  auto inLoop = [&]() -> Values {
-    auto loop = scf::ForOp::create(builder_, i32(0), i32(rows), i32(down));
+  // Loops over rows and chunks, so that the addresses of one chunk are all that a thread holds.
+  auto repeat = [&](int64_t end, int64_t step, function_ref<void(Value)> body) {
+    auto loop = scf::ForOp::create(builder_, i32(0), i32(end), i32(step));
     OpBuilder::InsertionGuard restore(builder_);
     builder_.setInsertionPoint(loop.getBody()->getTerminator());
-    inTile(loop.getInductionVar(), [&](int64_t j) { throughRegisters(loop.getInductionVar(), j); });
+    body(loop.getInductionVar());
+  };
+  auto inLoop = [&]() -> Values {
+    repeat(rows, down, [&](Value row) {
+      inTile(row, [&]() -> Values {
+        repeat(chunks / across, 1, [&](Value j) { throughRegisters(row, j); });
+        return {};
+      });
+    });
     return {};
   };
   if (guard)

@@ -18,7 +18,6 @@
 #include <filesystem>
 #include <fstream>
 #include <numbers>
-#include <regex>
 
 using namespace mlir;
 using namespace tenon;
@@ -41,9 +40,7 @@ struct Case {
     return !group && layout < 2 && element != Element::kFloat && width <= 96 && hole != Hole::kBias && hole != Hole::kDropout;
   }
   int64_t queries() const { return group ? 16 : twoFragments() ? 128 : 64; }
-  // Bytes. Wide rows that are copied by elements still spill, 1.1 to 1.9 KB with ptxas 13.0: right, but slow.
-  int mostSpilled() const { return layout == 2 && width > 64 ? 2048 : 0; }
-  int64_t stages() const { return element != Element::kFloat && width <= 64 && layout < 2 ? 2 : 1; }
+  int64_t stages() const { return element != Element::kFloat && width <= 64 ? 2 : 1; }
 };
 
 std::string name(const Case &c) {
@@ -129,7 +126,7 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   plan.logsumexp = true;
   plan.fromLastKey = true;
   bool plain = c.hole == Hole::kNone || c.hole == Hole::kCausal;
-  plan.rescaling = plain && c.layout < 2 && c.element != Element::kFloat ? Rescaling::kByRowSum : Rescaling::kEveryTurn;
+  plan.rescaling = plain && c.element != Element::kFloat ? Rescaling::kByRowSum : Rescaling::kEveryTurn;
   if (c.group != 0) {
     plan.group = plan.packed = c.group;
     plan.chunkKeys = 256;
@@ -182,11 +179,8 @@ TEST_P(Kernel, AssemblesForEveryTargetWithoutASpill) {
     auto ptx = compile(GetParam(), *GpuTarget::find(target));
     ASSERT_TRUE(bool(ptx)) << target << ": " << llvm::toString(ptx.takeError());
     std::string said = assemble(*ptx, target, name(GetParam()));
-    std::regex spilled("([0-9]+) bytes spill (stores|loads)");
-    std::sregex_iterator count(said.begin(), said.end(), spilled), end;
-    EXPECT_NE(count, end) << said;
-    for (; count != end; ++count)
-      EXPECT_LE(std::stoi((*count)[1]), GetParam().mostSpilled()) << target << ": " << said;
+    EXPECT_THAT(said, testing::HasSubstr("0 bytes spill stores, 0 bytes spill loads")) << target;
+    EXPECT_THAT(said, testing::Not(testing::ContainsRegex("[1-9][0-9]* bytes spill"))) << target;
     EXPECT_THAT(*ptx, testing::Not(testing::HasSubstr(".extern .func"))) << "a call into a library";
   }
 }
@@ -199,7 +193,7 @@ INSTANTIATE_TEST_SUITE_P(Half, Kernel,
                                          Case{.width = 128, .keys = 32, .hole = Hole::kDropout},
                                          Case{.hole = Hole::kBias},
                                          Case{.width = 128, .hole = Hole::kBias},
-                                         Case{.width = 40, .layout = 1}, Case{.keys = 32, .layout = 2},
+                                         Case{.width = 40, .layout = 1}, Case{.layout = 2},
                                          Case{.width = 128, .keys = 32, .layout = 2}),
                          nameOf);
 INSTANTIATE_TEST_SUITE_P(Others, Kernel,
