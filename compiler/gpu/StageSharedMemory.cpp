@@ -1,6 +1,7 @@
 #include "compiler/gpu/StageSharedMemory.h"
 
 #include "compiler/attention/ChooseSchedule.h"
+#include "compiler/gpu/TurnLoops.h"
 #include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -23,48 +24,6 @@ namespace {
 constexpr int64_t kRowsOfFragment = 16; // of mma.m16n8
 constexpr int64_t kElementsOfChunk = 8; // 16 bits each, of 16 bytes
 
-bool feedsDot(LoadOp load) {
-  return !load->use_empty() &&
-         llvm::all_of(load->getUsers(), [](Operation *user) { return isa<DotOp>(user); });
-}
-
-/// The row of a load in a loop: the loop's variable, or the distance from it to `end`, a value from outside.
-struct Row {
-  Value end;
-  bool operator==(const Row &) const = default;
-
-  static std::optional<Row> of(LoadOp load, scf::ForOp loop) {
-    Value row = load.getRow(), turn = loop.getInductionVar();
-    if (row == turn)
-      return Row{};
-    auto distance = row.getDefiningOp<arith::SubIOp>();
-    if (distance && distance.getRhs() == turn && loop.isDefinedOutsideOfLoop(distance.getLhs()))
-      return Row{distance.getLhs()};
-    return std::nullopt;
-  }
-  Value at(ImplicitLocOpBuilder &builder, Value turn) const {
-    return end ? Value(arith::SubIOp::create(builder, end, turn)) : turn;
-  }
-};
-
-/// A tile of each turn of a loop whose place can be named outside its turn.
-struct TurnLoad {
-  LoadOp load;
-  Row row;
-  bool continues(TurnLoad other) {
-    return row == other.row && load.getTensor() == other.load.getTensor() && load.getType() == other.load.getType() &&
-           load.getBatch() == other.load.getBatch() && load.getHead() == other.load.getHead() &&
-           load.getLimit() == other.load.getLimit();
-  }
-};
-
-struct TurnLoop {
-  scf::ForOp loop;
-  SmallVector<TurnLoad> loads; ///< by their first use
-  bool nextIsWhole = true;     ///< tiles of the turn after any of this loop's
-};
-using Chain = SmallVector<TurnLoop>;
-
 /// Stages the products of one function.
 class Stager {
 public:
@@ -79,7 +38,11 @@ public:
   }
 
   LogicalResult run() {
-    for (Chain &chain : chains())
+    SmallVector<LoadOp> others;
+    SmallVector<Chain> chains = findChains(function, others);
+    for (LoadOp load : others)
+      stageAtOnce(load);
+    for (Chain &chain : chains)
       stages == 1 ? stageOneAhead(chain) : stageAllAhead(chain);
     stageResidents();
     SmallVector<StoreOp> stores(function.getOps<StoreOp>());
@@ -142,15 +105,6 @@ private:
     make();
   }
 
-  static Operation *firstUser(LoadOp load) {
-    Operation *first = nullptr;
-    for (Operation *user : load->getUsers()) {
-      Operation *here = load->getBlock()->findAncestorOpInBlock(*user);
-      if (!first || here->isBeforeInBlock(first))
-        first = here;
-    }
-    return first;
-  }
   static Operation *lastUser(LoadOp load) {
     Operation *last = nullptr;
     for (Operation *user : load->getUsers()) {
@@ -159,55 +113,6 @@ private:
         last = here;
     }
     return last;
-  }
-
-  /// What a turn of the loop loads; what cannot be named outside its turn is loaded at once.
-  TurnLoop turnLoop(scf::ForOp loop) {
-    TurnLoop result{loop, {}};
-    for (LoadOp load : llvm::make_early_inc_range(loop.getBody()->getOps<LoadOp>())) {
-      if (!feedsDot(load))
-        continue;
-      std::optional<Row> row = Row::of(load, loop);
-      bool named = row && llvm::all_of(ValueRange{load.getTensor(), load.getBatch(), load.getHead(), load.getLimit()},
-                                       [&](Value value) { return loop.isDefinedOutsideOfLoop(value); });
-      if (named)
-        result.loads.push_back({load, *row});
-      else
-        stageAtOnce(load);
-    }
-    llvm::sort(result.loads, [](TurnLoad a, TurnLoad b) {
-      return firstUser(a.load)->isBeforeInBlock(firstUser(b.load));
-    });
-    return result;
-  }
-
-  static bool continues(TurnLoop &next, TurnLoop &last) {
-    return next.loop->getBlock() == last.loop->getBlock() && next.loop.getLowerBound() == last.loop.getUpperBound() &&
-           next.loop.getStep() == last.loop.getStep() &&
-           llvm::equal(next.loads, last.loads, [](TurnLoad &a, TurnLoad &b) { return a.continues(b); });
-  }
-
-  SmallVector<Chain> chains() {
-    SmallVector<Chain> result;
-    SmallVector<scf::ForOp> loops;
-    function.walk<WalkOrder::PreOrder>([&](scf::ForOp loop) { loops.push_back(loop); });
-    for (scf::ForOp loop : loops) {
-      TurnLoop turn = turnLoop(loop);
-      if (turn.loads.empty())
-        continue;
-      if (result.empty() || !continues(turn, result.back().back()))
-        result.emplace_back();
-      result.back().push_back(turn);
-    }
-    for (Chain &chain : result) {
-      bool whole = true;
-      for (TurnLoop &turn : llvm::reverse(chain)) {
-        for (TurnLoad &each : turn.loads)
-          whole &= each.load->hasAttr(kWholeAttribute);
-        turn.nextIsWhole = whole;
-      }
-    }
-    return result;
   }
 
   /// The turn after this one, and whether there is one.
