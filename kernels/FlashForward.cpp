@@ -1,13 +1,13 @@
 #include "kernels/FlashForward.h"
 
 #include "kernels/Combine.h"
+#include "kernels/KeyLoops.h"
 
 #include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/Matchers.h"
 
 #include <numbers>
 
@@ -39,7 +39,6 @@ private:
   struct State {
     Value maximum, sum, output; // m, ℓ, O
   };
-  enum class Visibility { kAll, kMasked, kMaskedWithTail };
   struct Probabilities {
     Value maximum, correction, p; // m', α, P
   };
@@ -64,12 +63,7 @@ private:
   void prologue();
   void findBlock();
   void prepareDropout();
-  void planLoops();
-  void planAscending(const KeyBounds &bounds, bool open, bool leading);
-  void planDescending(const KeyBounds &bounds, bool open, bool leading);
-  void clipToChunk(KeyBounds &bounds);
-  Value roundDown(Value key);
-  State loop(Value begin, Value end, Visibility visibility, State state);
+  State loop(const KeyLoop &keys, State state);
   State step(Value firstKey, Visibility visibility, const State &state);
   State stepByRowSum(Value firstKey, const State &state);
   SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
@@ -95,22 +89,19 @@ private:
   FlashForwardBlock block_;
   Value chunk_; // its number, where there are chunks
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
-  // The loops run over [0]..[1] and so on, of keys, or of distances from `firstVisited_` down.
-  SmallVector<std::pair<Value, Visibility>> loops_; // where each ends, and what it is
-  Value start_, firstVisited_;
+  Value firstVisited_; // key, where the loops count distances down from it
   // Dropout: the threshold of the 16-bit numbers, 1 / (1 − p), and what the numbers depend on.
   Value threshold_, keepScale_, seed_, offset_, stream_;
 };
 
 void FlashForward::build() {
   prologue();
-  planLoops();
+  KeyLoops loops = planKeyLoops(b, plan_, holes_.bounds(b, block_), block_.keyLength, chunk_);
+  firstVisited_ = loops.firstVisited;
   prepareDropout();
   State state{filled(rows_, -kInfinity), filled(rows_, 0), filled(output_, 0)};
-  for (auto [end, visibility] : loops_) {
-    state = loop(start_, end, visibility, state);
-    start_ = end;
-  }
+  for (const KeyLoop &keys : loops.loops)
+    state = loop(keys, state);
   epilogue(state);
   func::ReturnOp::create(b);
 }
@@ -185,78 +176,8 @@ void FlashForward::prepareDropout() {
   stream_ = arith::AddIOp::create(b, arith::MulIOp::create(b, block_.batch, heads), block_.head);
 }
 
-Value FlashForward::roundDown(Value key) {
-  Value blocks = b.createOrFold<arith::DivUIOp>(key, index(plan_.tileKeys));
-  return b.createOrFold<arith::MulIOp>(blocks, index(plan_.tileKeys));
-}
-
-// What of the bounds lies in the chunk, whose ends are multiples of tileKeys. Bounds known to be 0 stay so: they
-// say that there is no such loop.
-void FlashForward::clipToChunk(KeyBounds &bounds) {
-  Value low = arith::MulIOp::create(b, chunk_, index(plan_.chunkKeys));
-  Value high = arith::AddIOp::create(b, low, index(plan_.chunkKeys));
-  for (Value *end : {&bounds.keyBegin, &bounds.keyEnd, &bounds.openBegin, &bounds.openEnd})
-    if (end == &bounds.keyBegin || !matchPattern(*end, m_Zero()))
-      *end = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, *end, low), high);
-}
-
-// The loops are cut at multiples of tileKeys. Without a whole open block there is one.
-void FlashForward::planLoops() {
-  std::optional<KeyBounds> bounds = holes_.bounds(b, block_);
-  if (!bounds)
-    bounds = KeyBounds{index(0), index(0), block_.keyLength, block_.keyLength};
-  if (chunk_)
-    clipToChunk(*bounds);
-  KeyBounds rounded = *bounds;
-  rounded.keyBegin = rounded.openBegin = roundDown(bounds->keyBegin);
-  bool open = !matchPattern(bounds->openEnd, m_Zero());
-  // If anything is open but not from key 0 on, key 0 is visible, and the loops begin at 0.
-  bool leading = open && !matchPattern(bounds->openBegin, m_Zero());
-  if (open)
-    rounded.openEnd = roundDown(bounds->openEnd);
-  if (leading) {
-    Value up = roundDown(arith::AddIOp::create(b, bounds->openBegin, index(plan_.tileKeys - 1)));
-    Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, up, rounded.openEnd);
-    rounded.openBegin = select(some, up, rounded.keyBegin);
-    rounded.openEnd = select(some, rounded.openEnd, rounded.keyBegin);
-  }
-  if (plan_.fromLastKey)
-    planDescending(rounded, open, leading);
-  else
-    planAscending(rounded, open, leading);
-}
-
-// [begin, openBegin) [openBegin, openEnd) [openEnd, end)
-void FlashForward::planAscending(const KeyBounds &bounds, bool open, bool leading) {
-  start_ = bounds.keyBegin;
-  if (leading)
-    loops_.push_back({bounds.openBegin, Visibility::kMasked});
-  if (open)
-    loops_.push_back({bounds.openEnd, Visibility::kAll});
-  loops_.push_back({bounds.keyEnd, Visibility::kMaskedWithTail});
-}
-
-// The same the other way round, by distances from the end. A first block with a mask gives the open ones a
-// reference.
-void FlashForward::planDescending(const KeyBounds &bounds, bool open, bool leading) {
-  Value end = arith::MaxSIOp::create(b, bounds.keyEnd, index(0));
-  end = roundDown(arith::AddIOp::create(b, end, index(plan_.tileKeys - 1)));
-  firstVisited_ = arith::SubIOp::create(b, end, index(plan_.tileKeys));
-  start_ = index(0);
-  auto distance = [&](Value key) -> Value { return arith::SubIOp::create(b, end, key); };
-  if (open) {
-    Value openEnd = arith::MinSIOp::create(b, bounds.openEnd, firstVisited_);
-    openEnd = arith::MaxSIOp::create(b, openEnd, bounds.keyBegin);
-    loops_.push_back({distance(openEnd), Visibility::kMaskedWithTail});
-    if (leading) // not beyond openEnd, which may have moved
-      loops_.push_back({distance(arith::MinSIOp::create(b, bounds.openBegin, openEnd)), Visibility::kAll});
-  }
-  Visibility last = leading ? Visibility::kMasked : open ? Visibility::kAll : Visibility::kMaskedWithTail;
-  loops_.push_back({distance(bounds.keyBegin), last});
-}
-
-FlashForward::State FlashForward::loop(Value begin, Value end, Visibility visibility, State state) {
-  auto loop = scf::ForOp::create(b, begin, end, index(plan_.tileKeys),
+FlashForward::State FlashForward::loop(const KeyLoop &keys, State state) {
+  auto loop = scf::ForOp::create(b, keys.begin, keys.end, index(plan_.tileKeys),
                                  ValueRange{state.maximum, state.sum, state.output});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -264,8 +185,8 @@ FlashForward::State FlashForward::loop(Value begin, Value end, Visibility visibi
   Value firstKey = loop.getInductionVar();
   if (plan_.fromLastKey)
     firstKey = arith::SubIOp::create(b, firstVisited_, firstKey);
-  bool lazy = visibility == Visibility::kAll && plan_.rescaling == Rescaling::kByRowSum;
-  State next = lazy ? stepByRowSum(firstKey, now) : step(firstKey, visibility, now);
+  bool lazy = keys.visibility == Visibility::kAll && plan_.rescaling == Rescaling::kByRowSum;
+  State next = lazy ? stepByRowSum(firstKey, now) : step(firstKey, keys.visibility, now);
   scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
 }
