@@ -14,6 +14,7 @@
 #include "execute/Memory.h"
 #include "execute/MatrixMove.h"
 #include "execute/Perturb.h"
+#include "execute/RunWarp.h"
 #include "execute/TensorCore.h"
 #include "execute/TensorCoreIntegers.h"
 #include "execute/Wmma.h"
