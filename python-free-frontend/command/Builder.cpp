@@ -97,7 +97,8 @@ Result<std::vector<BuildLine>> expand(const Manifest &manifest,
       if (!asked &&
           (asked.error().code() == ErrorCode::kNotFound || asked.error().code() == ErrorCode::kIo))
         return asked.error();
-      BuildLine line{.place = kernel.place, .request = {}, .key = {}, .refusal = {}};
+      BuildLine line;
+      line.place = kernel.place;
       line.request.target = target;
       if (asked) {
         line.request = std::move(asked->request);

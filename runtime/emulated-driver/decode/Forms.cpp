@@ -95,28 +95,24 @@ void OperandForms::store() {
   read_elements(operands[1], false, type_bytes(type_index(type())));
 }
 
-void OperandForms::atomic() {
+// The address, and one or two values behind it; before them a result, where there is one.
+void OperandForms::read_and_modify(size_t results) {
   bool swaps = arguments.size() > 2;
-  const size_t count = 3 + swaps + has(".L2::cache_hint");
+  const size_t count = results + 2 + swaps + has(".L2::cache_hint");
   d.expect_operands(count, count);
   bool constant = false;
-  op.operand[0] = d.address(operands[1], op.width[0], op.immediate, constant);
-  op.operand[2] = d.source(operands[2], width(1));
+  op.operand[0] = d.address(operands[results], op.width[0], op.immediate, constant);
+  op.operand[2] = d.source(operands[results + 1], width(1));
   if (swaps)
-    op.operand[3] = d.source(operands[3], width(2));
+    op.operand[3] = d.source(operands[results + 2], width(2));
+}
+
+void OperandForms::atomic() {
+  read_and_modify(1);
   op.operand[1] = d.destination(operands[0], width(1));
 }
 
-void OperandForms::reduction() {
-  bool swaps = arguments.size() > 2;
-  const size_t count = 2 + swaps + has(".L2::cache_hint");
-  d.expect_operands(count, count);
-  bool constant = false;
-  op.operand[0] = d.address(operands[0], op.width[0], op.immediate, constant);
-  op.operand[2] = d.source(operands[1], width(1));
-  if (swaps)
-    op.operand[3] = d.source(operands[2], width(2));
-}
+void OperandForms::reduction() { read_and_modify(0); }
 
 /// "s32.u16": every value of the second type is one of the first.
 static bool widens_integer(std::string_view types) {

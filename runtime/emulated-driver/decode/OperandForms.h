@@ -31,6 +31,8 @@ struct OperandForms {
   void use_frame(const Operand &address);
   void load();
   void store();
+  /// What atom and red share: the address behind `results` results, the values, an optional cache policy.
+  void read_and_modify(size_t results);
   void atomic();
   void reduction();
   /// "@cvt 24": destination of 2, source of 4 bytes; '*' or nothing: whatever the register has, at least the type's.

@@ -246,35 +246,36 @@ TENON_DRIVER_ENTRY Status cuCtxSetLimit(int limit, size_t value) {
   return kSuccess;
 }
 
-TENON_DRIVER_ENTRY Status cuCtxGetCacheConfig(int *preference) {
+namespace {
+/// A setting of the context that is kept and given back, and has no effect here.
+Status get_setting(int ContextObject::*setting, int *value) {
   TENON_BEGIN(Call::Needs::kContext);
-  if (!preference)
+  if (!value)
     return kInvalidValue;
-  *preference = call.context->cache_preference;
+  *value = call.context->*setting;
   return kSuccess;
+}
+Status set_setting(int ContextObject::*setting, int value, int last) {
+  TENON_BEGIN(Call::Needs::kContext);
+  if (value < 0 || value > last)
+    return kInvalidValue;
+  call.context->*setting = value;
+  return kSuccess;
+}
+constexpr int kPreferEqual = 3, kEightBytes = 2; // the last CUfunc_cache and CUsharedconfig
+} // namespace
+
+TENON_DRIVER_ENTRY Status cuCtxGetCacheConfig(int *preference) {
+  return get_setting(&ContextObject::cache_preference, preference);
 }
 TENON_DRIVER_ENTRY Status cuCtxSetCacheConfig(int preference) {
-  constexpr int kPreferEqual = 3; // the last CUfunc_cache
-  TENON_BEGIN(Call::Needs::kContext);
-  if (preference < 0 || preference > kPreferEqual)
-    return kInvalidValue;
-  call.context->cache_preference = preference;
-  return kSuccess;
+  return set_setting(&ContextObject::cache_preference, preference, kPreferEqual);
 }
 TENON_DRIVER_ENTRY Status cuCtxGetSharedMemConfig(int *bank) {
-  TENON_BEGIN(Call::Needs::kContext);
-  if (!bank)
-    return kInvalidValue;
-  *bank = call.context->shared_bank;
-  return kSuccess;
+  return get_setting(&ContextObject::shared_bank, bank);
 }
 TENON_DRIVER_ENTRY Status cuCtxSetSharedMemConfig(int bank) {
-  constexpr int kEightBytes = 2; // the last CUsharedconfig
-  TENON_BEGIN(Call::Needs::kContext);
-  if (bank < 0 || bank > kEightBytes)
-    return kInvalidValue;
-  call.context->shared_bank = bank;
-  return kSuccess;
+  return set_setting(&ContextObject::shared_bank, bank, kEightBytes);
 }
 TENON_DRIVER_ENTRY Status cuCtxResetPersistingL2Cache() {
   TENON_BEGIN(Call::Needs::kContext);
