@@ -1,58 +1,20 @@
 // `tenon cache`: what a release engineer does, from a manifest to a program that may not compile.
-#include "tenon/TensorFile.h"
+#include "CommandFixture.h"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <sstream>
-#include <sys/wait.h>
 
-namespace tenon {
+namespace tenon::test {
 namespace {
 
-using nlohmann::json;
 using ::testing::HasSubstr;
-namespace fs = std::filesystem;
 
-struct Ran {
-  int status;
-  std::string out, err;
-  json parsed() const { return json::parse(out, nullptr, false); }
-};
-
-class CacheCommand : public ::testing::Test {
+class CacheCommand : public TemporaryFolder {
 protected:
+  CacheCommand() : TemporaryFolder("TENON_CACHE_DIR=own") {}
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("tenon-cache-command-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
+    TemporaryFolder::SetUp();
     write("manifest.json", kManifest);
-    const char *names[] = {"q", "k", "v"};
-    for (uint64_t i = 0; i < 3; ++i)
-      ASSERT_TRUE(save_tensor((folder_ / names[i]).string() + ".npy",
-                              Tensor::random({1, 2, 16, 64}, DataType::kFloat32, i + 1).value()));
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  // In the folder, with settings of its own and nobody else's.
-  Ran run(const std::string &arguments,
-          const std::string &environment = "TENON_CACHE_DIR=own") const {
-    const std::string line = "cd '" + folder_.string() +
-                             "' && env -u TENON_CACHE -u TENON_CACHE_PATH " + environment +
-                             " '" TENON_BINARY_DIR "/bin/tenon' " + arguments + " >out 2>err";
-    const int status = std::system(line.c_str());
-    return {WEXITSTATUS(status), read("out"), read("err")};
-  }
-  std::string read(const std::string &name) const {
-    std::ostringstream text;
-    text << std::ifstream(folder_ / name).rdbuf();
-    return text.str();
-  }
-  void write(const std::string &name, const std::string &text) const {
-    std::ofstream(folder_ / name) << text;
+    write_attention_inputs({1, 2, 16, 64});
   }
   // Entries by name: what is deterministic.
   std::map<std::string, std::string> entries(const std::string &directory) const {
@@ -69,7 +31,6 @@ protected:
                                         "--target sm_80 --cubin never --json -o ";
   static constexpr const char *kCall =
       "sdpa --query q.npy --key k.npy --value v.npy --device host --json --output o.npy ";
-  fs::path folder_;
 };
 
 TEST_F(CacheCommand, BuildsAheadDeterministicallyAndOnce) {
@@ -217,4 +178,4 @@ TEST_F(CacheCommand, AManifestThatIsWrongInAnyFieldIsRefusedByItsName) {
 }
 
 } // namespace
-} // namespace tenon
+} // namespace tenon::test

@@ -1,20 +1,10 @@
 // `tenon emulate` on a kernel of its own: what it lists, runs, finds, counts, refuses.
-#include "tenon/TensorFile.h"
+#include "CommandFixture.h"
 
-#include <filesystem>
-#include <fstream>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <sstream>
-#include <sys/wait.h>
-
-namespace tenon {
+namespace tenon::test {
 namespace {
 
-using nlohmann::json;
 using ::testing::HasSubstr;
-namespace fs = std::filesystem;
 
 // out[i] = scale * in[i], one element a thread; `shift` bytes further where it is set.
 constexpr const char *kKernel = R"(.version 8.0
@@ -36,33 +26,16 @@ constexpr const char *kKernel = R"(.version 8.0
 .file 1 "twice.cu"
 )";
 
-class Emulate : public ::testing::Test {
+class Emulate : public TemporaryFolder {
 protected:
-  struct Ran {
-    int status;
-    std::string out, err;
-  };
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("tenon-emulate-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-    std::ofstream(folder_ / "twice.ptx") << kKernel;
-    ASSERT_TRUE(save_tensor((folder_ / "in.npy").string(), Tensor::full({2, 64}, 1.5).value()).ok());
+    TemporaryFolder::SetUp();
+    write("twice.ptx", kKernel);
+    ASSERT_TRUE(save_tensor(file("in.npy"), Tensor::full({2, 64}, 1.5).value()));
   }
-  void TearDown() override { fs::remove_all(folder_); }
+  Ran run(const std::string &arguments) const { return TemporaryFolder::run("emulate " + arguments); }
 
-  Ran run(const std::string &arguments) const {
-    const std::string line =
-        "cd '" + folder_.string() + "' && '" TENON_BINARY_DIR "/bin/tenon' emulate " + arguments + " >out 2>err";
-    const int status = std::system(line.c_str());
-    return {WEXITSTATUS(status), read("out"), read("err")};
-  }
-  std::string read(const std::string &name) const {
-    std::ostringstream text;
-    text << std::ifstream(folder_ / name).rdbuf();
-    return text.str();
-  }
   static constexpr const char *kRun = "twice.ptx --kernel twice --grid 2 --block 64 --arg 2 --arg in.npy ";
-  fs::path folder_;
 };
 
 TEST_F(Emulate, ListsKernelsAndParameters) {
@@ -151,4 +124,4 @@ TEST_F(Emulate, WrongUseIsToldInOneLine) {
 }
 
 } // namespace
-} // namespace tenon
+} // namespace tenon::test
