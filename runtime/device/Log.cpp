@@ -1,5 +1,6 @@
 #include "tenon/Log.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
@@ -24,7 +25,16 @@ Output &output() {
 
 LogEvents events_of_environment() {
   const char *names = std::getenv("TENON_LOG");
-  return names ? parse_log_events(names) : 0;
+  if (!names)
+    return 0;
+  std::vector<std::string> unknown;
+  const LogEvents events = parse_log_events(names, &unknown);
+  for (const std::string &word : unknown)
+    std::fprintf(stderr,
+                 "tenon: warning: TENON_LOG holds '%s', which is no event; there are cache, pass, "
+                 "launch and all\n",
+                 word.c_str());
+  return events;
 }
 
 // Set by a log line while it is being written, so that a sink that itself uses Tenon does not
@@ -39,16 +49,22 @@ std::string_view name(LogEvent event) {
   return kEventNames[static_cast<size_t>(event)];
 }
 
-LogEvents parse_log_events(std::string_view names) {
+static LogEvents events_called(std::string_view name) {
+  if (name == "all")
+    return kAllLogEvents;
+  const auto *found = std::ranges::find(kEventNames, name);
+  return found == std::end(kEventNames) ? 0 : 1u << (found - kEventNames);
+}
+
+LogEvents parse_log_events(std::string_view names, std::vector<std::string> *unknown) {
   LogEvents events = 0;
   while (!names.empty()) {
     size_t comma = names.find(',');
     std::string_view one = names.substr(0, comma);
-    if (one == "all")
-      events |= kAllLogEvents;
-    for (size_t i = 0; i < std::size(kEventNames); ++i)
-      if (one == kEventNames[i])
-        events |= 1u << i;
+    const LogEvents called = events_called(one);
+    if (unknown && called == 0 && !one.empty())
+      unknown->emplace_back(one);
+    events |= called;
     names = comma == std::string_view::npos ? std::string_view{} : names.substr(comma + 1);
   }
   return events;

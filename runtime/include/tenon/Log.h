@@ -2,7 +2,8 @@
 ///
 /// `TENON_LOG=cache,launch` (or `all`) in the environment prints the named events to stderr, as
 /// `tenon: cache: compiled 3f2a… attention_f16_d64 for sm_80 in 41.2 ms`. A host program takes the
-/// lines itself with `set_log_sink`. While an event is off it costs one relaxed load.
+/// lines itself with `set_log_sink`. While an event is off it costs one relaxed load. A word of TENON_LOG that is no
+/// event is told once, when the library is loaded.
 #pragma once
 
 #include "tenon/Api.h"
@@ -12,6 +13,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenon {
 
@@ -27,8 +29,8 @@ TENON_API std::string_view name(LogEvent event);
 using LogEvents = uint32_t;
 inline constexpr LogEvents kAllLogEvents = 0b111;
 
-/// Reads "cache,launch", "all" or "": names that are no event are ignored.
-TENON_API LogEvents parse_log_events(std::string_view names);
+/// Reads "cache,launch", "all" or "": names that are no event are left out, and given back in `unknown`.
+TENON_API LogEvents parse_log_events(std::string_view names, std::vector<std::string> *unknown = nullptr);
 
 /// Called with the event and one line without its end; from any thread, never from two at once.
 using LogSink = std::function<void(LogEvent event, std::string_view line)>;

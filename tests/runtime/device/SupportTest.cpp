@@ -143,7 +143,9 @@ TEST(Log, NamesOfEvents) {
   EXPECT_EQ(parse_log_events(""), 0u);
   EXPECT_EQ(parse_log_events("all"), kAllLogEvents);
   EXPECT_EQ(parse_log_events("cache"), 1u);
-  EXPECT_EQ(parse_log_events("pass,launch,nonsense,"), 6u);
+  std::vector<std::string> unknown;
+  EXPECT_EQ(parse_log_events("pass,launch,nonsense,,", &unknown), 6u);
+  EXPECT_THAT(unknown, ElementsAre("nonsense"));
 }
 
 TEST(Log, PrintsOneLineToStandardErrorAndNothingUnlessAsked) {
