@@ -1,5 +1,7 @@
 #include "compiler/driver/Compile.h"
 
+#include "tenon/Fingerprint.h"
+
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -30,6 +32,7 @@ void release(TenonCompileResult *result) {
 
 extern "C" __attribute__((visibility("default"))) const TenonCompilerInterface *
 tenon_compiler_interface(void) {
-  static const TenonCompilerInterface interface = {TENON_COMPILER_INTERFACE_VERSION, compile, release};
+  static const TenonCompilerInterface interface = {TENON_COMPILER_INTERFACE_VERSION, compile, release,
+                                                   tenon::kRuntimeFingerprint, tenon::kCodeGenerationVersion};
   return &interface;
 }

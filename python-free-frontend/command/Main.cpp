@@ -3,6 +3,7 @@
 #include "Command.h"
 
 #include "tenon/KernelCache.h"
+#include "tenon/Libraries.h"
 #include "tenon/Version.h"
 
 #include <cstdio>
@@ -68,6 +69,10 @@ int run(int count, char **arguments) {
 } // namespace tenon::command
 
 int main(int count, char **arguments) {
+  if (const std::string wrong = tenon::wrong_libraries(); !wrong.empty()) {
+    std::fprintf(stderr, "tenon: error: %s\n", wrong.c_str());
+    return tenon::command::kFailure;
+  }
   try {
     return tenon::command::run(count, arguments);
   } catch (const std::exception &exception) {

@@ -3,6 +3,7 @@
 #include "device/Library.h"
 #include "device/Text.h"
 #include "tenon/CompilerInterface.h"
+#include "tenon/Fingerprint.h"
 #include "tenon/Version.h"
 
 #include <cstdlib>
@@ -14,6 +15,24 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
+
+Result<void> check_compiler(const TenonCompilerInterface *compiler, const std::string &path) {
+  if (!compiler || compiler->version != TENON_COMPILER_INTERFACE_VERSION)
+    return Error(ErrorCode::kUnsupported,
+                 concat(path, " speaks version ", compiler ? compiler->version : 0,
+                        " of the compiler interface; this runtime speaks ",
+                        TENON_COMPILER_INTERFACE_VERSION));
+  if (compiler->code_generation != kCodeGenerationVersion)
+    return Error(ErrorCode::kUnsupported,
+                 concat(path, " makes code of generation ", compiler->code_generation,
+                        "; this runtime keeps generation ", kCodeGenerationVersion,
+                        ": build or install both together"));
+  if (compiler->fingerprint != kRuntimeFingerprint)
+    return Error(ErrorCode::kUnsupported,
+                 concat(path, " was built with the headers of another runtime: build or install "
+                              "both together"));
+  return {};
+}
 
 Result<const TenonCompilerInterface *> open_compiler() {
   static std::mutex mutex;
@@ -27,11 +46,7 @@ Result<const TenonCompilerInterface *> open_compiler() {
   if (!entry)
     return Error(ErrorCode::kUnsupported, concat(path, " exports no " TENON_COMPILER_ENTRY));
   const TenonCompilerInterface *compiler = entry();
-  if (!compiler || compiler->version != TENON_COMPILER_INTERFACE_VERSION)
-    return Error(ErrorCode::kUnsupported,
-                 concat(path, " speaks version ", compiler ? compiler->version : 0,
-                        " of the compiler interface; this runtime speaks ",
-                        TENON_COMPILER_INTERFACE_VERSION));
+  TENON_TRY(check_compiler(compiler, path));
   library.keep(); // LLVM does not survive being unloaded
   return opened = compiler;
 }

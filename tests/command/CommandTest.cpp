@@ -107,5 +107,25 @@ TEST_F(Command, ADeviceThatIsNotThereIsAnError) {
   EXPECT_THAT(ran.err, HasSubstr("libcuda"));
 }
 
+TEST_F(Command, AWordOfTheLogThatIsNoEventIsToldOnce) {
+  const Ran ran = run(std::string(kInputs) + "--device eager", "TENON_CACHE=off TENON_LOG=cahce,launch");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.err, "tenon: warning: TENON_LOG holds 'cahce', which is no event; there are cache, pass, launch "
+                     "and all\n");
+}
+
+#ifdef OTHER_RUNTIME
+TEST_F(Command, RefusesLibrariesOfAnotherBuild) {
+  const std::pair<const char *, const char *> cases[] = {{OTHER_RUNTIME, "libtenon-runtime.so"},
+                                                         {OTHER_FRONTEND, "libtenon.so"}};
+  for (const auto &[library, name] : cases) {
+    const Ran ran = run("--version", std::string("LD_PRELOAD=") + library);
+    EXPECT_EQ(ran.status, kFailureStatus);
+    EXPECT_EQ(ran.err, "tenon: error: this program was built with other headers than " + std::string(name) +
+                           ", which it runs with: build or install both together\n");
+  }
+}
+#endif
+
 } // namespace
 } // namespace tenon

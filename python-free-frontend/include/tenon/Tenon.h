@@ -12,6 +12,7 @@
 #include "tenon/Graph.h"
 #include "tenon/Interpreter.h"
 #include "tenon/KernelCache.h"
+#include "tenon/Libraries.h"
 #include "tenon/Log.h"
 #include "tenon/PagedKeyValue.h"
 #include "tenon/Parallel.h"

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Raised when the two sides can no longer talk to each other. */
-#define TENON_COMPILER_INTERFACE_VERSION 1
+#define TENON_COMPILER_INTERFACE_VERSION 2
 
 typedef enum {
   TENON_COMPILED = 0,
@@ -38,6 +38,10 @@ typedef struct {
   uint32_t version; /* TENON_COMPILER_INTERFACE_VERSION */
   void (*compile)(const char *request, size_t size, TenonCompileResult *result);
   void (*release)(TenonCompileResult *result);
+  /* What the compiler was built with. It links the runtime, and its code is kept under the runtime's keys: where
+     either number is not the runtime's own, nothing is compiled. */
+  uint64_t fingerprint;     /* tenon::kRuntimeFingerprint */
+  uint32_t code_generation; /* tenon::kCodeGenerationVersion */
 } TenonCompilerInterface;
 
 /* The one symbol that the shared object exports. */

@@ -7,9 +7,10 @@
 ///
 /// Threads that want one new kernel at the same time compile it once: the first builds, the others
 /// wait and get what it got. A refusal of the compiler is kept like a kernel, since asking again
-/// would get the same answer; other failures (no memory, no compiler library) are delivered to
-/// those who waited, and the next call tries again. No lock is held while a builder or a kernel
-/// runs.
+/// would get the same answer; it is kept in memory alone, so that each process asks anew and the
+/// next compiler, which may refuse less, is asked. Other failures (no memory, no compiler library)
+/// are delivered to those who waited, and the next call tries again. No lock is held while a
+/// builder or a kernel runs.
 ///
 /// **Look-up.** The exact target in the own directory, then in each lower layer; then, in the lower
 /// layers, which somebody built for this program, the best that the device executes; then the

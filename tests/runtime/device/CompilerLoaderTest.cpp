@@ -1,4 +1,6 @@
 #include "tenon/Compiler.h"
+#include "tenon/CompilerInterface.h"
+#include "tenon/Fingerprint.h"
 #include "tenon/Version.h"
 
 #include <cstdlib>
@@ -22,8 +24,25 @@ TEST(CompilerLoader, SaysWhyThereIsNoCompiler) {
   setenv("TENON_COMPILER_LIBRARY", "libm.so.6", 1);
   EXPECT_THAT(compiler_available().error().message(),
               HasSubstr("libm.so.6 exports no tenon_compiler_interface"));
-  setenv("TENON_COMPILER_LIBRARY", FUTURE_COMPILER, 1);
-  EXPECT_THAT(compiler_available().error().message(), HasSubstr("speaks version 7"));
+}
+
+TEST(CompilerLoader, RefusesACompilerOfAnotherBuild) {
+  const struct {
+    const char *library;
+    std::string says;
+  } cases[] = {
+      {COMPILER_NEWER_IN_INTERFACE,
+       "speaks version " + std::to_string(TENON_COMPILER_INTERFACE_VERSION + 1)},
+      {COMPILER_NEWER_IN_HEADERS, "was built with the headers of another runtime"},
+      {COMPILER_NEWER_IN_CODE, "makes code of generation " + std::to_string(kCodeGenerationVersion + 1)},
+  };
+  for (const auto &[library, says] : cases) {
+    setenv("TENON_COMPILER_LIBRARY", library, 1);
+    const Result<CompileOutcome> outcome = compile_kernel({"graph", "{}", "sm_80"});
+    ASSERT_FALSE(outcome) << library;
+    EXPECT_EQ(outcome.error().code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(outcome.error().message(), HasSubstr(std::string(library) + " " + says));
+  }
 }
 
 TEST(CompilerLoader, LooksBesideTheRuntime) {
@@ -35,7 +54,7 @@ TEST(CompilerLoader, LooksBesideTheRuntime) {
 
 class EchoTest : public ::testing::Test {
 protected:
-  void SetUp() override { setenv("TENON_COMPILER_LIBRARY", ECHO_COMPILER, 1); }
+  void SetUp() override { setenv("TENON_COMPILER_LIBRARY", COMPILER_NEWER_IN_NOTHING, 1); }
 };
 
 TEST_F(EchoTest, RequestsAreJson) {

@@ -1,6 +1,7 @@
 // A compiler library for tests: refuses, fails or answers with its own request, as the graph's text
 // says.
 #include "tenon/CompilerInterface.h"
+#include "tenon/Fingerprint.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,11 @@ void release(TenonCompileResult *result) {
 
 extern "C" __attribute__((visibility("default"))) const TenonCompilerInterface *
 tenon_compiler_interface() {
-  static const TenonCompilerInterface interface = {ECHO_VERSION, compile, release};
+  static const TenonCompilerInterface interface = {
+      .version = TENON_COMPILER_INTERFACE_VERSION + NEWER_INTERFACE,
+      .compile = compile,
+      .release = release,
+      .fingerprint = tenon::kRuntimeFingerprint + NEWER_HEADERS,
+      .code_generation = tenon::kCodeGenerationVersion + NEWER_CODE};
   return &interface;
 }
