@@ -2,6 +2,7 @@
 #include "../CacheFixture.h"
 #include "Trials.h"
 
+#include <cstring>
 #include <functional>
 #include <gmock/gmock.h>
 #include <random>
@@ -43,18 +44,22 @@ struct Damage : ::testing::Test {
 };
 
 TEST_F(Damage, EveryByteOfTheHeaderAndRandomBits) {
-  const size_t header = 200; // magic, version, size, and the key's beginning
+  constexpr size_t kFixed = 16; // magic, version, and the size of the JSON that follows
+  uint32_t json = 0;
+  std::memcpy(&json, good.data() + kFixed - sizeof json, sizeof json);
+  const size_t header = kFixed + json;
+  ASSERT_TRUE(header > kFixed && header < good.size());
   std::mt19937 random(7);
-  const int count = trials(2400, 240);
-  for (int i = 0; i < count; ++i) {
+  auto flip = [&](const char *where, size_t at) {
     std::vector<char> bytes = good;
-    const size_t at =
-        static_cast<size_t>(i) < header ? static_cast<size_t>(i) : random() % bytes.size();
     bytes[at] ^= static_cast<char>(1 << random() % 8);
-    survive("one bit flipped", [&] { write(bytes); });
-    if (HasFatalFailure())
-      return;
-  }
+    survive(where, [&] { write(bytes); });
+  };
+  const size_t step = static_cast<size_t>(trials(1, 5));
+  for (size_t at = 0; at < header && !HasFatalFailure(); at += at < kFixed ? 1 : step)
+    flip("one bit flipped, in each byte of the header", at);
+  for (int i = 0; i < trials(2400, 200) && !HasFatalFailure(); ++i)
+    flip("one bit flipped anywhere", random() % good.size());
 }
 
 TEST_F(Damage, EveryTruncation) {

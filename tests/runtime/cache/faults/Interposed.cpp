@@ -66,7 +66,25 @@ template <typename Function> static Function *next(Function *, const char *name)
 INTERPOSE(ssize_t, read, (int file, void *to, size_t size), (file, to, size), -1)
 INTERPOSE(ssize_t, write, (int file, const void *from, size_t size), (file, from, size), -1)
 INTERPOSE(int, fsync, (int file), (file), -1)
-INTERPOSE(int, dup, (int file), (file), -1)
+
+// Some file systems tell of a full disk only when a file is closed. The library closes a copy of the descriptor to
+// hear it; what it closes otherwise was only read, or has nothing to say any more.
+static thread_local int copy = -1;
+extern "C" TENON_EXPORTED int dup(int file) {
+  static auto *real = next(&dup, "dup");
+  return fails("dup") ? -1 : copy = real(file);
+}
+extern "C" TENON_EXPORTED int close(int file) {
+  static auto *real = next(&close, "close");
+  const bool copied = file >= 0 && file == copy;
+  if (copied)
+    copy = -1;
+  const bool failing = copied && fails("close");
+  const int error = errno, result = real(file);
+  errno = failing ? error : errno;
+  return failing ? -1 : result;
+}
+
 INTERPOSE(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to), -1)
 INTERPOSE(int, unlinkat, (int at, const char *path, int flags), (at, path, flags), -1)
 INTERPOSE(int, mkdirat, (int at, const char *path, mode_t mode), (at, path, mode), -1)
