@@ -78,12 +78,17 @@ std::string megabytes(size_t bytes) {
 
 } // namespace
 
-Result<CubinUse> parse_cubin_use(const std::string &text) {
-  constexpr const char *kWords[] = {"auto", "always", "never"};
-  for (size_t i = 0; i < std::size(kWords); ++i)
-    if (text == kWords[i])
-      return static_cast<CubinUse>(i);
-  return Error::invalid_argument("--cubin", text, "auto, always or never");
+Result<Cubins> parse_cubins(const std::string &text) {
+  constexpr std::pair<std::string_view, Cubins> kWords[] = {
+      {"auto", {CubinUse::kAuto, CubinMaker::kAny}},
+      {"always", {CubinUse::kAlways, CubinMaker::kAny}},
+      {"never", {CubinUse::kNever, CubinMaker::kAny}},
+      {"ptxas", {CubinUse::kAlways, CubinMaker::kPtxas}},
+      {"nvjitlink", {CubinUse::kAlways, CubinMaker::kNvJitLink}}};
+  for (const auto &[word, cubins] : kWords)
+    if (text == word)
+      return cubins;
+  return Error::invalid_argument("--cubin", text, "auto, always, never, ptxas or nvjitlink");
 }
 
 Result<std::vector<BuildLine>> expand(const Manifest &manifest,
@@ -145,13 +150,13 @@ Result<bool> Builder::make(BuildLine &line) {
 
 Result<bool> Builder::add_cubin(BuildLine &line, KernelImage &image) {
   const ImageSection *ptx = image.find(SectionKind::kPtx);
-  if (!ptx || image.find(SectionKind::kCubin) || cubins_ == CubinUse::kNever)
+  if (!ptx || image.find(SectionKind::kCubin) || cubins_.use == CubinUse::kNever)
     return false;
-  if (const Result<std::string> maker = cubin_maker(); !maker)
-    return cubins_ == CubinUse::kAuto ? Result<bool>(false) : maker.error();
+  if (const Result<std::string> maker = find_cubin_maker(cubins_.maker); !maker)
+    return cubins_.use == CubinUse::kAuto ? Result<bool>(false) : maker.error();
   const std::string text(reinterpret_cast<const char *>(ptx->bytes.data()), ptx->bytes.size());
   const int64_t begin = now_nanoseconds();
-  TENON_ASSIGN_OR_RETURN(const Assembled assembled, make_cubin(text, line.request.target));
+  TENON_ASSIGN_OR_RETURN(const Assembled assembled, make_cubin(text, line.request.target, cubins_.maker));
   line.milliseconds += milliseconds_since(begin);
   line.registers = assembled.registers;
   line.spill_bytes = assembled.spill_store_bytes + assembled.spill_load_bytes;
@@ -206,7 +211,7 @@ void Builder::run(std::vector<BuildLine> &lines) {
   seconds_ = milliseconds_since(begin) / 1e3;
 }
 
-Json report_of(const std::vector<BuildLine> &lines, double seconds) {
+Json report_of(const std::vector<BuildLine> &lines, double seconds, CubinMaker maker) {
   size_t counts[std::size(kOutcomes)] = {}, bytes = 0;
   Json each = Json::array();
   for (const BuildLine &line : lines) {
@@ -224,10 +229,10 @@ Json report_of(const std::vector<BuildLine> &lines, double seconds) {
                     {"reason", line.refusal},
                     {"notes", line.notes}});
   }
-  const Result<std::string> maker = cubin_maker();
+  const Result<std::string> made_by = find_cubin_maker(maker);
   return {{"built", counts[1]},  {"there", counts[2]},
           {"failed", counts[3]}, {"bytes", bytes},
-          {"seconds", seconds},  {"cubins_by", maker ? *maker : maker.error().message()},
+          {"seconds", seconds},  {"cubins_by", made_by ? *made_by : made_by.error().message()},
           {"lines", each}};
 }
 

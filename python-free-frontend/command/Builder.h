@@ -2,6 +2,7 @@
 #pragma once
 
 #include "Command.h"
+#include "Cubin.h"
 #include "Manifest.h"
 
 #include "tenon/Compiler.h"
@@ -15,8 +16,15 @@
 
 namespace tenon::command {
 
+/// Where machine code of GPUs goes with the PTX: where something is here that makes it, or always,
+/// so that a machine without is an error.
 enum class CubinUse : uint8_t { kAuto, kAlways, kNever };
-Result<CubinUse> parse_cubin_use(const std::string &text);
+struct Cubins {
+  CubinUse use = CubinUse::kAuto;
+  CubinMaker maker = CubinMaker::kAny;
+};
+/// "auto", "always", "never"; "ptxas" or "nvjitlink": always, and by that.
+Result<Cubins> parse_cubins(const std::string &text);
 
 enum class BuildOutcome : uint8_t { kOpen, kBuilt, kThere, kFailed };
 
@@ -43,7 +51,7 @@ Result<std::vector<BuildLine>> expand(const Manifest &manifest,
 
 class Builder {
 public:
-  Builder(DiskStore &store, CubinUse cubins, unsigned jobs)
+  Builder(DiskStore &store, Cubins cubins, unsigned jobs)
       : store_(store), cubins_(cubins), jobs_(jobs) {}
   void run(std::vector<BuildLine> &lines);
   double seconds() const { return seconds_; }
@@ -55,14 +63,14 @@ private:
   void show(const BuildLine &line, size_t done, size_t all);
 
   DiskStore &store_;
-  CubinUse cubins_;
+  Cubins cubins_;
   unsigned jobs_;
   double seconds_ = 0;
   std::mutex showing_;
 };
 
-/// {"built", "there", "failed", "seconds", "lines": [{"place", "target", "kernel", …}…]}
-Json report_of(const std::vector<BuildLine> &lines, double seconds);
+/// {"built", "there", "failed", "seconds", "cubins_by", "lines": [{"place", "target", "kernel", …}…]}
+Json report_of(const std::vector<BuildLine> &lines, double seconds, CubinMaker maker);
 std::string summary_of(const Json &report);
 
 } // namespace tenon::command

@@ -64,14 +64,14 @@ Result<void> run_build(const BuildCommand &command) {
   std::vector<BuildLine> mine;
   for (size_t i = shard.first - 1; i < lines.size(); i += shard.second)
     mine.push_back(std::move(lines[i]));
-  TENON_ASSIGN_OR_RETURN(const CubinUse cubins, parse_cubin_use(command.cubin));
+  TENON_ASSIGN_OR_RETURN(const Cubins cubins, parse_cubins(command.cubin));
   TENON_ASSIGN_OR_RETURN(const std::shared_ptr<DiskStore> store,
                          DiskStore::open(command.output, {.signing_key = command.sign}));
 
   Builder builder(*store, cubins,
                   command.jobs ? command.jobs : std::thread::hardware_concurrency());
   builder.run(mine);
-  const Json report = report_of(mine, builder.seconds());
+  const Json report = report_of(mine, builder.seconds(), cubins.maker);
   if (!command.report.empty())
     TENON_TRY(write_file(command.report, report.dump(1) + "\n"));
   TENON_TRY(command.json ? print_json(report) : print(summary_of(report)));
@@ -99,7 +99,7 @@ void add_cache_build(CLI::App &cache, Action &action) {
       ->type_name("DIR");
   build->add_option("-j,--jobs", options->jobs, "threads; by default one a processor");
   build->add_option("--shard", options->shard, "i/n: every n-th line, beginning with line i");
-  build->add_option("--cubin", options->cubin, "auto, always or never; PTX is there always")
+  build->add_option("--cubin", options->cubin, "auto, always or never; ptxas or nvjitlink: by that; PTX is there always")
       ->capture_default_str();
   build->add_option("--sign", options->sign, "signs what is built by this secret key")
       ->type_name("FILE");

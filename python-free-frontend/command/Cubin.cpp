@@ -1,7 +1,6 @@
 #include "Cubin.h"
 
 #include <dlfcn.h>
-#include <regex>
 
 namespace tenon::command {
 namespace {
@@ -47,7 +46,7 @@ Result<NvJitLink> open_library() {
       return link;
   }
   return Error(ErrorCode::kUnsupported,
-               "neither ptxas nor libnvJitLink is here; only cubins need them");
+               "libnvJitLink cannot be opened; it or ptxas makes cubins, and nothing else needs them");
 }
 
 const Result<NvJitLink> &library() {
@@ -65,19 +64,7 @@ std::string log_of(Handle handle, Size size, Text text) {
   return text(handle, log.data()) == 0 ? std::string(log.c_str()) : std::string();
 }
 
-int number(const std::string &text, const char *pattern) {
-  std::smatch match;
-  return std::regex_search(text, match, std::regex(pattern)) ? std::stoi(match[1]) : 0;
-}
-
-} // namespace
-
-Result<std::string> cubin_maker() {
-  if (const Result<std::string> ptxas = find_ptxas())
-    return "ptxas at " + *ptxas;
-  return library() ? Result<std::string>(library()->name) : library().error();
-}
-
+// By nvJitLink. Errors: kUnsupported, kCompilation.
 Result<Assembled> link_cubin(const std::string &ptx, const std::string &target) {
   if (!library())
     return library().error();
@@ -98,14 +85,24 @@ Result<Assembled> link_cubin(const std::string &ptx, const std::string &target) 
   link.destroy(&handle);
   if (!made)
     return Error(ErrorCode::kCompilation, link.name + ": " + error);
-  assembled.registers = number(info, R"(Used (\d+) registers)");
-  assembled.spill_store_bytes = number(info, R"((\d+) bytes spill stores)");
-  assembled.spill_load_bytes = number(info, R"((\d+) bytes spill loads)");
+  read_numbers(info, assembled);
   return assembled;
 }
 
-Result<Assembled> make_cubin(const std::string &ptx, const std::string &target) {
-  return find_ptxas() ? assemble(ptx, target) : link_cubin(ptx, target);
+} // namespace
+
+Result<std::string> find_cubin_maker(CubinMaker maker) {
+  const Result<std::string> ptxas = find_ptxas();
+  if (ptxas && maker != CubinMaker::kNvJitLink)
+    return "ptxas at " + *ptxas;
+  if (maker == CubinMaker::kPtxas)
+    return ptxas.error();
+  return library() ? Result<std::string>(library()->name) : library().error();
+}
+
+Result<Assembled> make_cubin(const std::string &ptx, const std::string &target, CubinMaker maker) {
+  const bool by_ptxas = maker != CubinMaker::kNvJitLink && find_ptxas();
+  return by_ptxas || maker == CubinMaker::kPtxas ? assemble(ptx, target) : link_cubin(ptx, target);
 }
 
 } // namespace tenon::command

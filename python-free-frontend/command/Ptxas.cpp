@@ -25,7 +25,14 @@ Result<std::string> find_ptxas() {
   if (!found.empty())
     return found;
   return Error(ErrorCode::kUnsupported,
-               "ptxas is not on PATH; it is part of the CUDA toolkit, and only cubins need it");
+               "ptxas is not on PATH; it is part of the CUDA toolkit: cubins need it, nothing else needs them");
+}
+
+void read_numbers(const std::string &said, Assembled &assembled) {
+  assembled.registers = largest(said, R"(Used (\d+) registers)");
+  assembled.spill_store_bytes = largest(said, R"((\d+) bytes spill stores)");
+  assembled.spill_load_bytes = largest(said, R"((\d+) bytes spill loads)");
+  assembled.shared_bytes = largest(said, R"((\d+) bytes smem)");
 }
 
 Result<Assembled> assemble(const std::string &ptx, const std::string &target) {
@@ -42,10 +49,7 @@ Result<Assembled> assemble(const std::string &ptx, const std::string &target) {
     return Error(ErrorCode::kCompilation, "ptxas: " + said);
   Assembled assembled;
   TENON_ASSIGN_OR_RETURN(assembled.cubin, read_file(cubin));
-  assembled.registers = largest(said, R"(Used (\d+) registers)");
-  assembled.spill_store_bytes = largest(said, R"((\d+) bytes spill stores)");
-  assembled.spill_load_bytes = largest(said, R"((\d+) bytes spill loads)");
-  assembled.shared_bytes = largest(said, R"((\d+) bytes smem)");
+  read_numbers(said, assembled);
   return assembled;
 }
 

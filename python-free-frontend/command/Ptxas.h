@@ -16,6 +16,9 @@ struct Assembled {
 /// The path of ptxas: on PATH, or under /usr/local/cuda. Errors: kUnsupported where there is none.
 Result<std::string> find_ptxas();
 
+/// Fills in the numbers from what `ptxas -v` says: of the entry that needs most.
+void read_numbers(const std::string &said, Assembled &assembled);
+
 /// Errors: kUnsupported without ptxas, kCompilation with its words.
 Result<Assembled> assemble(const std::string &ptx, const std::string &target);
 

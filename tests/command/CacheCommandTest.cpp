@@ -177,5 +177,32 @@ TEST_F(CacheCommand, AManifestThatIsWrongInAnyFieldIsRefusedByItsName) {
   std::printf("tried %d manifests that are wrong in one field\n", tried);
 }
 
+// Where a maker is not installed, the build must say so.
+TEST_F(CacheCommand, CubinsByEachMaker) {
+  constexpr const char *kCubins = "cache build manifest.json --target sm_80 --target sm_90 --json -o ";
+  for (const std::string maker : {"ptxas", "nvjitlink"}) {
+    const Ran ran = run(kCubins + maker + " --cubin " + maker);
+    const json report = ran.parsed();
+    if (ran.status != 0) {
+      EXPECT_EQ(report["failed"], 4);
+      EXPECT_THAT(report["lines"][0]["reason"].get<std::string>(), HasSubstr("nothing else needs them"));
+      continue;
+    }
+    EXPECT_THAT(report["cubins_by"].get<std::string>(), HasSubstr(maker == "ptxas" ? "ptxas at /" : "libnvJitLink"));
+    for (const json &line : report["lines"]) {
+      EXPECT_GT(line["registers"], 32) << maker << line;
+      EXPECT_EQ(line["spill_bytes"], 0) << maker << line;
+      const json shown = run("cache show --json --dir " + maker + " " + line["hash"].get<std::string>()).parsed();
+      EXPECT_EQ(shown["sections"][0]["kind"], "ptx");
+      EXPECT_EQ(shown["sections"][1]["kind"], "cubin");
+      EXPECT_EQ(shown["sections"][1]["target"], line["target"]);
+      EXPECT_GT(shown["sections"][1]["bytes"], 1000);
+      EXPECT_EQ(shown["made"]["registers"], line["registers"]);
+    }
+    EXPECT_EQ(run(kCubins + maker + " --cubin " + maker).parsed()["there"], 4);
+  }
+  EXPECT_THAT(run(std::string(kCubins) + "x --cubin cuobjdump").err, HasSubstr("ptxas or nvjitlink"));
+}
+
 } // namespace
 } // namespace tenon::test
