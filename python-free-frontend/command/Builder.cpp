@@ -37,7 +37,7 @@ Result<Function> function_of(const ManifestKernel &kernel, const ShapeOptions &s
   if (kernel.file.empty())
     return attention_function(shape.graph(), {.schedule = kernel.options});
   const std::string path = kernel.file.starts_with('/') ? kernel.file : folder + kernel.file;
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(path));
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_text(path));
   const Result<Graph> graph = Graph::parse(text);
   if (!graph)
     return Error(graph.error().code(), path + ":" + graph.error().message());

@@ -50,7 +50,7 @@ Result<std::vector<std::string>> resolve_targets(const BuildCommand &command,
 }
 
 Result<void> run_build(const BuildCommand &command) {
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(command.manifest));
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_text(command.manifest));
   Result<Manifest> manifest = parse_manifest(text);
   if (!manifest)
     return Error(manifest.error().code(), command.manifest + ": " + manifest.error().message());
@@ -73,7 +73,7 @@ Result<void> run_build(const BuildCommand &command) {
   builder.run(mine);
   const Json report = report_of(mine, builder.seconds(), cubins.maker);
   if (!command.report.empty())
-    TENON_TRY(write_file(command.report, report.dump(1) + "\n"));
+    TENON_TRY(replace_file(command.report, report.dump(1) + "\n"));
   TENON_TRY(command.json ? print_json(report) : print(summary_of(report)));
   const auto failed = report["failed"].get<size_t>();
   if (failed != 0)

@@ -41,18 +41,18 @@ Json manifest_of(const std::string &asked) {
 }
 
 Result<void> run_record(const RecordCommand &command) {
-  TENON_TRY(check_output(command.output));
+  TENON_TRY(check_replaceable(command.output));
   const Scratch scratch;
   if (scratch.path().empty())
     return Error(ErrorCode::kIo, "no temporary folder can be made");
   const std::string asked = scratch.path() + "/asked";
   setenv("TENON_CACHE_RECORD", asked.c_str(), 1);
   const int status = run_program(command.words, "");
-  const Result<std::string> text = read_file(asked);
+  const Result<std::string> text = read_text(asked);
   const Json manifest = manifest_of(text ? *text : "");
   const size_t count = manifest["kernels"].size();
   if (count != 0)
-    TENON_TRY(write_file(command.output, manifest.dump(1) + "\n"));
+    TENON_TRY(replace_file(command.output, manifest.dump(1) + "\n"));
   if (status != 0)
     return Error(ErrorCode::kIo, command.words[0] + " ended with " + std::to_string(status) +
                                      "; it had asked for " + std::to_string(count) + " kernels");

@@ -7,16 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <unistd.h>
 
 namespace tenon::command {
 namespace {
-
-Error system_error(const std::string &path, const char *what) {
-  return Error(ErrorCode::kIo, path + ": " + what + ": " + std::strerror(errno));
-}
 
 // CLI11 takes -1, and what does not fit, for the largest number.
 void add_natural_option(CLI::App &app, const char *flag, uint64_t &value, const char *text) {
@@ -81,47 +75,18 @@ std::string label(std::string_view text, size_t width) {
   return terminal ? "\033[1m" + padded + "\033[0m" : padded;
 }
 
+Error unprintable() {
+  return Error(ErrorCode::kIo, std::string("stdout: cannot be written: ") + std::strerror(errno));
+}
+
 Result<void> print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    return system_error("stdout", "cannot be written");
+    return unprintable();
   return {};
 }
 
 Result<void> print_json(const Json &object) {
   return print(object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-}
-
-Result<void> write_file(const std::string &path, std::string_view bytes) {
-  const std::string temporary = path + ".tmp" + std::to_string(getpid());
-  std::FILE *file = std::fopen(temporary.c_str(), "wbx");
-  if (!file)
-    return system_error(path, "cannot be written");
-  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  const bool closed = std::fclose(file) == 0;
-  if (written && closed && std::rename(temporary.c_str(), path.c_str()) == 0)
-    return {};
-  const Error error = system_error(path, "cannot be written");
-  std::remove(temporary.c_str());
-  return error;
-}
-
-Result<std::string> read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
-    return Error(ErrorCode::kNotFound,
-                 path + ": cannot be read: " + std::strerror(errno ? errno : ENODATA));
-  return text.str();
-}
-
-Result<void> check_output(const std::string &path) {
-  const size_t slash = path.find_last_of('/');
-  const std::string directory = slash == std::string::npos ? "."
-                                : slash == 0               ? "/"
-                                                           : path.substr(0, slash);
-  if (access(directory.c_str(), W_OK | X_OK) != 0)
-    return system_error(path, "cannot be written");
-  return {};
 }
 
 Json to_json(const Explanation &explanation) {

@@ -1,7 +1,7 @@
 /// What the subcommands of `tenon` share: how they are declared, how they report, how they end.
 #pragma once
 
-#include "tenon/Error.h"
+#include "tenon/Files.h"
 #include "tenon/Function.h"
 #include "tenon/Result.h"
 #include "tenon/Tensor.h"
@@ -66,14 +66,11 @@ Result<void> check_output_option(const char *option, const std::string &path, Da
 
 /// Pads a label, in bold where stdout is a terminal.
 std::string label(std::string_view text, size_t width);
+/// Stdout cannot be written, as errno says.
+Error unprintable();
 /// Writes all of it to stdout. Errors: kIo.
 Result<void> print(std::string_view text);
 Result<void> print_json(const Json &object);
-/// To a temporary file beside `path`, then renamed. Errors: kIo naming the file.
-Result<void> write_file(const std::string &path, std::string_view bytes);
-Result<std::string> read_file(const std::string &path);
-/// Whether a file can be written there: asked before the work is done.
-Result<void> check_output(const std::string &path);
 
 /// Takes the explanation apart as JSON.
 Json to_json(const Explanation &explanation);

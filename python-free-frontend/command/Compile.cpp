@@ -33,7 +33,7 @@ Result<Function> function_of(const CompileCommand &command) {
   TENON_ASSIGN_OR_RETURN(options.schedule, command.schedule.text());
   if (command.graph.empty())
     return attention_function(command.shape.graph(), options);
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(command.graph));
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_text(command.graph));
   const Result<Graph> graph = Graph::parse(text);
   if (!graph)
     return Error(graph.error().code(), command.graph + ":" + graph.error().message());
@@ -111,6 +111,8 @@ Result<Json> describe(const CompileCommand &command, const CompileRequest &reque
 
 Result<void> run_compile(CompileCommand command) {
   TENON_TRY(command.shape.complete());
+  if (command.shape.heads == 0)
+    return Error::invalid_argument("--heads", "0", "at least 1, for there to be a kernel");
   TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(command.target));
   const bool is_gpu = target.kind == TargetKind::kCuda;
   if (!is_gpu && (command.emit == "ptx" || command.emit == "cubin" || command.emit == "nvvm"))
@@ -120,7 +122,7 @@ Result<void> run_compile(CompileCommand command) {
     return Error::invalid_argument("--emit", command.emit + " for " + command.target,
                                    "a stage of a GPU, or --target host");
   if (!command.output.empty())
-    TENON_TRY(check_output(command.output));
+    TENON_TRY(check_replaceable(command.output));
   const bool binary = command.emit == "image" || command.emit == "cubin";
   if (binary && command.output.empty() && !command.json && isatty(STDOUT_FILENO))
     return Error::invalid_argument("--output", "none, and stdout is a terminal",
@@ -137,7 +139,7 @@ Result<void> run_compile(CompileCommand command) {
     TENON_ASSIGN_OR_RETURN(description, describe(command, request, product));
   }
   if (!command.output.empty())
-    TENON_TRY(write_file(command.output, product.bytes));
+    TENON_TRY(replace_file(command.output, product.bytes));
   if (command.json)
     return print_json(description);
   return command.output.empty() ? print(product.bytes) : Result<void>();

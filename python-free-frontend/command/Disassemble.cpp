@@ -31,11 +31,11 @@ std::string disassemble(const ImageSection &section) {
     std::vector<std::string> words = {program};
     words.insert(words.end(), each.options.begin(), each.options.end());
     words.push_back(code);
-    const bool written = write_file(code, {reinterpret_cast<const char *>(section.bytes.data()),
+    const bool written = replace_file(code, {reinterpret_cast<const char *>(section.bytes.data()),
                                            section.bytes.size()})
                              .ok();
     if (written && run_program(words, log) == 0)
-      if (Result<std::string> text = read_file(log))
+      if (Result<std::string> text = read_text(log))
         return *text;
   }
   return "(to disassemble this, one of these must be installed: " + missing + ")\n";

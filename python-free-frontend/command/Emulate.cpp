@@ -188,7 +188,7 @@ Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options
 
 Result<ExitCode> emulate(const EmulateOptions &options) {
   set_environment(options);
-  TENON_ASSIGN_OR_RETURN(const std::string ptx, read_file(options.file));
+  TENON_ASSIGN_OR_RETURN(const std::string ptx, read_text(options.file));
   TENON_ASSIGN_OR_RETURN(const EmulatedDriver driver, EmulatedDriver::open());
   Result<Json> description = describe(driver, ptx);
   if (!description)
@@ -221,7 +221,8 @@ void add_emulate(CLI::App &app, Action &action) {
       ->allow_extra_args(false)
       ->type_name("ARGUMENT");
   emulate_command->add_option("--check", options->check, "all, none, or checkers between commas");
-  emulate_command->add_option("--card", options->card, "a100, h100 or rtx4090");
+  emulate_command->add_option("--card", options->card, "to emulate; a100 unless told")
+      ->check(CLI::IsMember({"a100", "h100", "rtx4090"}));
   emulate_command->add_option("--schedule", options->schedule, "order of blocks and warps")
       ->check(CLI::IsMember({"forward", "reverse", "random"}));
   emulate_command->add_option("--seed", options->seed, "of a random schedule, and of --perturb");

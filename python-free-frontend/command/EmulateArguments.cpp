@@ -185,7 +185,7 @@ Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelP
     if (is_tensor_file(argument.output))
       TENON_TRY(check_writable(argument.output, parse_data_type(element->tensor).value()));
     else
-      TENON_TRY(check_output(argument.output));
+      TENON_TRY(check_replaceable(argument.output));
   }
   return argument;
 }
@@ -198,7 +198,7 @@ Result<void> write_output(const EmulatedDriver &driver, const KernelArgument &ar
     TENON_TRY(
         driver.check("cuMemcpyDtoH", driver.copy_out(bytes.data(), argument.buffer, bytes.size())));
   if (!is_tensor_file(argument.output))
-    return write_file(argument.output, bytes);
+    return replace_file(argument.output, bytes);
   TENON_ASSIGN_OR_RETURN(const DataType dtype,
                          parse_data_type(find_element(argument.element)->tensor));
   TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(argument.shape, dtype));

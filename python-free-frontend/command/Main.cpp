@@ -31,11 +31,39 @@ int report(const Error &error) {
   return kFailure;
 }
 
+/// Of a value that could not be read: "--scale = abc" is to be " (must be FLOAT)".
+std::string what_it_takes(const CLI::App &app, const CLI::ParseError &error) {
+  const std::string what = error.what();
+  const size_t name = what.find("--"), end = what.find(" = ");
+  if (!dynamic_cast<const CLI::ConversionError *>(&error) || name == what.npos || end == what.npos)
+    return "";
+  for (const CLI::App *chosen = &app; chosen;) {
+    if (const CLI::Option *option = chosen->get_option_no_throw(what.substr(name, end - name)))
+      return " (must be " + option->get_type_name() + ")";
+    const std::vector<CLI::App *> next = chosen->get_subcommands();
+    chosen = next.empty() ? nullptr : next.front();
+  }
+  return "";
+}
+
+// `--mask ''` asks for something that is not there; it is not a way to leave the option out. Words of a program that
+// is to be run may be empty.
+void refuse_empty_values(CLI::App &app) {
+  for (CLI::Option *option : app.get_options())
+    if (option->get_items_expected_max() > 0 && !option->get_positional())
+      option->check([](const std::string &value) { return std::string(value.empty() ? "must not be empty" : ""); },
+                    "");
+  for (CLI::App *subcommand : app.get_subcommands({}))
+    refuse_empty_values(*subcommand);
+}
+
 // What CLI11 says of a wrong command line, in our words' form.
 int report(CLI::App &app, const CLI::ParseError &error) {
-  if (error.get_exit_code() == 0)
-    return app.exit(error);
-  std::string what = error.what();
+  if (error.get_exit_code() == 0) {
+    app.exit(error);
+    return std::cout.flush() ? kSuccess : report(unprintable());
+  }
+  std::string what = error.what() + what_it_takes(app, error);
   if (const std::vector<std::string> unknown = app.remaining();
       !unknown.empty() && app.get_subcommands().empty())
     what = "'" + unknown.front() + "' is no command of tenon";
@@ -53,6 +81,7 @@ int run(int count, char **arguments) {
   for (auto add : {add_sdpa, add_run, add_compile, add_devices, add_explain, add_bench, add_emulate,
                    add_cache})
     add(app, action);
+  refuse_empty_values(app);
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError &error) {

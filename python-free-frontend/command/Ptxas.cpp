@@ -42,13 +42,13 @@ Result<Assembled> assemble(const std::string &ptx, const std::string &target) {
     return Error(ErrorCode::kIo, "no temporary folder can be made");
   const std::string source = scratch.path() + "/kernel.ptx",
                     cubin = scratch.path() + "/kernel.cubin", log = scratch.path() + "/log";
-  TENON_TRY(write_file(source, ptx));
+  TENON_TRY(replace_file(source, ptx));
   const int status = run_program({ptxas, "-v", "-arch=" + target, source, "-o", cubin}, log);
-  TENON_ASSIGN_OR_RETURN(const std::string said, read_file(log));
+  TENON_ASSIGN_OR_RETURN(const std::string said, read_text(log));
   if (status != 0)
     return Error(ErrorCode::kCompilation, "ptxas: " + said);
   Assembled assembled;
-  TENON_ASSIGN_OR_RETURN(assembled.cubin, read_file(cubin));
+  TENON_ASSIGN_OR_RETURN(assembled.cubin, read_text(cubin));
   read_numbers(said, assembled);
   return assembled;
 }

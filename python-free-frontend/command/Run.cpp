@@ -123,7 +123,7 @@ Result<void> check_outputs(const Graph &graph, const std::vector<std::string> &o
 }
 
 Result<void> run_graph(const RunOptions &options) {
-  TENON_ASSIGN_OR_RETURN(const std::string text, read_file(options.graph));
+  TENON_ASSIGN_OR_RETURN(const std::string text, read_text(options.graph));
   Result<Graph> graph = Graph::parse(text);
   if (!graph)
     return Error(graph.error().code(), options.graph + ":" + graph.error().message());

@@ -3,7 +3,7 @@
 #include "device/Library.h"
 #include "device/Text.h"
 #include "tenon/DiskStore.h"
-#include "tensor/FileAccess.h"
+#include "tenon/Files.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,5 +1,5 @@
 #include "tenon/TensorFile.h"
-#include "tensor/FileAccess.h"
+#include "tenon/Files.h"
 #include "tensor/Sizes.h"
 
 #include <array>

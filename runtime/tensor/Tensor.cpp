@@ -59,6 +59,8 @@ Result<DeviceMemory *> device_memory(DeviceKind kind) {
 }
 
 Result<int64_t> checked_count(std::span<const int64_t> shape, DataType dtype) {
+  if (dtype > DataType::kFloat64)
+    return Error::invalid_argument("dtype", std::to_string(static_cast<int>(dtype)), "a DataType");
   int64_t count = 1, bytes = 0;
   for (int64_t size : shape)
     if (size < 0)

@@ -1,9 +1,6 @@
 #include "tenon/TensorFile.h"
 
-#include <cerrno>
-#include <cstring>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tenon/Files.h"
 
 namespace tenon {
 namespace {
@@ -57,15 +54,7 @@ Status check_writable(const std::string &path, DataType dtype) {
   TENON_ASSIGN_OR_RETURN(Format format, format_of(path));
   if (format == Format::kNpy && dtype == DataType::kBFloat16)
     return Error(ErrorCode::kUnsupportedType, path + ": .npy cannot hold bf16; use .safetensors");
-  size_t slash = path.rfind('/');
-  std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
-  struct stat status;
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
-    return Error(ErrorCode::kIo, path + ": is a directory");
-  if (::access(folder.c_str(), W_OK) != 0)
-    return Error(ErrorCode::kIo,
-                 path + ": cannot write to " + folder + ": " + std::strerror(errno));
-  return {};
+  return check_replaceable(path);
 }
 
 } // namespace tenon

@@ -106,6 +106,9 @@ TEST_F(BadInput, CommandLines) {
           {"compile --head-dim -1", "-1 not in range"},
           {"compile --kv-heads -2", "-2 not in range"},
           {"compile --dtype f64", "f64 not in"},
+          {"compile --target ''", "--target: must not be empty"},
+          {"compile -o ''", "--output: must not be empty"},
+          {"emulate k.ptx --block 32 --card v100", "v100 not in {a100,h100,rtx4090}"},
           {"compile --causal=x", "x not in {top-left,bottom-right}"}});
   expect(kUsageStatus, kInputs,
          {{"--bogus", "not expected: --bogus"},
@@ -113,11 +116,14 @@ TEST_F(BadInput, CommandLines) {
           {"--causal=left", "left not in"},
           {"--dropout abc", "--dropout = abc"},
           {"--dropout", "--dropout: 1 required"},
-          {"--scale abc", "--scale = abc"},
+          {"--scale abc", "--scale = abc (must be FLOAT)"},
+          {"--scale ''", "--scale: must not be empty"},
+          {"--mask ''", "--mask: must not be empty"},
+          {"--logsumexp ''", "--logsumexp: must not be empty"},
           {"--seed -1", kNotNatural},
           {"--seed 18446744073709551616", kNotNatural},
           {"--offset 0x1", kNotNatural},
-          {"--offset ''", kNotNatural}});
+          {"--offset ''", "--offset: must not be empty"}});
 }
 
 TEST_F(BadInput, Tensors) {
@@ -129,7 +135,6 @@ TEST_F(BadInput, Tensors) {
           {"empty.npy", "does not begin with"},
           {"words.npy", "does not begin with"},
           {"words.txt", "ends with .npy or .safetensors"},
-          {"''", "--query: file: was ''"},
           {"huge.safetensors", "its header claims"},
           {"rank1.npy", "query: was 1 dimensions"},
           {"rank5.npy", "query: was 5 dimensions"},
@@ -163,6 +168,7 @@ TEST_F(BadInput, Numbers) {
           {"--scale nan", "scale: was nan, must be a finite number"},
           {"--scale inf", "scale: was inf"},
           {"--scale 1e400", "scale: was inf"},
+          {"--scale 1e39", "must be a finite number that float32 holds"},
           {"--dropout 0.1 --offset 4294967296", "a number of at most 32 bits"}});
 }
 
@@ -179,14 +185,16 @@ TEST_F(BadInput, Outputs) {
          "sdpa --query b.safetensors --key b.safetensors --value b.safetensors --output o.npy",
          {{"", ".safetensors"}});
   expect(kFailureStatus, "compile --target sm_80 --emit ptx -o",
-         {{"no/such/x.ptx", "no/such/x.ptx: cannot be written"},
-          {"folder.npy", "folder.npy: cannot be written"}});
+         {{"no/such/x.ptx", "no/such/x.ptx: cannot write to no/such/"},
+          {"folder.npy", "folder.npy: is a directory"},
+          {"/dev/full", "/dev/full: cannot write: No space left"}});
 }
 
 TEST_F(BadInput, Graphs) {
   expect(kFailureStatus, "run --output o.npy --input q=q.npy",
-         {{"missing.mlir", "missing.mlir: cannot be read"},
-          {"folder.npy", "folder.npy: cannot be read"},
+         {{"missing.mlir", "missing.mlir: cannot open"},
+          {"folder.npy", "folder.npy: is a directory"},
+          {"/dev/zero", "/dev/zero: is a device, must be a file"},
           {"undefined.mlir", "undefined.mlir:1:59: was \"%r\""},
           {"zeros.mlir", "must be 'func.func'"},
           {"deep.mlir", "deep.mlir:1:1"},
@@ -201,6 +209,7 @@ TEST_F(BadInput, Graphs) {
          "run g.mlir --output o.npy --input q=q.npy --input k=k.npy --input v=v.npy",
          {{"", "no \"scale\""},
           {"--scalar scale", "'scale', must be NAME=VALUE"},
+          {"--scalar scale=nan", "scale: was NaN, must be a number"},
           {"--scalar scale=abc", "'scale=abc', must be NAME=NUMBER"},
           {"--scalar scale=1 --scalar bogus=1", "'bogus', must be one of scale"},
           {"--scalar scale=1 --scalar s=2", "'s' twice, must be each scalar once"},
@@ -214,13 +223,13 @@ TEST_F(BadInput, Kernels) {
   expect(kFailureStatus, "compile",
          {{"--target sm_1", "'sm_1' is unknown"},
           {"--target host:pentium", "host:x86-64-v3"},
-          {"--target ''", "'' is unknown"},
           {"--emit ptx --target host", "--emit: was ptx for host"},
           {"--emit asm --target sm_80", "--emit: was asm for sm_80"},
           {"--head-dim 0", "--head-dim: was 0, must be at least 1"},
           {"--head-dim 300 --target sm_80", "300 wide; kernels hold at most 256"},
           {"--heads 8 --kv-heads 3", "--kv-heads: was 3, must be a divisor of 8"},
           {"--heads 0 --kv-heads 2", "--kv-heads: was 2"},
+          {"--heads 0", "--heads: was 0, must be at least 1"},
           {"--schedule [] --target sm_80", "must be a JSON object"},
           {"--schedule '{\"bogus\":1}' --target sm_80", "\"bogus\""},
           {"--schedule '{\"tile_queries\":7}' --target sm_80", "tile-queries is 7"},
@@ -233,6 +242,23 @@ TEST_F(BadInput, Kernels) {
          {{"--head-dim 0", "--head-dim: was 0"},
           {"--milliseconds nan", "--milliseconds: was nan"},
           {"--batch 2147483647 --heads 2147483647", "below 2^63 bytes"}});
+}
+
+// Links lead to what is written; devices are written, never replaced.
+TEST_F(BadInput, OutputsThatAreNoFiles) {
+  const std::string compile = "compile --head-dim 8 --emit graph -o ";
+  fs::create_symlink("target.mlir", file("link.mlir"));
+  write("target.mlir", "before");
+  EXPECT_EQ(run(compile + "link.mlir").status, 0);
+  EXPECT_TRUE(fs::is_symlink(file("link.mlir")));
+  EXPECT_EQ(read("target.mlir"), read("g.mlir"));
+  fs::create_symlink("/dev/null", file("null.mlir"));
+  EXPECT_EQ(run(compile + "null.mlir").status, 0);
+  EXPECT_EQ(fs::status("/dev/null").type(), fs::file_type::character);
+}
+
+TEST_F(BadInput, HelpThatCannotBeShown) {
+  EXPECT_THAT(run("--help >/dev/full 2>said || cat said").out, HasSubstr("stdout: cannot be written"));
 }
 
 } // namespace

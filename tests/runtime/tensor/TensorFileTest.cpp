@@ -1,5 +1,6 @@
 #include "Support.h"
 
+#include "tenon/Files.h"
 #include "tenon/TensorFile.h"
 
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 namespace tenon {
@@ -108,6 +110,43 @@ TEST(TensorFile, DevicesAreWrittenNotReplaced) {
   std::filesystem::create_symlink("/dev/full", folder / "full.npy");
   expect_error(save_tensor(folder / "full.npy", counting({2})), ErrorCode::kIo, "No space left");
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "full.npy"));
+}
+
+TEST(TensorFile, LinksLeadToWhatIsWritten) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
+  std::filesystem::create_symlink("t.npy", folder / "link.npy");
+  ASSERT_TRUE(save_tensor(folder / "link.npy", counting({2})).ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.npy"));
+  EXPECT_THAT(values(load_tensor(folder / "t.npy").value()), ElementsAre(0, 1));
+}
+
+TEST(TensorFile, APipeIsReadToItsEnd) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
+  const std::string pipe = folder / "pipe.npy";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::jthread writer([&] { EXPECT_TRUE(save_tensor(pipe, counting({3})).ok()); });
+  EXPECT_THAT(values(load_tensor(pipe).value()), ElementsAre(0, 1, 2));
+}
+
+TEST(TensorFile, APipeWithoutAnotherEndIsAnError) {
+  TemporaryFolder folder;
+  const std::string read = folder / "read.npy", written = folder / "written.npy";
+  ASSERT_EQ(::mkfifo(read.c_str(), 0600) | ::mkfifo(written.c_str(), 0600), 0);
+  std::jthread writer([&] {
+    expect_error(save_tensor(written, counting({3})), ErrorCode::kIo, "is a pipe that nobody reads");
+  });
+  expect_error(load_tensor(read), ErrorCode::kIo, "is a pipe that nobody writes to");
+}
+
+TEST(TensorFile, WhatHasNoEndIsRefused) {
+  TemporaryFolder folder;
+  std::filesystem::create_symlink("/dev/zero", folder / "zero.npy");
+  expect_error(load_tensor(folder / "zero.npy"), ErrorCode::kIo, "is a device, must be a file");
+  test::write_bytes(folder / "long", std::string(100, 'x'));
+  EXPECT_EQ(read_text(folder / "long", 100)->size(), 100u);
+  expect_error(read_text(folder / "long", 99), ErrorCode::kCorruptFile, "has more than 99 bytes");
 }
 
 // A limit on the size of files is the one full disk that every machine can have.
