@@ -2,12 +2,12 @@
 ///
 ///     softmax(scale · query · keyᵀ + mask) · value
 ///
-///     query  [batch, heads, queries, width]      of 2 to 4 dimensions; missing ones are leading
-///     ones key    [batch, key heads, keys, width] value  [batch, key heads, keys, value width]
-///     mask   any shape that broadcasts to [batch, heads, queries, keys]: bool (true takes part),
-///     or a
-///            floating-point number that is added to the score
-///     result [batch, heads, queries, value width], of the query's element type
+///     query   [batch, heads, queries, width]        of 2 to 4 dimensions; missing ones are leading ones
+///     key     [batch, key heads, keys, width]
+///     value   [batch, key heads, keys, value width]
+///     mask    any shape that broadcasts to [batch, heads, queries, keys]: bool (true takes part), or
+///             a floating-point number that is added to the score
+///     result  [batch, heads, queries, value width], of the query's element type
 ///
 /// Where PyTorch leaves room: causal and a mask may be given together and both apply; a row with
 /// nothing to attend to is zeros; dropout is a function of seed, offset and position (Dropout.h).

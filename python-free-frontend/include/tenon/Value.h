@@ -66,7 +66,7 @@ public:
   }
   /// Of reals the quotient; of two indices rounded toward minus infinity, and 0 where b is 0.
   friend TENON_API Value operator/(const Value &a, const Value &b);
-  /// Of indices, a - b * (a / b).
+  /// Of indices, a - b * (a / b), / rounding down; 0 where b is 0.
   friend Value operator%(const Value &a, const Value &b) {
     return detail::apply(Operation::kModulo, {a, b});
   }

@@ -9,16 +9,16 @@
 /// library that nobody told anything keeps kernels in memory alone; the `tenon` command keeps them
 /// on disk.
 ///
-///     option          environment             default
-///     disk            TENON_CACHE             on where a directory is named, else off; or
-///     read-only directory       TENON_CACHE_DIR         $XDG_CACHE_HOME/tenon, else
-///     $HOME/.cache/tenon path            TENON_CACHE_PATH        none; lower layers, separated by
-///     colons, read alone policy          TENON_CACHE_POLICY      compile; or must_hit max_bytes
-///     TENON_CACHE_MAX_BYTES   1G; 0 for no limit; K, M, G and T are powers of 1024 max_days
-///     TENON_CACHE_MAX_DAYS    180 since the last use; 0 for no limit public_keys
-///     TENON_CACHE_PUBLIC_KEY  none; files separated by colons: an entry must be signed signing_key
-///     TENON_CACHE_SIGNING_KEY none; a file: what is published is signed record TENON_CACHE_RECORD
-///     none; a file to which each kernel asked for is appended
+///     option       environment              default
+///     disk         TENON_CACHE              on where a directory is named, else off; or read-only
+///     directory    TENON_CACHE_DIR          $XDG_CACHE_HOME/tenon, else $HOME/.cache/tenon
+///     path         TENON_CACHE_PATH         none; lower layers, separated by colons, read alone
+///     policy       TENON_CACHE_POLICY       compile; or must_hit
+///     max_bytes    TENON_CACHE_MAX_BYTES    1G; 0 for no limit; K, M, G and T are powers of 1024
+///     max_days     TENON_CACHE_MAX_DAYS     180 since the last use; 0 for no limit
+///     public_keys  TENON_CACHE_PUBLIC_KEY   none; files separated by colons: an entry must be signed
+///     signing_key  TENON_CACHE_SIGNING_KEY  none; a file: what is published is signed
+///     record       TENON_CACHE_RECORD       none; a file to which each kernel asked for is appended
 #pragma once
 
 #include "tenon/Api.h"

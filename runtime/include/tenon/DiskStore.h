@@ -2,8 +2,8 @@
 ///
 ///     DIR/3f2a….tenon-2        an entry: a kernel image (KernelImage.h), and a signature behind it
 ///     DIR/3f2a….json           when, where and how it was made; nothing depends on it
-///     DIR/lock                 one byte a kernel: whose byte is locked, that kernel is being
-///     compiled DIR/set-aside/           what was damaged, each with its reason; the last 32
+///     DIR/lock                 one byte a kernel: whose byte is locked, that kernel is being compiled
+///     DIR/set-aside/           what was damaged, each with its reason; the last 32
 ///
 /// The name is the hash of the key; the digit is the image's format, so that two versions of Tenon
 /// share a directory. An entry's modification time is its last use. Entries are written to a

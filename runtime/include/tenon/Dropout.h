@@ -7,8 +7,7 @@
 ///
 ///     key words      (seed low, seed high)
 ///     counter words  (query, 4 * (key / 32) + (key % 8) / 2, batch * heads + head, offset)
-///     number         2 * ((key % 32) / 8) + key % 2      of the eight, little-endian, in the 128
-///     bits
+///     number         2 * ((key % 32) / 8) + key % 2, of the eight, little-endian, in the 128 bits
 ///
 /// A probability is dropped where its number is below the threshold, p * 65536 rounded; what is
 /// kept is scaled by 1 / (1 - p). With p = 0 all is kept, with p = 1 all is dropped and the result

@@ -2,8 +2,8 @@
 /// on; behind them the tiers that CacheOptions.h names.
 ///
 ///     KernelKey key({graph.hash(), signature.text(), "sm_80", "{}", graph.text()});
-///     auto kernel = KernelCache::process().lookup_or_compile(key, [&] { return
-///     compile_kernel(request); }); auto loaded = kernel.value()->loaded_on(device);
+///     auto kernel = KernelCache::process().lookup_or_compile(key, [&] { return compile_kernel(request); });
+///     auto loaded = kernel.value()->loaded_on(device);
 ///
 /// Threads that want one new kernel at the same time compile it once: the first builds, the others
 /// wait and get what it got. A refusal of the compiler is kept like a kernel, since asking again

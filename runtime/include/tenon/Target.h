@@ -4,9 +4,8 @@
 ///     host:x86-64-v3             AVX2 and FMA
 ///     host:x86-64-v4             AVX-512 F, BW, CD, DQ and VL
 ///     host:x86-64-v4+bf16        with AVX512_BF16
-///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave
-///     to use tiles sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`:
-///     that chip and no other
+///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave to use tiles
+///     sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`: that chip and no other
 ///
 /// The levels are those of the x86-64 psABI; each holds the one before it.
 #pragma once
