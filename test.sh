@@ -9,10 +9,9 @@ for argument in "$@"; do
       cat <<'HELP'
 Usage: ./test.sh [--all]
 
-Sets up and builds as ./demo.sh does, then runs the tests of the release preset, and those of tensors, graphs and
-the interpreter under the address and undefined-behaviour sanitizers and under the thread sanitizer.
-  --all   adds what is too long for every change: all of the runtime under both sanitizers, everything under the
-          address sanitizer, the fuzzers
+Sets up and builds as ./demo.sh does, then runs the tests of the release preset, and the runtime alone
+under the address and undefined-behaviour sanitizers and under the thread sanitizer.
+  --all   adds what is too long for every change: everything under the address sanitizer, the fuzzers
           for ten minutes each, the runtime-only preset as its own build, and the exhaustive conformance shapes.
 It ends with the runner's count and the list of what was skipped, and why.
 HELP
@@ -39,18 +38,12 @@ run_tests() {
     --output-junit "$PWD/$results/$name.xml" "$@" || status=1
 }
 
-# The runtime alone knows neither LLVM nor MLIR. Tensors, graphs and the interpreter; with --all devices, the kernel
-# cache, the emulated driver and the front end too.
+# The runtime alone knows neither LLVM nor MLIR, so that the sanitizers see every line of it.
 sanitized_runtime() {
-  local name=$1 programs=(tensor_test test_graph test_interpreter)
+  local name=$1
   cmake --preset "$name" -B "build/$name" -DTENON_RUNTIME_ONLY=ON >/dev/null
-  if [ -n "$all" ]; then
-    cmake --build "build/$name" -j "$jobs"
-    run_tests "runtime-$name" "build/$name" -LE "fuzz|slow|package"
-  else
-    cmake --build "build/$name" -j "$jobs" --target "${programs[@]}"
-    run_tests "runtime-$name" "build/$name" -R "^($(IFS='|'; echo "${programs[*]}"))\."
-  fi
+  cmake --build "build/$name" -j "$jobs" --target test_programs
+  run_tests "runtime-$name" "build/$name" -LE "fuzz|slow|package"
 }
 
 run_tests release build

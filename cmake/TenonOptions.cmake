@@ -24,10 +24,17 @@ foreach(sanitizer IN LISTS TENON_SANITIZE)
   add_link_options(-fsanitize=${sanitizer})
 endforeach()
 
+# What a sanitizer must know of the tests.
+set(TENON_SANITIZER_ENVIRONMENT "TSAN_OPTIONS=set:suppressions=${PROJECT_SOURCE_DIR}/tests/thread-sanitizer.supp")
+
+# Every program that CTest runs but the packages', without the command and the examples.
+add_custom_target(test_programs)
+
 # tenon_add_test(NAME SOURCES … LIBRARIES … [LABELS …]): a GoogleTest program, each case known to CTest.
 function(tenon_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  add_dependencies(test_programs ${name})
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main)
   # GoogleTest's macros hold an if of their own.
   target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-dangling-else>)
@@ -36,5 +43,5 @@ function(tenon_add_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX ${name}.
     PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600
-    ENVIRONMENT "TENON_CACHE=off")
+    ENVIRONMENT TENON_CACHE=off ENVIRONMENT_MODIFICATION "${TENON_SANITIZER_ENVIRONMENT}")
 endfunction()

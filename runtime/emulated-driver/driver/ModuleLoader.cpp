@@ -38,7 +38,7 @@ bool place_variables(ContextObject &context, ModuleObject &module) {
       return false;
     std::memset(context.memory.data(at), 0, variable.size);
     std::memset(context.memory.shadow(at), kWritten, variable.size);
-    std::memcpy(context.memory.data(at), variable.initialiser.data(), variable.initialiser.size());
+    std::ranges::copy(variable.initialiser, context.memory.data(at));
     module.addresses[variable.name] = at;
   }
   return true;
