@@ -5,8 +5,6 @@
 namespace tenon::conformance {
 namespace {
 
-std::string skips_nothing(const Case &) { return ""; }
-
 std::string why_missing(DeviceKind kind) {
   std::string reason = "no such device";
   for (const DeviceStatus &status : list_devices()) {
@@ -20,7 +18,7 @@ std::string why_missing(DeviceKind kind) {
 }
 
 RunWay host_level(std::string name, std::string target) {
-  RunWay way{std::move(name), Way::kHost, target, "", skips_nothing};
+  RunWay way{std::move(name), Way::kHost, target, ""};
   auto parsed = Target::parse(target);
   auto device = Device::open(DeviceKind::kHost);
   if (!parsed || !device)
@@ -34,13 +32,13 @@ RunWay host_level(std::string name, std::string target) {
 
 const std::vector<RunWay> &ways() {
   static const std::vector<RunWay> list = {
-      {"eager", Way::kEager, "", "", skips_nothing},
+      {"eager", Way::kEager, "", ""},
       host_level("host_v3", "host:x86-64-v3"),
       host_level("host_v4", "host:x86-64-v4"),
       host_level("host_v4_bf16", "host:x86-64-v4+bf16"),
       host_level("host_v4_amx", "host:x86-64-v4+amx"),
-      {"emulator", Way::kEmulator, "", why_missing(DeviceKind::kEmulator), skips_nothing},
-      {"cuda", Way::kCuda, "", why_missing(DeviceKind::kCuda), skips_nothing},
+      {"emulator", Way::kEmulator, "", why_missing(DeviceKind::kEmulator)},
+      {"cuda", Way::kCuda, "", why_missing(DeviceKind::kCuda)},
   };
   return list;
 }

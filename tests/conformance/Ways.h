@@ -10,8 +10,6 @@ struct RunWay {
   Way way;
   std::string target;  ///< "" for the device's best
   std::string missing; ///< why this machine cannot run it; "" where it can
-  /// Why it leaves a case out; "" where it runs it.
-  std::string (*skips)(const Case &c);
 };
 
 inline void PrintTo(const RunWay &way, std::ostream *out) { *out << way.name; }
