@@ -147,8 +147,16 @@ Status check_numbers(const AttentionOptions &options) {
   if (!(options.dropout >= 0 && options.dropout <= 1))
     return Error::invalid_argument("dropout", std::to_string(options.dropout),
                                    "a number in [0, 1]");
-  if (options.scale && !std::isfinite(*options.scale))
-    return Error::invalid_argument("scale", std::to_string(*options.scale), "a finite number");
+  if (options.scale && !std::isfinite(static_cast<float>(*options.scale)))
+    return Error::invalid_argument("scale", std::to_string(*options.scale),
+                                   "a finite number that float32 holds");
+  const CausalAlignment causal = options.causal;
+  if (causal > CausalAlignment::kBottomRight)
+    return Error::invalid_argument("causal", std::to_string(static_cast<int>(causal)),
+                                   "a CausalAlignment");
+  if (options.device > Way::kEager)
+    return Error::invalid_argument("device", std::to_string(static_cast<int>(options.device)),
+                                   "a Way");
   if (options.offset > 0xFFFFFFFFu)
     return Error::invalid_argument("offset", std::to_string(options.offset),
                                    "a number of at most 32 bits");

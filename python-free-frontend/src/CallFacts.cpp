@@ -126,7 +126,8 @@ Status Planner::check_outputs(std::span<const TensorReference> outputs, const Ca
     if (given != expected)
       return Error::shape_mismatch(
           argument, to_string(output.shape()),
-          to_string(result_shape_for_rank(expected, facts_.is_logsumexp[i], 2)));
+          to_string(result_shape_for_rank(expected, facts_.is_logsumexp[i],
+                                          output.rank() + facts_.is_logsumexp[i])));
     if (!is_floating_point(output.dtype()))
       return Error::unsupported_type(argument, std::string(name(output.dtype())),
                                      "f32, f16, bf16 or f64");

@@ -16,6 +16,9 @@ Error undefined_function() {
 }
 
 Status check_options(const CompileOptions &options) {
+  if (options.device > Way::kEager)
+    return Error::invalid_argument("device", std::to_string(static_cast<int>(options.device)),
+                                   "a Way");
   if (!options.target.empty()) {
     TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(options.target));
     const bool gpu = options.device == Way::kCuda || options.device == Way::kEmulator;
@@ -64,6 +67,7 @@ Status Function::launch(std::span<const TensorReference> outputs,
   Result<const Plan *> plan = state_->plan_for(outputs, inputs, temporary);
   if (!plan) [[unlikely]]
     return plan.error();
+  TENON_TRY(state_->check_apart(**plan, outputs, inputs));
   return state_->run(**plan, outputs, inputs, options);
 }
 

@@ -22,6 +22,9 @@ struct Function::State {
                                 std::unique_ptr<Plan> &temporary);
   Status run(const Plan &plan, References outputs, References inputs,
              const LaunchOptions &launch) const;
+  /// Refuses an output that surely overlaps an input or an earlier output. (Views that lie between
+  /// each other's elements may share a range of addresses.)
+  Status check_apart(const Plan &plan, References outputs, References inputs) const;
   /// A call whose inputs lie where it runs, and whose results are made there.
   struct PlacedCall {
     std::vector<Tensor> inputs, results;

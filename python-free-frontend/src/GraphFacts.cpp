@@ -77,4 +77,11 @@ GraphFacts GraphFacts::of(TracedGraph traced) {
   return facts;
 }
 
+const InputFacts &GraphFacts::caller_input(size_t position) const {
+  return *std::ranges::find_if(inputs, [&](const InputFacts &input) {
+    return input.source == InputFacts::Source::kCaller &&
+           input.position == static_cast<int>(position);
+  });
+}
+
 } // namespace tenon

@@ -43,6 +43,7 @@ struct GraphFacts {
   bool uses_dropout = false;
 
   static GraphFacts of(TracedGraph traced);
+  const InputFacts &caller_input(size_t position) const;
 };
 
 } // namespace tenon

@@ -93,6 +93,9 @@ struct Plan {
   std::vector<Shape> result_shapes; ///< rank 4, or 3 for a logsumexp
   std::vector<DataType> result_types;
   std::string shapes; ///< for people
+  /// Of each output, then each input: how many bytes from the first element on are the tensor's
+  /// without a gap.
+  std::vector<uint64_t> own_bytes;
 };
 
 /// Plans by their keys: many readers, none of which ever waits; insertions exclude each other.

@@ -3,14 +3,17 @@
 #include "tenon/Dropout.h"
 #include "tenon/Interpreter.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 namespace tenon {
 namespace {
 
 std::string number(double value) {
-  std::string text = std::to_string(value);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", value);
   return text;
 }
 
@@ -25,6 +28,10 @@ Status check_value(const ScalarFacts &scalar, double value) {
     return Error::invalid_argument(scalar.name, number(value), "an integer of 32 bits");
   if (scalar.probability && !(value >= 0 && value <= 1))
     return Error::invalid_argument(scalar.name, number(value), "a probability in [0, 1]");
+  if (std::isnan(value))
+    return Error::invalid_argument(scalar.name, "NaN", "a number");
+  if (std::isfinite(value) && !std::isfinite(static_cast<float>(value)))
+    return Error::invalid_argument(scalar.name, number(value), "a number that float32 holds");
   return {};
 }
 
@@ -55,11 +62,44 @@ Status store(const Tensor &result, const Tensor &output) {
   return device->copy(output.data(), dense.data(), bytes, CopyDirection::kHostToDevice, 0);
 }
 
+/// Bytes from the first element on that are the tensor's without a gap: all of a dense one.
+uint64_t own_bytes(const Tensor &tensor) {
+  const int64_t count = tensor.element_count();
+  int64_t reach = 1;
+  for (int d = 0; count > 0 && d < tensor.rank(); ++d)
+    reach += (tensor.size(d) - 1) * tensor.strides()[static_cast<size_t>(d)];
+  const int64_t elements = reach == count ? count : std::min<int64_t>(count, 1);
+  return static_cast<uint64_t>(elements) * size_in_bytes(tensor.dtype());
+}
+
+bool overlap(const Tensor &a, uint64_t bytes_of_a, const Tensor &b, uint64_t bytes_of_b) {
+  const auto begin_a = reinterpret_cast<uintptr_t>(a.data()),
+             begin_b = reinterpret_cast<uintptr_t>(b.data());
+  return begin_a < begin_b + bytes_of_b && begin_b < begin_a + bytes_of_a;
+}
+
 } // namespace
+
+Status Function::State::check_apart(const Plan &plan, References outputs,
+                                    References inputs) const {
+  const uint64_t *of_outputs = plan.own_bytes.data(), *of_inputs = of_outputs + outputs.size();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    for (size_t j = 0; j < inputs.size(); ++j)
+      if (overlap(*outputs[i], of_outputs[i], *inputs[j], of_inputs[j])) [[unlikely]]
+        return Error::invalid_argument("output", "memory of " + facts.caller_input(j).name,
+                                       "memory of its own");
+    for (size_t j = 0; j < i; ++j)
+      if (overlap(*outputs[i], of_outputs[i], *outputs[j], of_outputs[j])) [[unlikely]]
+        return Error::invalid_argument("output " + std::to_string(i),
+                                       "memory of output " + std::to_string(j),
+                                       "memory of its own");
+  }
+  return {};
+}
 
 Result<double> Function::State::scalar_value(size_t scalar, const LaunchOptions &launch) const {
   const ScalarFacts &facts_of = facts.scalars[scalar];
-  for (int i = launch.scalars.size() - 1; i >= 0; --i)
+  for (int i = 0; i < launch.scalars.size(); ++i)
     if (launch.scalars[i].name == facts_of.name)
       return launch.scalars[i].value;
   if (!facts_of.initial)
@@ -82,6 +122,10 @@ Status Function::State::check_scalars(const LaunchOptions &launch) const {
                                      names.empty() ? "none: this function has no scalars"
                                                    : "one of " + names);
     }
+    for (int earlier = 0; earlier < i; ++earlier)
+      if (launch.scalars[earlier].name == given.name)
+        return Error::invalid_argument("scalars", "\"" + std::string(given.name) + "\" twice",
+                                       "each name once");
     TENON_TRY(check_value(*known, given.value));
   }
   return {};
@@ -182,6 +226,9 @@ Result<const Plan *> Function::State::plan_for(References outputs, References in
     if (const Plan *known = plans.find(key.words(), hash)) [[likely]]
       return known;
   TENON_ASSIGN_OR_RETURN(temporary, Planner(facts, options).plan(outputs, inputs));
+  for (References tensors : {outputs, inputs})
+    for (const TensorReference &tensor : tensors)
+      temporary->own_bytes.push_back(own_bytes(*tensor));
   temporary->words.assign(key.words().begin(), key.words().end());
   temporary->hash = hash;
   {

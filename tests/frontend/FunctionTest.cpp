@@ -60,6 +60,12 @@ TEST(Function, ScalarsAreSetByNameAtEachLaunch) {
   const auto unknown = function.call({query, query, query}, {.scalars = {{"scall", 0}}});
   ASSERT_FALSE(unknown.ok());
   EXPECT_THAT(unknown.error().message(), HasSubstr("one of scale"));
+  auto refused = [&](std::initializer_list<ScalarArgument> scalars) {
+    return function.call({query, query, query}, {.scalars = scalars}).error().message();
+  };
+  EXPECT_THAT(refused({{"scale", NAN}}), HasSubstr("scale: was NaN"));
+  EXPECT_THAT(refused({{"scale", 1e39}}), HasSubstr("a number that float32 holds"));
+  EXPECT_THAT(refused({{"scale", 1}, {"scale", 2}}), HasSubstr("\"scale\" twice"));
 }
 
 TEST(Function, AScalarWithoutDefaultMustBeGiven) {
@@ -197,6 +203,28 @@ TEST(Function, OptionsThatMakeNoSense) {
   EXPECT_FALSE(compile(attention, {.device = Way::kHost, .target = "sm_80"}).ok());
   EXPECT_FALSE(compile(attention, {.device = Way::kEmulator, .target = "sm_8"}).ok());
   EXPECT_FALSE(compile(attention, {.ordinal = -1}).ok());
+  EXPECT_FALSE(compile(attention, {.device = static_cast<Way>(99)}).ok());
+  const Tensor query = random({2, 2, 4, 8}, 1);
+  EXPECT_FALSE(scaled_dot_product_attention(query, query, query, {.device = static_cast<Way>(99)}).ok());
+  EXPECT_FALSE(scaled_dot_product_attention(query, query, query,
+                                            {.causal = static_cast<CausalAlignment>(77)})
+                   .ok());
+}
+
+TEST(Function, OutputsHaveMemoryOfTheirOwn) {
+  const Function function = eager_attention().value();
+  const Tensor query = random({1, 3, 5, 8}, 1), key = random({1, 3, 5, 8}, 2),
+               all = Tensor::zeros({1, 4, 5, 8}).value();
+  auto launch = [&](const Tensor &output, const Tensor &value) {
+    const Status done = function.launch({output}, {query, key, value});
+    return done.ok() ? std::string() : done.error().message();
+  };
+  EXPECT_THAT(launch(key, query), HasSubstr("output: was memory of key, must be memory of its own"));
+  const Tensor front = all.slice(1, 0, 3).value(), back = all.slice(1, 1, 4).value();
+  EXPECT_THAT(launch(front, back), HasSubstr("memory of value"));
+  // Columns beside each other in one allocation do not overlap.
+  const Tensor both = Tensor::zeros({1, 3, 5, 16}).value();
+  EXPECT_EQ(launch(both.slice(3, 0, 8).value(), both.slice(3, 8, 16).value()), "");
 }
 
 TEST(Function, DropoutIsAFunctionOfSeedAndOffset) {

@@ -4,9 +4,8 @@
 ///       Value scores = where(query_index() >= key_index(), matmul(q, transpose(k)) * scale, -inf);
 ///       return matmul(softmax(scores), v);
 ///     }).value();
-///     attend.launch({out}, {q, k, v}, {.stream = stream, .seed = 42});   // into the caller's
-///     tensors Tensor fresh = attend(q, k, v).value();                            // allocates the
-///     result
+///     attend.launch({out}, {q, k, v}, {.stream = stream, .seed = 42}); // into the caller's tensors
+///     Tensor fresh = attend(q, k, v).value();                          // allocates the result
 ///
 /// Machine code is made at the first call for each combination of element types, widths, grouping
 /// and alignment, kept by the process's KernelCache, and found again by all of these. Sequence
@@ -131,8 +130,10 @@ public:
   /// Runs into the caller's tensors, one for each result, in the order of the inputs. Inputs and
   /// outputs lie on the device that runs it. On a GPU it returns before the kernel ends. Once
   /// `prepare` or a call with these sizes was made, it allocates nothing, compiles nothing and
-  /// takes no lock. Errors: the argument, what it was and what it must be; kUnsupported where a
-  /// named device refuses, with the reasons; the device's own.
+  /// takes no lock. An output that overlaps an input is an error where it is sure to, from dense
+  /// memory or the first element; views between each other's elements are the caller's matter.
+  /// Errors: the argument, what it was and what it must be; kUnsupported where a named device
+  /// refuses, with the reasons; the device's own.
   Status launch(std::initializer_list<TensorReference> outputs,
                 std::initializer_list<TensorReference> inputs,
                 const LaunchOptions &options = {}) const {

@@ -165,6 +165,12 @@ TEST(TensorDeathTest, ReadingOutsideEndsTheProgramWithAMessage) {
   EXPECT_DEATH((void)Tensor().item(), "item");
 }
 
+TEST(Tensor, ElementTypesThatDoNotExistAreRefused) {
+  const auto strange = static_cast<DataType>(99);
+  EXPECT_EQ(Tensor::empty({4}, strange).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Tensor::zeros({4}).value().to(strange).error().code(), ErrorCode::kInvalidArgument);
+}
+
 TEST(Tensor, Names) {
   EXPECT_EQ(to_string(Shape{2, 12, 256, 32}), "[2, 12, 256, 32]");
   EXPECT_EQ(to_string(Shape{}), "[]");
