@@ -1,12 +1,11 @@
 #include "compiler/gpu/GpuBackend.h"
 
+#include "compiler/attention/ToLLVM.h"
 #include "compiler/gpu/AssignLayouts.h"
 #include "compiler/gpu/LowerTileToNVVM.h"
 #include "compiler/gpu/ScaleAfterMaximum.h"
 #include "compiler/gpu/StageSharedMemory.h"
 
-#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
-#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -53,6 +52,7 @@ void tenon::registerGpuPasses() {
 
 void tenon::registerGpuDialects(DialectRegistry &registry) {
   registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect>();
+  registerScalarsToLLVM(registry);
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   registerNVVMDialectTranslation(registry);
@@ -69,8 +69,7 @@ void tenon::buildGpuPipeline(OpPassManager &passes, const GpuTarget &) {
   passes.addPass(createLowerTileToNVVM());
   // Upstream's way to the llvm dialect.
   passes.addPass(createSCFToControlFlowPass());
-  passes.addPass(createConvertControlFlowToLLVMPass());
-  passes.addPass(createArithToLLVMConversionPass());
+  passes.addPass(createConvertToLLVMPass(scalarsToLLVM()));
   passes.addPass(createReconcileUnrealizedCastsPass());
 }
 
@@ -172,7 +171,7 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
   if (!machine)
     return machine.takeError();
   llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, context);
+  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, context, "kernel", kSkipsVerifier);
   if (!translated)
     return refuse("translation to LLVM IR failed");
   translated->setTargetTriple((*machine)->getTargetTriple());
@@ -184,7 +183,8 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;
-  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
+  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile,
+                                      kSkipsVerifier))
     return refuse("LLVM cannot write PTX for " + target.name);
   passes.run(*translated);
   return std::string(text);

@@ -1,5 +1,6 @@
 #include "compiler/host/HostBackend.h"
 
+#include "compiler/attention/ToLLVM.h"
 #include "compiler/host/ExpandMath.h"
 #include "compiler/host/FlatImage.h"
 #include "compiler/host/LowerTileToVector.h"
@@ -37,8 +38,7 @@ void tenon::buildHostPipeline(OpPassManager &pipeline, const HostTarget &target)
   pipeline.addPass(createSCFToControlFlowPass());
   pipeline.addPass(createConvertMathToLLVMPass());
   pipeline.addPass(createConvertVectorToLLVMPass());
-  pipeline.addPass(createConvertControlFlowToLLVMPass());
-  pipeline.addPass(createArithToLLVMConversionPass());
+  pipeline.addPass(createConvertToLLVMPass(scalarsToLLVM()));
   pipeline.addPass(createReconcileUnrealizedCastsPass());
 }
 
@@ -50,6 +50,7 @@ void tenon::registerHostPasses() {
 void tenon::registerHostTranslations(DialectRegistry &registry) {
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerScalarsToLLVM(registry);
 }
 
 namespace {
@@ -80,7 +81,7 @@ llvm::Expected<std::string> emit(llvm::TargetMachine &machine, llvm::Module &mod
   llvm::SmallVector<char, 0> buffer;
   llvm::raw_svector_ostream stream(buffer);
   llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, stream, nullptr, type, /*DisableVerify=*/true))
+  if (machine.addPassesToEmitFile(passes, stream, nullptr, type, kSkipsVerifier))
     return llvm::createStringError("LLVM cannot emit code of this kind");
   passes.run(module);
   return std::string(buffer.begin(), buffer.end());
@@ -101,7 +102,7 @@ llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &
     return machine.takeError();
 
   llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> code = translateModuleToLLVMIR(module, context);
+  std::unique_ptr<llvm::Module> code = translateModuleToLLVMIR(module, context, "kernel", kSkipsVerifier);
   if (!code)
     return llvm::createStringError("the kernel could not be translated to LLVM IR");
   code->setTargetTriple((*machine)->getTargetTriple());
