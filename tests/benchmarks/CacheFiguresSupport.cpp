@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -22,6 +24,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double milliseconds(Clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+double processor_milliseconds() {
+  timespec time = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
 }
 
 Tensor random(int64_t length, uint64_t seed) {
@@ -41,18 +49,23 @@ std::vector<std::string> lines_of(const char *file, const char *word) {
 Json call(int64_t length) {
   const Tensor query = random(length, 1), key = random(length, 2), value = random(length, 3);
   const auto begin = Clock::now();
+  const double processor = processor_milliseconds();
   const AttentionCall call =
       attention_call(query, key, value, {.causal = true, .device = Way::kHost}).value();
   call.function.call(call.inputs, call.launch).value();
-  const double time = milliseconds(begin);
+  const double time = milliseconds(begin), busy = processor_milliseconds() - processor;
   const CacheOutcome outcome = call.function.explain().cache;
   const double kilobytes = std::stod(lines_of("/proc/self/status", "VmRSS:").at(0).substr(6));
   const double tensors = 4 * 2 * 64 * 4 * static_cast<double>(length) / 1e6;
+  size_t compilers = 0;
+  for (const char *library : {"LLVM", "MLIR", "tenon-compiler"})
+    compilers += lines_of("/proc/self/maps", library).size();
   return {{"milliseconds", time},
+          {"processor_milliseconds", busy},
           {"compiled", outcome == CacheOutcome::kCompiled ? 1 : 0},
           {"disk", outcome == CacheOutcome::kDisk ? 1 : 0},
           {"resident_megabytes", kilobytes * 1024 / 1e6 - tensors},
-          {"llvm", lines_of("/proc/self/maps", "LLVM").size()}};
+          {"llvm", compilers}};
 }
 
 Json threads(int64_t length) {
@@ -95,6 +108,15 @@ std::string output_of(const std::string &command) {
     text += static_cast<char>(letter);
   pclose(pipe);
   return text;
+}
+
+double processor_seconds_of_children() {
+  rusage usage = {};
+  getrusage(RUSAGE_CHILDREN, &usage);
+  const auto seconds = [](const timeval &time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 Child::Child(const std::string &mode, const std::string &directory, const std::string &length) {

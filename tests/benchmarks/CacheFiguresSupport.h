@@ -21,6 +21,7 @@ private:
 
 void write(const std::string &path, const std::string &text);
 std::string output_of(const std::string &command);
+double processor_seconds_of_children(); ///< that have ended
 
 /// This program started again with a mode, a cache directory and a length; it prints JSON.
 class Child {
