@@ -27,9 +27,9 @@ done
 TENON_CACHE=off TENON_CACHE_PATH=kernels TENON_CACHE_POLICY=must_hit "$build/bin/tenon" sdpa --query q.npy \
   --key k.npy --value v.npy --causal --device host --output outside.npy
 
-# into_root FILE: as /bin/FILE, with the libraries that the loader finds for it.
+# into_root FILE: at the same path, with the libraries that the loader finds for it.
 into_root() {
-  install -D "$1" "root/bin/$(basename "$1")"
+  install -D "$1" "root$1"
   ldd "$1" | grep -o '/[^ ]*' | sort -u | while read -r library; do
     install -D "$library" "root$library"
   done
@@ -39,8 +39,8 @@ cp -r kernels root/kernels
 if find root | grep -iE 'llvm|mlir|tenon-compiler|libtenon\.so|cuda|ptxas|nvjitlink'; then
   echo "the root holds what it must not hold"; exit 1
 fi
-inside root /bin/runtime_alone attend /kernels
-if out=$(inside root /bin/runtime_alone attend /data 2>&1); then
+inside root "$program" attend /kernels
+if out=$(inside root "$program" attend /data 2>&1); then
   echo "it ran without a kernel: $out"; exit 1
 fi
 grep -q 'must_hit forbids' <<<"$out"
@@ -49,7 +49,7 @@ into_root "$build/bin/tenon"
 cp q.npy k.npy v.npy root/data
 call=(sdpa --query /data/q.npy --key /data/k.npy --value /data/v.npy --causal --device host --json
   --output /data/o.npy)
-out=$(TENON_CACHE_PATH=/kernels TENON_CACHE_POLICY=must_hit HOME=/data inside root /bin/tenon "${call[@]}")
+out=$(TENON_CACHE_PATH=/kernels TENON_CACHE_POLICY=must_hit HOME=/data inside root "$build/bin/tenon" "${call[@]}")
 echo "$out"
 grep -q '"cache":"disk"' <<<"$out"
 cmp root/data/o.npy outside.npy

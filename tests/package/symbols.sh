@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the libraries show: names of Tenon and of the C++ library's templates, no others; the compiler shows one.
-# Each has a versioned soname.
+# Each has a versioned soname, and none looks for others in the current directory.
 set -euo pipefail
 build=$1 version=$2
 failed=0
@@ -18,5 +18,9 @@ for library in tenon-runtime tenon tenon-compiler; do
   elif others=$(grep -vE '\b(tenon|std|__gnu_cxx)::' <<<"$names"); then
     fail "$file shows: $others"
   fi
+done
+for file in "$build"/bin/tenon "$build"/lib/lib*.so "$build"/lib/tenon/emulated/lib*.so*; do
+  path=$(readelf -d "$file" | sed -n 's/.*R\(UN\)\?PATH.*\[\(.*\)\]/\2/p')
+  [[ ":$path:" != *::* || -z $path ]] || fail "$file looks for libraries in the current directory: $path"
 done
 exit $failed
