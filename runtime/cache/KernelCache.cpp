@@ -175,7 +175,20 @@ private:
       std::shared_lock lock(state_.mutex);
       notes.insert(notes.end(), state_.notes.begin(), state_.notes.end());
     }
-    return cache_miss(key_, entries, notes);
+    return cache_miss(key_, entries, notes,
+                      [this](const KernelCacheEntry &entry) { return graph_of(entry); });
+  }
+
+  // Of an entry that one of the stores listed.
+  std::string graph_of(const KernelCacheEntry &entry) const {
+    std::vector<State::Store> stores = layers_;
+    if (store_)
+      stores.push_back(store_);
+    CacheNotes ignored;
+    for (const State::Store &store : stores)
+      if (const auto found = store->look_up(key_of(entry), ignored))
+        return found->image.graph;
+    return {};
   }
 
   Result<Kernel> compile(KernelBuilder build) {

@@ -3,6 +3,8 @@
 #include "device/Text.h"
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -41,7 +43,49 @@ void compare(const char *part, std::string_view entry, std::string_view asked,
           concat(part, path.empty() ? "" : " ", path, " is ", there, ", asked is ", here));
 }
 
+// The mnemonics of the operations, sorted.
+std::vector<std::string_view> operations(std::string_view graph) {
+  constexpr std::string_view kDialect = "attention.", kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  std::vector<std::string_view> found;
+  for (size_t at; (at = graph.find(kDialect)) != std::string_view::npos;) {
+    graph.remove_prefix(at + kDialect.size());
+    found.push_back(graph.substr(0, graph.find_first_not_of(kLetters)));
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+std::string without(const std::vector<std::string_view> &all, const std::vector<std::string_view> &those) {
+  std::vector<std::string_view> rest;
+  std::ranges::set_difference(all, those, std::back_inserter(rest));
+  std::string text;
+  for (std::string_view name : rest)
+    text += concat(text.empty() ? "" : ", ", name);
+  return text;
+}
+
 } // namespace
+
+KernelKey key_of(const KernelCacheEntry &entry) {
+  auto part = [&](const char *name) { return std::string(key_part(entry.key, name)); };
+  KernelKey::Parts parts = {part("graph"), part("signature"), part("target"), part("options")};
+  const std::string generation = part(kParts[0]);
+  std::from_chars(generation.data(), generation.data() + generation.size(), parts.code_generation);
+  return KernelKey(std::move(parts));
+}
+
+std::vector<std::string> graph_differences(std::string_view entry_graph, std::string_view asked_graph) {
+  const std::vector<std::string_view> there = operations(entry_graph), here = operations(asked_graph);
+  const std::string lacks = without(here, there), besides = without(there, here);
+  std::vector<std::string> lines;
+  if (!lacks.empty())
+    lines.push_back(concat("graph has no ", lacks, ", which is asked for"));
+  if (!besides.empty())
+    lines.push_back(concat("graph has ", besides, ", which is not asked for"));
+  if (lines.empty())
+    lines.push_back("graph has the same operations, with other operands or constants");
+  return lines;
+}
 
 std::vector<std::string> differences(const std::string &entry_key, const std::string &asked_key) {
   std::vector<std::string> lines;
@@ -54,7 +98,7 @@ std::vector<std::string> differences(const std::string &entry_key, const std::st
 }
 
 Error cache_miss(const KernelKey &asked, std::span<const KernelCacheEntry> entries,
-                 const CacheNotes &notes) {
+                 const CacheNotes &notes, GraphOf graph_of) {
   struct Near {
     const KernelCacheEntry *entry;
     std::vector<std::string> differences;
@@ -75,7 +119,10 @@ Error cache_miss(const KernelKey &asked, std::span<const KernelCacheEntry> entri
   std::vector<Reason> reasons;
   if (near.empty())
     text += "There are no other entries.";
-  for (const Near &each : std::span(near).first(count)) {
+  for (Near &each : std::span(near).first(count)) {
+    if (key_part(each.entry->key, "graph") != key_part(asked.text(), "graph"))
+      if (const std::string graph = graph_of(*each.entry); !graph.empty() && !asked.graph().empty())
+        std::ranges::copy(graph_differences(graph, asked.graph()), std::back_inserter(each.differences));
     text += concat("Near: ", each.entry->hash, " ", each.entry->kernel, " in ",
                    each.entry->place.empty() ? "memory" : each.entry->place, "\n");
     for (const std::string &line : each.differences) {

@@ -69,6 +69,7 @@ struct MapStore final : KernelStore {
   void put(const KernelKey &key) {
     KernelImage image = testing::image_of({testing::phase("count_block")});
     image.key = key.text();
+    image.graph = key.graph();
     images[key.hash()] = image.serialize();
   }
 
@@ -358,6 +359,24 @@ TEST_F(LayersTest, AMissThatMustHitNamesTheKeyAndTheNearest) {
   EXPECT_THAT(error.message(), HasSubstr(asked.text()));
   EXPECT_THAT(error.message(), HasSubstr("signature /inputs/0/dtype is f16, asked is f32"));
   EXPECT_EQ(error.reasons().front().what, near.hash());
+}
+
+TEST_F(LayersTest, AMissSaysHowTheGraphsDiffer) {
+  cache.set_policy(CachePolicy::kMustHit);
+  auto key = [](const char *hash, const std::string &operations) {
+    return KernelKey({hash, "{}", "sm_80", "{}", "func.func @f {\n" + operations + "}"});
+  };
+  const std::string softmax = "%0 = attention.softmax %x\n", mask = "%1 = attention.where %m, %0, %c\n",
+                    dropout = "%2 = attention.dropout %0, %p\n", again = "%0 = attention.softmax %y\n";
+  auto missed = [&](const KernelKey &asked) {
+    return cache.lookup_or_compile(asked, [] { return Result(compiled()); }).error().message();
+  };
+  own->put(key("a", softmax + dropout));
+  EXPECT_THAT(missed(key("b", softmax + mask)),
+              AllOf(HasSubstr("\n  graph has no where, which is asked for\n"),
+                    HasSubstr("\n  graph has dropout, which is not asked for")));
+  EXPECT_THAT(missed(key("c", again + dropout)),
+              HasSubstr("\n  graph has the same operations, with other operands or constants"));
 }
 
 } // namespace
