@@ -76,6 +76,11 @@ std::string megabytes(size_t bytes) {
   return text;
 }
 
+int number_in(const Json &object, const char *name) {
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  return object.is_object() && found != object.end() && found->is_number_integer() ? found->get<int>() : 0;
+}
+
 } // namespace
 
 Result<Cubins> parse_cubins(const std::string &text) {
@@ -139,8 +144,12 @@ Result<bool> Builder::make(BuildLine &line) {
   }
   line.kernel = image.kernel;
   TENON_ASSIGN_OR_RETURN(const bool added, add_cubin(line, image));
-  if (found && !added)
+  if (found && !added) { // what was said of it when it was made
+    const Json made = Json::parse(store_.provenance(line.key.hash()), nullptr, false);
+    line.registers = number_in(made, "registers");
+    line.spill_bytes = number_in(made, "spill_bytes");
     return false;
+  }
   const std::vector<std::byte> bytes = image.serialize();
   line.bytes = bytes.size();
   const Json details = {{"registers", line.registers}, {"spill_bytes", line.spill_bytes}};
