@@ -174,7 +174,7 @@ std::optional<kernels::KeyBounds> KernelMaker::prepare(Builder &b, const FlashFo
 
 void KernelMaker::describe(func::FuncOp kernel) {
   OpBuilder b(kernel.getContext());
-  for (StringRef name : {kTargetAttribute, kScheduleAttribute})
+  for (StringRef name : {kTargetAttribute, kScheduleAttribute, kGroupAttribute, kFewQueriesAttribute, kExactAttribute})
     if (Attribute attribute = function_->getAttr(name))
       kernel->setAttr(name, attribute);
   kernel->setAttr(kTensorsAttribute, b.getDenseI32ArrayAttr(inputs_.tensors()));

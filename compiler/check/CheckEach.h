@@ -3,8 +3,9 @@
 ///
 ///     tenon-opt graph.mlir --fuse-attention --choose-schedule --tile-attention --check-each
 ///
-/// What can be run: functions of attention operations, fused or not, and kernels over tiles. Later forms
-/// (vectors, LLVM) are not, which is said once.
+/// What can be run, and begun with: a function of attention operations, fused or not, or the kernels over tiles of one
+/// launch, staged and laid out or not. Later forms (vectors, LLVM) are not, which is said once; where a file holds
+/// nothing else, that is an error. Passes must run in one thread: all kernels of a module are read after each.
 #pragma once
 
 #include "mlir/Pass/PassInstrumentation.h"

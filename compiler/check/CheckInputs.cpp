@@ -13,7 +13,6 @@ namespace tenon::check {
 namespace {
 
 constexpr int64_t kDefaultWidth = 16;
-constexpr int64_t kTableSize = 40;  // less than the keys, so that indices beyond it are clamped too
 
 // Which rows and columns of a function's values are as many as there are queries or keys: classes of equal lengths.
 class Lengths {
@@ -137,7 +136,9 @@ Shape shapeOf(BlockArgument argument, const Lengths &lengths, const CheckSizes &
   return shape;
 }
 
-Tensor randomOf(Shape shape, DataType dtype, uint64_t seed) {
+} // namespace
+
+Tensor randomTensor(Shape shape, DataType dtype, uint64_t seed) {
   Tensor numbers = Tensor::random(shape, DataType::kFloat32, seed).value();
   if (is_floating_point(dtype))
     return numbers.to(dtype).value();
@@ -148,13 +149,21 @@ Tensor randomOf(Shape shape, DataType dtype, uint64_t seed) {
   return tensor;
 }
 
-} // namespace
+// Scales and probabilities more often than not: in [0, 1); indices up to the keys.
+Tensor randomNumber(bool real, const CheckSizes &sizes, uint64_t seed) {
+  double number = Tensor::random({}, DataType::kFloat64, seed, Distribution::kUniform).value().item();
+  return Tensor::full({}, real ? number : std::floor(number * static_cast<double>(sizes.keys)),
+                      real ? DataType::kFloat32 : DataType::kInt32).value();
+}
 
 CheckSizes sizesFor(func::FuncOp function) {
   CheckSizes sizes;
   sizes.group = std::max<int64_t>(groupOf(function), 1);
   if (hasFewQueries(function)) // more than one chunk of keys
     sizes.queries = 5, sizes.keys = 530;
+  if (std::optional<ExactShape> exact = exactShapeOf(function))
+    sizes = {exact->batch, exact->key_heads, std::max(1, exact->heads / exact->key_heads), exact->query_length,
+             exact->key_length};
   return sizes;
 }
 
@@ -165,14 +174,10 @@ std::vector<Tensor> inputsFor(func::FuncOp function, const CheckSizes &sizes, ui
     uint64_t own = seed * 1000 + argument.getArgNumber();
     if (isa<TensorType>(argument.getType())) {
       Shape shape = shapeOf(argument, lengths, sizes, seed + argument.getArgNumber());
-      inputs.push_back(randomOf(std::move(shape), dataTypeOf(storageOf(argument).type), own));
+      inputs.push_back(randomTensor(std::move(shape), dataTypeOf(storageOf(argument).type), own));
       continue;
     }
-    // Scalars are scales and probabilities more often than not: in [0, 1); indices up to the keys.
-    double number = Tensor::random({}, DataType::kFloat64, own, Distribution::kUniform).value().item();
-    bool real = argument.getType().isF32();
-    inputs.push_back(Tensor::full({}, real ? number : std::floor(number * sizes.keys),
-                                  real ? DataType::kFloat32 : DataType::kInt32).value());
+    inputs.push_back(randomNumber(argument.getType().isF32(), sizes, own));
   }
   return inputs;
 }

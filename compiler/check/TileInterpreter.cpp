@@ -275,8 +275,11 @@ LogicalResult runTileKernel(func::FuncOp kernel, const TileLaunch &launch) {
 
 int64_t tileQueries(func::FuncOp kernel) {
   int64_t rows = 0;
-  kernel.walk([&](StoreOp store) {
-    rows = cast<RankedTensorType>(store.getValue().getType()).getShape().front();
+  kernel.walk([&](Operation *op) {
+    if (auto store = dyn_cast<StoreOp>(op))
+      rows = cast<RankedTensorType>(store.getValue().getType()).getShape().front();
+    if (auto store = dyn_cast<StoreSharedOp>(op))
+      rows = store.getShared().getType().getShape().front();
   });
   return rows;
 }

@@ -38,6 +38,7 @@ int main(int argc, char **argv) {
       auto check = std::make_unique<tenon::check::CheckEach>(checkSeed);
       unchanged = check->unchanged();
       passes.addInstrumentation(std::move(check));
+      passes.getContext()->disableMultithreading();
       return given.setupPassPipeline(passes);
     });
   }
