@@ -9,10 +9,14 @@
 #include "dialects/attention/Attention.h"
 #include "dialects/tile/Tile.h"
 
+#include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -104,7 +108,7 @@ llvm::Error tenon::buildPipeline(OpPassManager &passes, const PipelineOptions &o
 
 void tenon::registerDialects(DialectRegistry &registry) {
   registry.insert<attention::AttentionDialect, tile::TileDialect, func::FuncDialect, arith::ArithDialect,
-                  math::MathDialect, scf::SCFDialect>();
+                  math::MathDialect, scf::SCFDialect, vector::VectorDialect, cf::ControlFlowDialect, ub::UBDialect>();
 #ifdef TENON_WITH_GPU
   registerGpuDialects(registry);
 #endif
@@ -117,6 +121,9 @@ void tenon::registerPasses() {
   void (*const registrations[])() = {
       registerSimplifyAttention, registerFuseAttention, registerAnalyzeMask, registerChooseSchedule,
       registerTileAttention,     registerCanonicalizer, registerCSE,
+      // Upstream's way from the last of ours to the llvm dialect.
+      registerSCFToControlFlowPass, registerConvertMathToLLVMPass, registerConvertVectorToLLVMPass,
+      registerConvertToLLVMPass, registerReconcileUnrealizedCastsPass,
 #ifdef TENON_WITH_GPU
       registerGpuPasses,
 #endif

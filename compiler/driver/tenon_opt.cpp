@@ -1,6 +1,7 @@
 // tenon-opt: one pass, or the pipeline, on IR from a file.
 //
-//     tenon-opt graph.mlir --attention-pipeline --choose-schedule=target=sm_80 --tile-attention
+//     tenon compile --head-dim 64 --causal --target sm_80 --emit attention -o attention.mlir
+//     tenon-opt attention.mlir --choose-schedule=target=sm_80 --tile-attention --check-each
 
 #include "compiler/driver/Pipeline.h"
 
@@ -8,6 +9,8 @@
 #include "compiler/check/CheckEach.h"
 #endif
 
+#include "mlir/Tools/Plugins/DialectPlugin.h"
+#include "mlir/Tools/Plugins/PassPlugin.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
@@ -16,6 +19,20 @@
 #include "mlir/Support/FileUtilities.h"
 
 using namespace mlir;
+
+// Of a plugin that it cannot load MLIR says so on standard error, and goes on: a run without it is not what was asked for.
+template <class Plugin> static bool areLoaded(StringRef option) {
+  auto &options = llvm::cl::getRegisteredOptions();
+  auto found = options.find(option);
+  if (found == options.end())
+    return true;
+  for (const std::string &path : *static_cast<llvm::cl::list<std::string> *>(found->second))
+    if (auto plugin = Plugin::load(path); !plugin) {
+      llvm::errs() << "error: --" << option << ": " << llvm::toString(plugin.takeError()) << '\n';
+      return false;
+    }
+  return true;
+}
 
 int main(int argc, char **argv) {
   llvm::InitLLVM initialized(argc, argv);
@@ -29,6 +46,8 @@ int main(int argc, char **argv) {
                                     llvm::cl::init(0));
 #endif
   auto [input, output] = registerAndParseCLIOptions(argc, argv, "Tenon's passes, one by one\n", registry);
+  if (!areLoaded<PassPlugin>("load-pass-plugin") || !areLoaded<DialectPlugin>("load-dialect-plugin"))
+    return EXIT_FAILURE;
   MlirOptMainConfig config = MlirOptMainConfig::createFromCLOptions();
   std::shared_ptr<const bool> unchanged = std::make_shared<bool>(true);
 #ifdef TENON_WITH_CHECK
