@@ -1,6 +1,7 @@
 #include "compiler/attention/AnalyzeMask.h"
 
 #include "compiler/attention/MaskBounds.h"
+#include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -19,8 +20,10 @@ namespace {
 struct AnalyzeMask : tenon::impl::AnalyzeMaskBase<AnalyzeMask> {
   void runOnOperation() override {
     func::FuncOp function = getOperation();
-    if (function.isDeclaration() || function->hasAttr("tile.kernel"))
+    if (function.isDeclaration())
       return;
+    if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
+      return signalPassFailure();
     auto fused = function.getOps<attention::FusedOp>();
     if (fused.empty()) {
       (void)refuse(function, "mask", "there is no fused attention; run fuse-attention before analyze-mask");

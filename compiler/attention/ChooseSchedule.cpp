@@ -2,6 +2,7 @@
 
 #include "compiler/attention/GpuSchedule.h"
 #include "compiler/attention/KernelSignature.h"
+#include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/attention/Targets.h"
 #include "dialects/attention/Attention.h"
@@ -52,8 +53,10 @@ private:
 
 void ChooseSchedule::runOnOperation() {
   func::FuncOp function = getOperation();
-  if (function.isDeclaration() || function->hasAttr("tile.kernel"))
+  if (function.isDeclaration())
     return;
+  if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
+    return signalPassFailure();
   auto fused = function.getOps<attention::FusedOp>();
   const TargetFigures *figures = findTargetFigures(target);
   GpuProblem problem;

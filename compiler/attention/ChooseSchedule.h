@@ -24,9 +24,11 @@ struct Schedule {
   static std::optional<Schedule> of(mlir::Operation *function);
 };
 
-/// Attributes of a kernel, i32: warps of a block; stages of its keys and values in shared memory.
+/// Attributes of a kernel, i32: warps of a block; stages of its keys and values in shared memory; threads of a block,
+/// once its tiles have layouts.
 inline constexpr llvm::StringLiteral kWarpsAttribute = "tile.warps";
 inline constexpr llvm::StringLiteral kStagesAttribute = "tile.stages";
+inline constexpr llvm::StringLiteral kThreadsAttribute = "tile.threads";
 inline constexpr int64_t kLanesOfWarp = 32;
 
 inline constexpr llvm::StringLiteral kTargetAttribute = "tile.target";

@@ -1,6 +1,7 @@
 #include "compiler/attention/FuseAttention.h"
 
 #include "compiler/attention/KernelSignature.h"
+#include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/attention/ScalarExpressions.h"
 #include "dialects/attention/Attention.h"
@@ -307,6 +308,8 @@ struct FuseAttention : tenon::impl::FuseAttentionBase<FuseAttention> {
     func::FuncOp function = getOperation();
     if (function.isDeclaration())
       return;
+    if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
+      return signalPassFailure();
     SmallVector<std::string> reasons;
     FuseProducts pattern(&getContext(), reasons);
     PatternRewriter rewriter(&getContext());

@@ -1,5 +1,6 @@
 #include "compiler/attention/SimplifyAttention.h"
 
+#include "compiler/attention/PassOrder.h"
 #include "compiler/attention/ScalarExpressions.h"
 #include "dialects/attention/Attention.h"
 
@@ -169,6 +170,8 @@ struct SimplifyAttention : tenon::impl::SimplifyAttentionBase<SimplifyAttention>
     return success();
   }
   void runOnOperation() override {
+    if (failed(checkOrder(getOperation(), getArgument(), Form::kGraph, Form::kScheduled)))
+      return signalPassFailure();
     if (failed(applyPatternsGreedily(getOperation(), patterns_)))
       signalPassFailure();
   }

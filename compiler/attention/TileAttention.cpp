@@ -3,6 +3,7 @@
 #include "compiler/attention/ChooseSchedule.h"
 #include "compiler/attention/GpuSchedule.h"
 #include "compiler/attention/KernelSignature.h"
+#include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/attention/Targets.h"
 #include "compiler/attention/TileExpressions.h"
@@ -261,12 +262,14 @@ LogicalResult KernelMaker::make() {
 struct TileAttention : tenon::impl::TileAttentionBase<TileAttention> {
   void runOnOperation() override {
     for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (!function.isDeclaration() && !function->hasAttr("tile.kernel") && failed(tile(function)))
+      if (!function.isDeclaration() && failed(tile(function)))
         return signalPassFailure();
   }
 
 private:
-  static LogicalResult tile(func::FuncOp function) {
+  LogicalResult tile(func::FuncOp function) {
+    if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
+      return failure();
     auto fused = function.getOps<FusedOp>();
     if (fused.empty())
       return refuse(function, "tile", "there is no fused attention; run fuse-attention before tile-attention");

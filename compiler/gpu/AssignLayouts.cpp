@@ -1,5 +1,6 @@
 #include "compiler/gpu/AssignLayouts.h"
 
+#include "compiler/attention/PassOrder.h"
 #include "dialects/tile/Tile.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -34,6 +35,8 @@ int64_t rowsOfProducts(func::FuncOp function) {
 struct AssignLayouts : tenon::impl::AssignLayoutsBase<AssignLayouts> {
   void runOnOperation() override {
     func::FuncOp function = getOperation();
+    if (failed(checkOrder(function, getArgument(), Form::kStaged, Form::kStaged)))
+      return signalPassFailure();
     rows = 0;
     auto asked = function->getAttrOfType<IntegerAttr>(kWarpsAttribute);
     int64_t warps = asked ? asked.getInt() : rowsOfProducts(function) / kRowsOfFragment;

@@ -8,9 +8,8 @@
 
 namespace tenon {
 
-/// Attributes of a kernel, i32: threads of a block; bytes of dynamic shared memory. They are on the function
-/// when the pipeline is done.
-inline constexpr llvm::StringLiteral kThreadsAttribute = "tile.threads";
+/// Attribute of a kernel, i32: bytes of dynamic shared memory. It is on the function when the pipeline is done, beside
+/// kThreadsAttribute.
 inline constexpr llvm::StringLiteral kSharedBytesAttribute = "tile.shared_bytes";
 
 /// On a kernel that reads tables: their addresses and elements need the registers that hoisting what a loop

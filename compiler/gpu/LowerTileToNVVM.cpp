@@ -1,5 +1,6 @@
 #include "compiler/gpu/LowerTileToNVVM.h"
 
+#include "compiler/attention/PassOrder.h"
 #include "compiler/gpu/AssignLayouts.h"
 #include "compiler/gpu/ThreadProgram.h"
 #include "tenon/KernelImage.h"
@@ -22,6 +23,8 @@ namespace {
 struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    if (failed(checkKernels(module, getArgument(), Form::kLaidOut)))
+      return signalPassFailure();
     for (func::FuncOp kernel : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
       if (kernel->hasAttr("tile.kernel") && failed(lowerKernel(module, kernel)))
         return signalPassFailure();
@@ -29,8 +32,6 @@ struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
 
   LogicalResult lowerKernel(ModuleOp module, func::FuncOp kernel) {
     auto threads = kernel->getAttrOfType<IntegerAttr>(kThreadsAttribute);
-    if (!threads)
-      return kernel.emitError("has no ") << kThreadsAttribute << ": layouts come first";
     if (!kernel.getBody().hasOneBlock() || kernel.getNumArguments() != 0)
       return kernel.emitError("a kernel is one block without arguments");
     if (failed(expandDivisions(kernel)))

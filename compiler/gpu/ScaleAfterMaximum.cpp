@@ -1,5 +1,6 @@
 #include "compiler/gpu/ScaleAfterMaximum.h"
 
+#include "compiler/attention/PassOrder.h"
 #include "dialects/tile/Tile.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -89,6 +90,8 @@ struct MaximumBeforeScale : OpRewritePattern<ReduceOp> {
 
 struct ScaleAfterMaximum : tenon::impl::ScaleAfterMaximumBase<ScaleAfterMaximum> {
   void runOnOperation() override {
+    if (failed(checkOrder(getOperation(), getArgument(), Form::kTiles, Form::kLaidOut)))
+      return signalPassFailure();
     RewritePatternSet patterns(&getContext());
     patterns.add<MaskBeforeScale, MaximumBeforeScale>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

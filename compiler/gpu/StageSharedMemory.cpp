@@ -1,6 +1,7 @@
 #include "compiler/gpu/StageSharedMemory.h"
 
 #include "compiler/attention/ChooseSchedule.h"
+#include "compiler/attention/PassOrder.h"
 #include "compiler/gpu/TurnLoops.h"
 #include "dialects/tile/Schedule.h"
 
@@ -322,7 +323,8 @@ private:
 
 struct StageSharedMemory : tenon::impl::StageSharedMemoryBase<StageSharedMemory> {
   void runOnOperation() override {
-    if (failed(Stager(getOperation()).run()))
+    if (failed(checkOrder(getOperation(), getArgument(), Form::kTiles, Form::kTiles)) ||
+        failed(Stager(getOperation()).run()))
       signalPassFailure();
   }
 };

@@ -1,5 +1,6 @@
 #include "compiler/host/ExpandMath.h"
 
+#include "compiler/attention/PassOrder.h"
 #include "compiler/host/MathFunctions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -43,6 +44,8 @@ struct ExpandMath : tenon::impl::ExpandMathBase<ExpandMath> {
   using ExpandMathBase::ExpandMathBase;
 
   void runOnOperation() override {
+    if (failed(checkLowered(getOperation(), getArgument(), "tenon-lower-tile-to-vector")))
+      return signalPassFailure();
     getOperation()->walk([&](Operation *op) {
       if (op->getNumResults() != 1 || op->getNumOperands() == 0)
         return;

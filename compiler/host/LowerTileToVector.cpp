@@ -1,5 +1,6 @@
 #include "compiler/host/LowerTileToVector.h"
 
+#include "compiler/attention/PassOrder.h"
 #include "compiler/host/BlockProgram.h"
 #include "dialects/tile/Schedule.h"
 
@@ -41,6 +42,8 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
   using LowerTileToVectorBase::LowerTileToVectorBase;
 
   void runOnOperation() override {
+    if (failed(checkKernels(getOperation(), getArgument(), Form::kTiles)))
+      return signalPassFailure();
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("tile.kernel") && failed(lowerKernel(kernel)))
         return signalPassFailure();

@@ -14,8 +14,8 @@ func.func @half() attributes {tile.kernel} {
 
 // -----
 
+// expected-error @below {{finds a kernel with tiles in shared memory: tenon-stage-shared-memory must not run before it}}
 func.func @shared() attributes {tile.kernel} {
-  // expected-error @below {{is not known to the host}}
   %a = tile.shared_alloc : !tile.shared<64x16xf32>
   return
 }
