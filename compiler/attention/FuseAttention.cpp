@@ -220,14 +220,37 @@ std::optional<std::string> FuseProducts::matchInputs(MatmulOp op, Match &found) 
   return std::nullopt;
 }
 
+// What stands between a softmax, perhaps dropped, and `value`, next to the softmax; null where there is none of them.
+Operation *userOfSoftmax(Value value, llvm::SmallPtrSetImpl<Operation *> &seen) {
+  Operation *op = value.getDefiningOp();
+  if (!op || isa<MatmulOp, SoftmaxOp>(op) || !seen.insert(op).second)
+    return nullptr;
+  for (Value operand : op->getOperands()) {
+    Value probabilities = operand;
+    if (auto dropout = operand.getDefiningOp<DropoutOp>())
+      probabilities = dropout.getOperand();
+    if (probabilities.getDefiningOp<SoftmaxOp>())
+      return op;
+    if (Operation *user = userOfSoftmax(operand, seen))
+      return user;
+  }
+  return nullptr;
+}
+
 std::optional<std::string> FuseProducts::match(MatmulOp op, Match &found) const {
   Value probabilities = op.getA();
   found.dropout = probabilities.getDefiningOp<DropoutOp>();
   if (found.dropout)
     probabilities = found.dropout.getOperand();
   found.softmax = probabilities.getDefiningOp<SoftmaxOp>();
-  if (!found.softmax)
-    return "";
+  if (!found.softmax) {
+    llvm::SmallPtrSet<Operation *, 8> seen;
+    Operation *user = userOfSoftmax(probabilities, seen);
+    return user ? ("an " + user->getName().getStringRef() +
+                   " stands between the softmax and the second product, where dropout fuses, and after it factors that "
+                   "are one number for the whole launch; before the softmax any element-wise expression does").str()
+                : std::string();
+  }
   if (!probabilities.hasOneUse() || (found.dropout && !found.dropout->hasOneUse()))
     return "the softmax's result is used by something other than the second product";
   if (auto reason = collectExpression(found))
