@@ -1,6 +1,7 @@
 #include "tenon/Interpreter.h"
 
 #include "graph/TypeRules.h"
+#include "interpreter/MaskedScores.h"
 #include "interpreter/Value.h"
 
 #include <algorithm>
@@ -102,8 +103,9 @@ Result<std::vector<Tensor>> interpret(const Graph &graph, std::span<const Tensor
   for (size_t i = 0; i < std::min(inputs.size(), graph.inputs().size()); ++i)
     if (!inputs[i].defined())
       return Error::invalid_argument(graph.inputs()[i].name, "no tensor", "a tensor");
-  TENON_ASSIGN_OR_RETURN(const GraphShapes shapes, infer_all_shapes(graph, inputs));
-  const Evaluation evaluation{graph, shapes, inputs, options};
+  TENON_ASSIGN_OR_RETURN(const Graph kept, with_masks_kept(graph));
+  TENON_ASSIGN_OR_RETURN(const GraphShapes shapes, infer_all_shapes(kept, inputs));
+  const Evaluation evaluation{kept, shapes, inputs, options};
   return options.precision == Precision::kFloat64 ? run<double>(evaluation)
                                                   : run<float>(evaluation);
 }

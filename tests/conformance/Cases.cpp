@@ -203,6 +203,21 @@ void add_traced(std::vector<Case> &list) {
       return matmul(softmax(scores), v);
     }, o);
   });
+  // What is masked stays so, whatever is added: NaN and infinity one and two keys behind the query.
+  add("masked_then_table", [](CompileOptions o) {
+    Tensor table = Tensor::from_values<float>({3}, {0.5f, NAN, INFINITY}).value();
+    return compile([&](Value q, Value k, Value v) {
+      Value scores = where(query_index() >= key_index(), matmul(q, transpose(k)) * 0.125f, -inf);
+      return matmul(softmax(0.5f * (scores + load(table, key_index() - query_index()))), v);
+    }, o);
+  });
+  add("masked_then_infinite", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      Value visible = query_index() >= key_index();
+      Value scores = where(visible, matmul(q, transpose(k)) * 0.125f, -inf) + where(visible, 0.0f, inf);
+      return matmul(softmax(scores), v);
+    }, o);
+  });
   add("sliding_window", [](CompileOptions o) {
     return compile([](Value q, Value k, Value v) {
       Value distance = query_index() - key_index();

@@ -199,6 +199,9 @@ TENON_API Value dropout(const Value &probabilities, const Value &probability);
 
 // ---- Element by element.
 
+/// A selection: what is not chosen does not leak. With −∞ for one side, and a condition that does not
+/// depend on a product, it masks: a masked score stays −∞ whatever is added to it or subtracted from
+/// it, NaN and ∞ included, and by positive constant factors.
 inline Value where(const Value &mask, const Value &a, const Value &b) {
   return detail::apply(Operation::kWhere, {mask, a, b});
 }

@@ -5,6 +5,9 @@
 /// oracle from which tolerances are derived. With kFloat32 all of it is float32: the answer where
 /// nothing can be compiled.
 ///
+/// A score that `where(visible, score, −∞)` masks stays masked when more is added to it: a NaN or
+/// ∞ there does not leak (interpreter/MaskedScores.h has the rules).
+///
 /// Inputs are on the host, of any strides. A real input may be of any floating-point type and is
 /// widened exactly (float64 is rounded where the precision is float32), an index input is int32, a
 /// mask input is bool; a scalar input is a tensor of rank 0. Each element of a result depends on
