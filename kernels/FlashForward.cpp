@@ -64,16 +64,16 @@ private:
   void findBlock();
   void prepareDropout();
   State loop(const KeyLoop &keys, State state);
-  State step(Value firstKey, Visibility visibility, const State &state);
+  State step(Value firstKey, const KeyLoop &keys, const State &state);
   State stepByRowSum(Value firstKey, const State &state);
   SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
   tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
                     int64_t width, int64_t padded, uint32_t layout, int64_t group = 1);
-  Value loadKey(Value firstKey, bool whole);
-  Value loadValue(Value firstKey, bool whole);
+  Value loadKey(Value firstKey, Value end);
+  Value loadValue(Value firstKey, Value end);
   Value score(Value firstKey, Value key, bool again);
   Probabilities exponentiate(Value x, Value maximum, Value stale);
-  Value visible(Value firstKey, bool tail);
+  Value visible(Value firstKey, Value end);
   Value rounded(Value probabilities);
   Value rowSum(Value probabilities, Value operand);
   Value dropped(Value probabilities, Value operand, Value firstKey);
@@ -186,19 +186,19 @@ FlashForward::State FlashForward::loop(const KeyLoop &keys, State state) {
   if (plan_.fromLastKey)
     firstKey = arith::SubIOp::create(b, firstVisited_, firstKey);
   bool lazy = keys.visibility == Visibility::kAll && plan_.rescaling == Rescaling::kByRowSum;
-  State next = lazy ? stepByRowSum(firstKey, now) : step(firstKey, keys.visibility, now);
+  State next = lazy ? stepByRowSum(firstKey, now) : step(firstKey, keys, now);
   scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
 }
 
-// The mask of the graph, and the tail of the keys; null where neither hides anything.
-Value FlashForward::visible(Value firstKey, bool tail) {
+// The mask of the graph, and the end of the keys, if given; null where neither hides anything.
+Value FlashForward::visible(Value firstKey, Value end) {
   Value mask = holes_.mask(b, firstKey);
-  if (!tail)
+  if (!end)
     return mask;
   auto indices = scores_.clone(b.getI32Type());
   Value key = tile::IndexOp::create(b, indices, tile::Direction::columns, firstKey);
-  Value limit = tile::SplatOp::create(b, indices, block_.keyLength);
+  Value limit = tile::SplatOp::create(b, indices, end);
   Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, key, limit);
   return mask ? Value(arith::AndIOp::create(b, mask, inside)) : inside;
 }
@@ -218,23 +218,21 @@ Value FlashForward::dropped(Value p, Value operand, Value firstKey) {
   return select(keep, p, filled(scores_, 0));
 }
 
-static void markWhole(tile::LoadOp load, bool whole) {
-  if (whole)
+// Without an end all rows exist.
+static tile::LoadOp wholeWithout(Value end, tile::LoadOp load) {
+  if (!end)
     load->setAttr(tile::kWholeAttribute, UnitAttr::get(load.getContext()));
+  return load;
 }
 
-Value FlashForward::loadKey(Value firstKey, bool whole) {
-  tile::LoadOp key = load(keyTensor_, plan_.tile, keyHead_, firstKey, block_.keyLength, plan_.tileKeys,
-                          plan_.width, plan_.paddedWidth, plan_.keyLayout);
-  markWhole(key, whole);
-  return key;
+Value FlashForward::loadKey(Value firstKey, Value end) {
+  return wholeWithout(end, load(keyTensor_, plan_.tile, keyHead_, firstKey, end ? end : block_.keyLength,
+                                plan_.tileKeys, plan_.width, plan_.paddedWidth, plan_.keyLayout));
 }
 
-Value FlashForward::loadValue(Value firstKey, bool whole) {
-  tile::LoadOp value = load(valueTensor_, plan_.tile, keyHead_, firstKey, block_.keyLength, plan_.tileKeys,
-                            plan_.valueWidth, plan_.paddedValueWidth, plan_.valueLayout);
-  markWhole(value, whole);
-  return value;
+Value FlashForward::loadValue(Value firstKey, Value end) {
+  return wholeWithout(end, load(valueTensor_, plan_.tile, keyHead_, firstKey, end ? end : block_.keyLength,
+                                plan_.tileKeys, plan_.valueWidth, plan_.paddedValueWidth, plan_.valueLayout));
 }
 
 // X = log₂e · score(Q Kᵀ)
@@ -271,11 +269,14 @@ Value FlashForward::rowSum(Value p, Value operand) {
   return tile::ReduceOp::create(b, rows_, tile::Reduction::sum, plan_.logsumexp ? p : operand);
 }
 
-FlashForward::State FlashForward::step(Value firstKey, Visibility visibility, const State &state) {
-  bool tail = visibility == Visibility::kMaskedWithTail, whole = plan_.fromLastKey && !tail;
-  Value x = score(firstKey, loadKey(firstKey, whole), /*again=*/false);
-  if (visibility != Visibility::kAll)
-    if (Value mask = visible(firstKey, tail))
+FlashForward::State FlashForward::step(Value firstKey, const KeyLoop &keys, const State &state) {
+  // No key at or behind the end of an ascending loop is visible.
+  Value end;
+  if (keys.visibility == Visibility::kMaskedWithTail)
+    end = plan_.fromLastKey ? block_.keyLength : keys.end;
+  Value x = score(firstKey, loadKey(firstKey, end), /*again=*/false);
+  if (keys.visibility != Visibility::kAll)
+    if (Value mask = visible(firstKey, end))
       x = select(mask, x, filled(scores_, -kInfinity));
   auto [maximum, correction, p] = exponentiate(x, state.maximum, /*stale=*/Value());
 
@@ -288,14 +289,14 @@ FlashForward::State FlashForward::step(Value firstKey, Visibility visibility, co
   // O' = α O + dropout(P) V
   operand = dropped(p, operand, firstKey);
   Value rescaled = contracted<arith::MulFOp>(state.output, expand(correction, output_));
-  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, whole), rescaled,
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, end), rescaled,
                                      /*transposed=*/false, plan_.tf32);
   return {maximum, sum, output};
 }
 
 FlashForward::State FlashForward::stepByRowSum(Value firstKey, const State &state) {
   // P = 2^(X − m)
-  Value key = loadKey(firstKey, /*whole=*/plan_.fromLastKey);
+  Value key = loadKey(firstKey, /*end=*/Value());
   Value x = score(firstKey, key, /*again=*/false);
   Value exact = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(state.maximum, scores_)));
   Value p = rounded(exact);
@@ -317,7 +318,7 @@ FlashForward::State FlashForward::stepByRowSum(Value firstKey, const State &stat
   // ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
   Value sum = contracted<arith::AddFOp>(branch.getResult(1), branch.getResult(4));
   Value operand = dropped(Value(), branch.getResult(3), firstKey);
-  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, /*whole=*/plan_.fromLastKey),
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, /*end=*/Value()),
                                      branch.getResult(2), /*transposed=*/UnitAttr());
   return {branch.getResult(0), sum, output};
 }
@@ -346,14 +347,14 @@ void FlashForward::epilogue(const State &state) {
   if (chunk_)
     return storePartial(output, logsumexp);
 
-  tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.first,
-                        block_.queryLength, plan_.valueWidth, kRowsAdjacent);
+  tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.firstRow, block_.rows,
+                        plan_.valueWidth, kRowsAdjacent, /*column=*/0, plan_.packed);
   if (!plan_.logsumexp)
     return;
   // logsumexp = ln 2 · (m + log₂ ℓ)
   logsumexp = arith::MulFOp::create(b, logsumexp, filled(rows_, std::numbers::ln2_v<float>));
   tile::StoreOp::create(b, logsumexp, tensor(kLogsumexpSlot, f32_), block_.batch, block_.head,
-                        block_.first, block_.queryLength, 1, kAnyStrides);
+                        block_.firstRow, block_.rows, 1, kAnyStrides, /*column=*/0, plan_.packed);
 }
 
 // Of the chunk, for kernels/Combine.h.

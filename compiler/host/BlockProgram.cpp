@@ -47,7 +47,8 @@ LogicalResult BlockProgram::lower(Operation *op) {
                              .Case([&](ReduceOp op) { return lowerReduce(op); })
                              .Case([&](RandomOp op) { return lowerRandom(op); })
                              .Default([&](Operation *op) { return lowerVector(op); });
-  done_.insert(op);
+  if (!isa<DotOp>(op)) // which may wait for a reduction
+    done_.insert(op);
   return result;
 }
 

@@ -81,7 +81,11 @@ private:
     Value buffer;                         ///< transposed: column after column
     int64_t rows;                         ///< of the buffer
     int64_t width;
+    // Packed: row r of the tile is row r / group of head r mod group, counted from `firstRow`.
+    int64_t group = 1;
+    Value headStride = {}, firstRow = {};
   };
+  Value rowPlace(const Transfer &transfer, Value row);
   template <typename Op>
   Transfer transferOf(Op op, const TensorView &tensor, int64_t rows, int64_t offset);
   /// A strip into the buffer; `convert` makes 32-bit elements of a vector of `stored`.
@@ -104,6 +108,7 @@ private:
   LogicalResult packPairs(LoadOp op);
   FailureOr<Rows> rowsOfPairs(LoadOp op, Value operand, bool transposed);
   void copyRows(LoadOp op, const TensorView &tensor, Rows &rows);
+  void interleaveWhole(Value first, Value second, Value column, Value target);
   void interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows);
   static constexpr int64_t kPairOfOnes = 0x3f803f80;
   Values pairsOf(const Values &even, const Values &odd, int64_t rows); ///< rounded
@@ -111,6 +116,9 @@ private:
   Value multiplyPairs(Value left, Value right, Value sum);
   LogicalResult lowerStore(StoreOp op);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
+  bool isTileOfTable(GatherOp op);
+  LogicalResult packTable(GatherOp op);
+  void packStripsOfTable(GatherOp op, Value firstRow, Value firstColumn, int64_t offset);
   Value gatherElement(const TensorView &tensor, Value offset, Value guard);
   Value gatherVector(const TensorView &tensor, Value offsets, Value guard);
   Value bitsToElement(Value word, Type stored);
@@ -128,12 +136,41 @@ private:
     Value base = {}, columnStride = {}, innerStride = {};
     Value columnCount = {}; ///< columns of the result that the right operand has, i64
     Value innerCount = {};  ///< terms of the sum, i64
+    bool bounded = false;   ///< no one reads columns from columnCount on
+    /// Where the vectors of rows see keys up to ends of their own: columnCount or innerCount of each.
+    Values ends = {};
+    bool endsOfTerms = false;
   };
+  void requestRows(const Rows &rows, int64_t rowBytes);
   void emitProduct(const Product &product);
   void emitRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
                         Value vectorOffset);
+  Values sumRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
+                         Value vectorOffset);
+  void clearColumns(const Product &product);
+  /// A product that waits for the reduction that folds it.
+  struct PendingProduct {
+    DotOp dot;
+    Product product;
+  };
+  ReduceOp consumerOfProduct(DotOp op, const Product &product);
+  LogicalResult lowerProductAndReduce(PendingProduct pending, ReduceOp reduce);
   LogicalResult prepareAccumulator(DotOp op, bool &accumulate, int64_t &offset);
   void rescale(int64_t offset, const Values &factors, int64_t columns);
+
+  // Columns that a mask hides: ColumnBounds.cpp.
+  struct ColumnBounds {
+    Value mask;      ///< that hides the columns from `end` on
+    Value end;       ///< i64, even: of all rows
+    Values ofVector; ///< of the rows of each vector, even; empty where all have the same
+  };
+  std::optional<ColumnBounds> boundsOf(Value tile);
+  std::optional<ColumnBounds> boundsOfMask(Value mask, RankedTensorType tile);
+  Value hidingMask(Value tile, bool zeros);
+  bool isReadWithin(Value tile, Value mask);
+  Value maskOfReaders(Value tile);
+  void boundColumns(DotOp op, Product &product);
+  void boundTerms(DotOp op, Product &product);
 
   // Tiles of rows and columns, computed on demand: Elementwise.cpp.
   LogicalResult lowerReduce(ReduceOp op);
@@ -159,6 +196,9 @@ private:
   /// elements into `carried` by the hook, if there is one.
   LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
                               Values &carried, ColumnHook hook);
+  Value columnEnd(Value tile, ArrayRef<Stored> stored);
+  Values identityOf(Reduction reduction, int64_t rows);
+  Values fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar);
   /// What later loops need of a cone, each with its place; marks what has become needless.
   SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
   using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
@@ -235,6 +275,10 @@ private:
   llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten
   /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.
   llvm::DenseMap<int64_t, mlir::Block *> owners_;
+  /// By the mask that hides them, in the block of the kernel where they were computed.
+  llvm::DenseMap<std::pair<Value, mlir::Block *>, ColumnBounds> columnBounds_;
+  llvm::DenseMap<Operation *, PendingProduct> pendingProducts_; ///< by the reduction
+  Value inRegisters_; ///< the product that a loop has at hand
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered
 };

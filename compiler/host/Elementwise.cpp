@@ -136,9 +136,14 @@ bool BlockProgram::isFree(Value tile) {
 }
 
 LogicalResult BlockProgram::collect(Value tile, Cone &cone) {
+  if (tile == inRegisters_)
+    return success();
   Operation *op = tile.getDefiningOp();
   if (auto load = dyn_cast_or_null<LoadOp>(op); load && !buffers_.contains(tile))
     if (failed(pack(load)))
+      return failure();
+  if (auto table = dyn_cast_or_null<GatherOp>(op); table && !buffers_.contains(tile) && isTileOfTable(table))
+    if (failed(packTable(table)))
       return failure();
   if (auto it = buffers_.find(tile); it != buffers_.end()) {
     if (!llvm::is_contained(cone.leaves, std::pair(tile, it->second)))
@@ -305,8 +310,18 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
       storeColumns(store, column, values, words);
     return next;
   };
-  carried = loop(i64(0), i64(type.getDimSize(1)), step, carried, body);
+  carried = loop(i64(0), columnEnd(tile, stored), step, carried, body);
   return success(fine);
+}
+
+// Where the columns end that someone reads.
+Value BlockProgram::columnEnd(Value tile, ArrayRef<Stored> stored) {
+  Value all = i64(cast<RankedTensorType>(tile.getType()).getDimSize(1));
+  auto bounds = boundsOf(tile);
+  bool hides = bounds && (hidingMask(tile, false) || hidingMask(tile, true));
+  return hides && isReadWithin(tile, bounds->mask) && llvm::all_of(stored, [&](const Stored &store) {
+           return isReadWithin(store.tile, bounds->mask);
+         }) ? bounds->end : all;
 }
 
 FailureOr<int64_t> BlockProgram::materialize(Value tile) {
@@ -346,35 +361,43 @@ LogicalResult BlockProgram::lowerReduce(ReduceOp op) {
   bool isSum = op.getReduction() == Reduction::sum, pairs = hasPairs(type);
   if (!type.getElementType().isF32() && !(pairs && isSum))
     return op.emitOpError("reduces float32 on the host, not ") << type.getElementType();
-  int64_t rows = type.getDimSize(0), lanes = lanesOf(rows);
-  Type vector = vectorOf(builder_.getF32Type(), rows);
-  Values carried(rows / lanes,
-                 filled(vector, isSum ? 0 : -std::numeric_limits<double>::infinity()));
+  int64_t rows = type.getDimSize(0);
+  if (auto pending = pendingProducts_.find(op); pending != pendingProducts_.end())
+    return lowerProductAndReduce(pending->second, op);
+  Values carried = identityOf(op.getReduction(), rows);
   Cone cone;
   if (failed(collect(source, cone)))
     return failure();
   done_.insert(op);
-  auto fold = [&](Value, const Values &elements, ValueRange state) {
-    Values next;
-    for (auto [i, soFar] : llvm::enumerate(state)) {
-      Value element = broadcast(elements.size() == 1 ? elements[0] : elements[i], lanes);
-      if (pairs) {
-        next.push_back(multiplyPairs(element, filled(element.getType(), kPairOfOnes), soFar));
-        continue;
-      }
-      if (isSum) {
-        next.push_back(arith::AddFOp::create(builder_, soFar, element));
-        continue;
-      }
-      // One instruction on x86, that passes over NaN.
-      Value greater = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, element, soFar);
-      next.push_back(arith::SelectOp::create(builder_, greater, element, soFar));
-    }
-    return next;
+  auto hook = [&](Value, const Values &elements, ValueRange state) {
+    return fold(op.getReduction(), type, elements, state);
   };
   if (failed(forEachColumn(source, cone, planStores(source, cone, /*storeTile=*/false), carried,
-                           fold)))
+                           hook)))
     return failure();
   vectors_[op.getResult()] = carried;
   return success();
+}
+
+Values BlockProgram::identityOf(Reduction reduction, int64_t rows) {
+  double identity = reduction == Reduction::sum ? 0 : -std::numeric_limits<double>::infinity();
+  return Values(rows / lanesOf(rows), filled(vectorOf(builder_.getF32Type(), rows), identity));
+}
+
+Values BlockProgram::fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar) {
+  int64_t lanes = lanesOf(cast<RankedTensorType>(type).getDimSize(0));
+  Values next;
+  for (auto [i, sum] : llvm::enumerate(soFar)) {
+    Value element = broadcast(elements.size() == 1 ? elements[0] : elements[i], lanes);
+    if (hasPairs(type)) {
+      next.push_back(multiplyPairs(element, filled(element.getType(), kPairOfOnes), sum));
+    } else if (reduction == Reduction::sum) {
+      next.push_back(arith::AddFOp::create(builder_, sum, element));
+    } else {
+      // One instruction on x86, that passes over NaN.
+      Value greater = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, element, sum);
+      next.push_back(arith::SelectOp::create(builder_, greater, element, sum));
+    }
+  }
+  return next;
 }

@@ -76,7 +76,8 @@ struct ExpandMath : tenon::impl::ExpandMathBase<ExpandMath> {
       return nullptr;
     if (auto power = dyn_cast<math::Exp2Op>(op);
         power && bitEnumContainsAny(power.getFastmath(), arith::FastMathFlags::afn))
-      return functions.exp2ForBFloat16(power.getOperand());
+      return op->hasAttr(kIsRoundedAttribute) ? functions.exp2RoundedToBFloat16(power.getOperand())
+                                              : functions.exp2ForBFloat16(power.getOperand());
     for (const UnaryRule &rule : kUnary)
       if (rule.name == name)
         return (functions.*rule.function)(op->getOperand(0));

@@ -1,5 +1,6 @@
 // Elements of a table, at indices that may differ from row to row.
 #include "compiler/host/BlockProgram.h"
+#include "compiler/host/Transpose.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -49,6 +50,96 @@ FailureOr<Values> BlockProgram::gather(GatherOp op, llvm::function_ref<Values(Va
     results.push_back(gatherVector(tensor, offsets, guard ? broadcast(guard, lanes) : Value()));
   }
   return results;
+}
+
+//===-- Tiles of a table
+//---------------------------------------------------------------------------===//
+
+// A table read at adjacent rows and columns, as a mask is: indices (…, rows from r, columns from c).
+static std::pair<IndexOp, IndexOp> matchTileOfTable(GatherOp op) {
+  auto tile = dyn_cast<RankedTensorType>(op.getResult().getType());
+  size_t count = op.getIndices().size();
+  if (!tile || tile.getRank() != 2 || op.getGuard() || count < 2)
+    return {};
+  auto isTile = [](Value index) { return isa<RankedTensorType>(index.getType()); };
+  if (llvm::any_of(op.getIndices().drop_back(2), isTile))
+    return {};
+  auto expand = op.getIndices()[count - 2].getDefiningOp<ExpandOp>();
+  auto rows = expand ? expand.getSource().getDefiningOp<IndexOp>() : IndexOp();
+  auto columns = op.getIndices()[count - 1].getDefiningOp<IndexOp>();
+  bool fits = rows && columns && rows.getDirection() == Direction::rows && columns.getDirection() == Direction::columns;
+  return fits ? std::pair(rows, columns) : std::pair<IndexOp, IndexOp>();
+}
+
+bool BlockProgram::isTileOfTable(GatherOp op) {
+  return matchTileOfTable(op).first != nullptr;
+}
+
+// Into a buffer of its own: in strips, transposed, where its rows are adjacent and long enough, else by gathers.
+LogicalResult BlockProgram::packTable(GatherOp op) {
+  auto tile = cast<RankedTensorType>(op.getResult().getType());
+  auto [rowIndex, columnIndex] = matchTileOfTable(op);
+  TensorView tensor = view(op.getTensor());
+  int64_t columns = tile.getDimSize(1);
+  auto dimension = static_cast<int>(op.getIndices().size()) - 1;
+  int64_t offset = allocateBuffer(tile);
+  Value first = widen(scalars_.lookup(columnIndex.getStart()));
+  Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, add(first, i64(columns)),
+                                       widen(size(tensor, dimension)));
+  Value adjacent = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, tensor.strides[dimension],
+                                         i64(tensor.bytes));
+  auto branch = scf::IfOp::create(builder_, arith::AndIOp::create(builder_, inside, adjacent),
+                                  /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(branch.thenBlock());
+  packStripsOfTable(op, scalars_.lookup(rowIndex.getStart()), first, offset);
+  builder_.setInsertionPointToStart(branch.elseBlock());
+  Cone cone;
+  Operation *rowsOfColumn = op.getIndices()[dimension - 1].getDefiningOp();
+  cone.ops = {rowsOfColumn, columnIndex, op};
+  Values none;
+  if (failed(forEachColumn(op.getResult(), cone, {{op.getResult(), offset}}, none, nullptr)))
+    return failure();
+  bind(op.getResult(), offset);
+  done_.insert(op);
+  return success();
+}
+
+// Indices are clamped: rows beyond the table's last repeat it.
+void BlockProgram::packStripsOfTable(GatherOp op, Value firstRow, Value firstColumn, int64_t offset) {
+  auto tile = cast<RankedTensorType>(op.getResult().getType());
+  TensorView tensor = view(op.getTensor());
+  int64_t rows = tile.getDimSize(0), lanes = lanesOf(rows), columnBytes = rows * sizeof(float);
+  auto dimension = static_cast<int>(op.getIndices().size()) - 1;
+  auto clamped = [&](Value index, int d) { return clamp(widen(index), i64(0), add(widen(size(tensor, d)), i64(-1))); };
+  Value start = byte(tensor.data, multiply(firstColumn, i64(tensor.bytes)));
+  for (int d = 0; d < dimension - 1; ++d)
+    start = byte(start, multiply(clamped(scalars_.lookup(op.getIndices()[d]), d), tensor.strides[d]));
+  Value last = add(widen(size(tensor, dimension - 1)), i64(-1));
+  Transfer whole;
+  whole.count = i64(rows), whole.rows = rows;
+  auto word = VectorType::get({lanes}, builder_.getI32Type());
+  auto widened = [&](Value bits) -> Value {
+    if (tensor.element.isF16())
+      bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, tensor.element), bits);
+    Value element = fromStorage(bits, tensor.element);
+    return tensor.element.isInteger(1) ? Value(arith::ExtSIOp::create(builder_, word, element)) : element;
+  };
+  loop(i64(0), i64(rows), lanes, [&](Value row) {
+    Values places;
+    for (int64_t i = 0; i < lanes; ++i) {
+      Value number = clamp(add(add(widen(firstRow), row), i64(i)), i64(0), last);
+      places.push_back(byte(start, multiply(number, tensor.strides[dimension - 1])));
+    }
+    Value column0 = byte(buffer(offset), multiply(row, i64(sizeof(float))));
+    loop(i64(0), i64(tile.getDimSize(1)), kTransposedColumns, [&](Value column) {
+      Values pointers;
+      for (Value place : places)
+        pointers.push_back(byte(place, multiply(column, i64(tensor.bytes))));
+      packStrip(whole, pointers, row, byte(column0, multiply(column, i64(columnBytes))), bitsOf(tensor.element),
+                tensor.bytes, widened);
+    });
+  });
 }
 
 Value BlockProgram::gatherElement(const TensorView &tensor, Value offset, Value guard) {

@@ -52,17 +52,6 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
   LogicalResult lowerKernel(func::FuncOp kernel) {
     if (!kernel.getBody().hasOneBlock() || kernel.getNumArguments() != 0)
       return kernel.emitError("a kernel is one block without arguments");
-    WalkResult packed = kernel.walk([](Operation *op) {
-      auto isPacked = [](auto op) { return op.getGroup() != 1; };
-      bool refused = isa<LoadOp>(op)     ? isPacked(cast<LoadOp>(op)) || cast<LoadOp>(op).getColumn() != 0
-                     : isa<StoreOp>(op)  ? isPacked(cast<StoreOp>(op)) || cast<StoreOp>(op).getColumn() != 0
-                                         : false;
-      if (refused)
-        op->emitError("packed rows and columns from the middle of a row are not lowered to the host");
-      return refused ? WalkResult::interrupt() : WalkResult::advance();
-    });
-    if (packed.wasInterrupted())
-      return failure();
     SmallVector<DropOp> drops;
     kernel.walk([&](DropOp drop) { drops.push_back(drop); });
     for (DropOp drop : drops)

@@ -1,6 +1,7 @@
 // Tiles in global memory.
 #include "compiler/host/BlockProgram.h"
 #include "compiler/host/Transpose.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -75,15 +76,30 @@ BlockProgram::Transfer BlockProgram::transferOf(Op op, const TensorView &tensor,
                                                 int64_t offset) {
   Value row = scalars_.lookup(op.getRow());
   Transfer t;
-  t.start = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), row);
+  t.group = op.getGroup();
+  t.headStride = tensor.strides[1];
+  t.firstRow = widen(row);
   t.rowStride = tensor.strides[2];
   t.adjacent = op.getLayout() <= 1;
   t.columnStride = t.adjacent ? i64(tensor.bytes) : tensor.strides[3];
+  t.start = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), t.group == 1 ? row : i32(0));
+  if (op.getColumn() != 0)
+    t.start = byte(t.start, multiply(i64(op.getColumn()), t.columnStride));
   t.count = rowCount(row, scalars_.lookup(op.getLimit()), rows);
   t.buffer = buffer(offset);
   t.rows = rows;
   t.width = op.getWidth();
   return t;
+}
+
+// Where a row of the tile lies in global memory.
+Value BlockProgram::rowPlace(const Transfer &t, Value row) {
+  if (t.group == 1)
+    return byte(t.start, multiply(row, t.rowStride));
+  Value number = add(t.firstRow, row), group = i64(t.group);
+  Value head = arith::RemUIOp::create(builder_, number, group);
+  Value query = arith::DivUIOp::create(builder_, number, group);
+  return byte(t.start, add(multiply(head, t.headStride), multiply(query, t.rowStride)));
 }
 
 template BlockProgram::Transfer BlockProgram::transferOf(LoadOp, const TensorView &, int64_t, int64_t);
@@ -101,7 +117,7 @@ void BlockProgram::transfer(const Transfer &t,
     loop(i64(0), t.count, lanes, [&](Value row) {
       Values places;
       for (int64_t i = 0; i < lanes; ++i)
-        places.push_back(byte(t.start, multiply(minimum(add(row, i64(i)), last), t.rowStride)));
+        places.push_back(rowPlace(t, minimum(add(row, i64(i)), last)));
       Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
       loop(i64(0), i64(whole), kTransposedColumns, [&](Value column) {
         Values pointers;
@@ -114,7 +130,7 @@ void BlockProgram::transfer(const Transfer &t,
   if (whole == t.width)
     return;
   loop(i64(0), t.count, 1, [&](Value row) {
-    Value place = byte(t.start, multiply(row, t.rowStride));
+    Value place = rowPlace(t, row);
     Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
     loop(i64(whole), i64(t.width), 1, [&](Value column) {
       element(byte(place, multiply(column, t.columnStride)),
@@ -195,6 +211,8 @@ FailureOr<Rows> BlockProgram::rowsOf(Value operand, bool transposed) {
     return it->second;
   auto tile = cast<RankedTensorType>(operand.getType());
   auto op = operand.getDefiningOp<LoadOp>();
+  if (op && (op.getGroup() != 1 || op.getColumn() != 0))
+    return op.emitOpError("has packed rows, or begins in the middle of one: no right operand of a product on the host");
   if (hasPairs(tile))
     return rowsOfPairs(op, operand, transposed);
   if (!op || buffers_.contains(operand)) {
@@ -218,7 +236,8 @@ Rows BlockProgram::rowsInMemory(LoadOp op, const TensorView &tensor) {
   Rows rows;
   rows.rows = cast<RankedTensorType>(op.getResult().getType()).getDimSize(0);
   rows.width = op.getWidth();
-  rows.count = rowCount(row, scalars_.lookup(op.getLimit()), rows.rows);
+  rows.count = op->hasAttr(kWholeAttribute) ? i64(rows.rows)
+                                            : rowCount(row, scalars_.lookup(op.getLimit()), rows.rows);
   rows.pointer =
       rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), row);
   rows.rowStride = tensor.strides[2];

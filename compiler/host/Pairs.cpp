@@ -4,6 +4,7 @@
 //   Q Kᵀ  sums over the width: a word of K lies so in memory; Q is transposed by words.
 //   P V   sums over the keys:  P is rounded two columns at once; V is interleaved, two rows at once.
 #include "compiler/host/BlockProgram.h"
+#include "compiler/host/MathFunctions.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -52,8 +53,11 @@ Values BlockProgram::pairsOf(const Values &even, const Values &odd, int64_t rows
 bool BlockProgram::isRounding(Operation *op) {
   if (!isa<arith::TruncFOp>(op) || !hasPairs(op->getResult(0).getType()))
     return false;
-  if (auto power = op->getOperand(0).getDefiningOp<math::Exp2Op>())
+  if (auto power = op->getOperand(0).getDefiningOp<math::Exp2Op>()) {
     power.setFastmath(power.getFastmath() | arith::FastMathFlags::afn);
+    if (power->hasOneUse())
+      power->setAttr(kIsRoundedAttribute, UnitAttr::get(op->getContext()));
+  }
   return true;
 }
 
@@ -86,8 +90,7 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
   for (int64_t column = 2 * words.width; column < width; ++column)
     loop(i64(0), words.count, 1, [&](Value row) {
       Value stride = words.adjacent ? i64(kElementBytes) : words.columnStride;
-      Value source = byte(byte(words.start, multiply(row, words.rowStride)),
-                          multiply(i64(column), stride));
+      Value source = byte(rowPlace(words, row), multiply(i64(column), stride));
       Value target = byte(words.buffer, add(multiply(row, i64(kWordBytes)),
                                             i64(column / 2 * columnBytes + column % 2 * kElementBytes)));
       store(load(builder_.getI16Type(), source, kElementBytes), target, kElementBytes);
@@ -132,6 +135,21 @@ void BlockProgram::copyRows(LoadOp op, const TensorView &tensor, Rows &rows) {
   rows.rowStride = i64(rowBytes);
 }
 
+// Elements of two rows, of two vectors' words, by a permutation each.
+void BlockProgram::interleaveWhole(Value first, Value second, Value column, Value target) {
+  auto count = static_cast<int32_t>(2 * registers_.lanes);
+  auto vector = VectorType::get({count}, builder_.getI16Type());
+  auto read = [&](Value row) { return load(vector, byte(row, multiply(column, i64(kElementBytes))), kElementBytes); };
+  Value a = read(first), b = read(second);
+  for (int32_t half = 0; half < 2; ++half) {
+    SmallVector<int32_t> order;
+    for (int32_t i = 0; i < count / 2; ++i)
+      order.append({half * count / 2 + i, count + half * count / 2 + i});
+    Value words = LLVM::ShuffleVectorOp::create(builder_, a, b, order);
+    store(words, byte(byte(target, multiply(column, i64(kWordBytes))), half * count * kElementBytes));
+  }
+}
+
 // Two rows become one of words; behind an odd last one stand zeros.
 void BlockProgram::interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows) {
   int64_t rowBytes = llvm::alignTo(rows.width, registers_.lanes) * kWordBytes;
@@ -159,6 +177,8 @@ void BlockProgram::interleaveRows(LoadOp op, const TensorView &tensor, Rows &row
     Value target = byte(buffer(offset), multiply(half, i64(rowBytes)));
     int64_t lanes = op.getLayout() <= 1 ? registers_.lanes : 1;
     int64_t whole = rows.width / lanes * lanes;
+    if (both && lanes != 1 && rows.width % (2 * lanes) == 0)
+      return loop(i64(0), i64(rows.width), 2 * lanes, [&](Value c) { interleaveWhole(first, second, c, target); });
     if (whole != 0)
       loop(i64(0), i64(whole), lanes, [&](Value c) { interleave(first, second, c, lanes, target); });
     if (whole != rows.width)

@@ -35,26 +35,33 @@ RegisterTile chooseRegisterTile(int64_t registers, int64_t vectors, int64_t colu
   RegisterTile best = *llvm::find_if(kRegisterTiles, [&](const RegisterTile &tile) {
     return registers >= tile.registers && vectors % tile.vectors == 0;
   });
+  // Of groups as good as each other by this estimate the smallest: less code, and on AMD no worse for its loads.
+  constexpr double kAsGood = 0.005;
   for (int64_t group = best.columns - 1; group >= best.columns / 2; --group)
-    if (efficiency(group, columns) > efficiency(best.columns, columns))
+    if (efficiency(group, columns) > efficiency(best.columns, columns) - kAsGood)
       best.columns = group;
   return best;
 }
 
 } // namespace
 
-void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64_t vectors,
-                                    Value firstColumn, Value vectorOffset) {
+// The sums of `group` columns, vectors of one column side by side.
+Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int64_t vectors,
+                                     Value firstColumn, Value vectorOffset) {
   int64_t lanes = lanesOf(product.rows);
   int64_t vectorBytes = lanes * sizeof(float), columnBytes = product.rows * sizeof(float);
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   Type word = product.pairs ? builder_.getI32Type() : vector.getElementType();
 
-  // Columns beyond the last repeat it; what comes of them is dropped below.
+  // Columns beyond the last repeat it; what comes of them is dropped.
   Value last = builder_.createOrFold<arith::SubIOp>(product.columnCount, i64(1));
+  IntegerAttr count;
+  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() % group == 0;
   Values bases;
   for (int64_t i = 0; i < group; ++i) {
-    Value column = minimum(add(firstColumn, i64(i)), last);
+    Value column = add(firstColumn, i64(i));
+    if (!whole)
+      column = minimum(column, last);
     bases.push_back(byte(product.base, multiply(column, product.columnStride)));
   }
   Value left = byte(product.left, vectorOffset);
@@ -78,6 +85,16 @@ void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64
     next.push_back(add(offset, product.innerStride));
     return next;
   });
+  sums.pop_back();
+  return sums;
+}
+
+void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64_t vectors,
+                                    Value firstColumn, Value vectorOffset) {
+  int64_t lanes = lanesOf(product.rows);
+  int64_t vectorBytes = lanes * sizeof(float), columnBytes = product.rows * sizeof(float);
+  auto vector = VectorType::get({lanes}, builder_.getF32Type());
+  Values sums = sumRegisterTile(product, group, vectors, firstColumn, vectorOffset);
 
   Value result = byte(byte(product.result, vectorOffset), multiply(firstColumn, i64(columnBytes)));
   // What lies beyond the tile is slack; what the right operand lacks within it must stay as it is.
@@ -102,30 +119,120 @@ void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64
   }
 }
 
-void BlockProgram::emitProduct(const Product &product) {
+// Columns that the right operand lacks.
+void BlockProgram::clearColumns(const Product &product) {
   int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes;
-  int64_t columnBytes = product.rows * sizeof(float);
-  RegisterTile tile = chooseRegisterTile(registers_.count, vectors, product.columns);
-  auto groups = [&](Value vectorOffset) {
-    loop(i64(0), product.columnCount, tile.columns, [&](Value firstColumn) {
-      emitRegisterTile(product, tile.columns, tile.vectors, firstColumn, vectorOffset);
-    });
-  };
-  if (tile.vectors == vectors)
-    groups(i64(0));
-  else
-    loop(i64(0), i64(columnBytes), tile.vectors * lanes * sizeof(float), groups);
   IntegerAttr count;
   bool whole =
       matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
-  if (product.accumulate || whole)
+  if (product.accumulate || product.bounded || whole)
     return;
   Type vector = VectorType::get({lanes}, builder_.getF32Type());
   loop(product.columnCount, i64(product.columns), 1, [&](Value column) {
-    Value pointer = byte(product.result, multiply(column, i64(columnBytes)));
+    Value pointer = byte(product.result, multiply(column, i64(product.rows * sizeof(float))));
     for (int64_t v = 0; v < vectors; ++v)
       store(filled(vector, 0), byte(pointer, v * lanes * sizeof(float)), lanes * sizeof(float));
   });
+}
+
+// Of vectors with ends of their own one after the other, so that each ends there.
+void BlockProgram::emitProduct(const Product &product) {
+  int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes;
+  int64_t vectorBytes = lanes * sizeof(float);
+  bool apart = vectors > 1 && !product.ends.empty();
+  RegisterTile tile = chooseRegisterTile(registers_.count, apart ? 1 : vectors, product.columns);
+  auto groups = [&](const Product &part, Value vectorOffset) {
+    loop(i64(0), part.columnCount, tile.columns, [&](Value firstColumn) {
+      emitRegisterTile(part, tile.columns, tile.vectors, firstColumn, vectorOffset);
+    });
+  };
+  if (apart) {
+    int64_t table = workspace_.allocate(vectors * sizeof(int64_t));
+    for (auto [v, end] : llvm::enumerate(product.ends))
+      store(end, byte(buffer(table), v * sizeof(int64_t)), sizeof(int64_t));
+    loop(i64(0), i64(vectors), 1, [&](Value v) {
+      Product part = product;
+      Value place = byte(buffer(table), multiply(v, i64(sizeof(int64_t))));
+      (product.endsOfTerms ? part.innerCount : part.columnCount) = load(builder_.getI64Type(), place, sizeof(int64_t));
+      groups(part, multiply(v, i64(vectorBytes)));
+    });
+    workspace_.release(table);
+  } else if (tile.vectors == vectors) {
+    groups(product, i64(0));
+  } else {
+    loop(i64(0), i64(vectors * vectorBytes), tile.vectors * vectorBytes,
+         [&](Value vectorOffset) { groups(product, vectorOffset); });
+  }
+  clearColumns(product);
+}
+
+//===-- Products that a reduction folds at once
+//-------------------------------------------------===//
+
+// More operations an element, unrolled over a register tile, would cost more to compile than they save.
+static constexpr int kMostOpsOfElement = 4;
+
+// Of a whole product, the reduction in whose loop it is formed: what is reduced is made of the product alone by few
+// operations, while it is in registers. Null for none.
+ReduceOp BlockProgram::consumerOfProduct(DotOp op, const Product &product) {
+  IntegerAttr count;
+  RegisterTile tile = chooseRegisterTile(registers_.count, product.rows / lanesOf(product.rows), product.columns);
+  if (!matchPattern(product.columnCount, m_Constant(&count)) || count.getInt() != product.columns ||
+      product.columns % tile.columns != 0 || tile.vectors * lanesOf(product.rows) != product.rows)
+    return {};
+  Value value = op.getResult();
+  for (int i = 0; i <= kMostOpsOfElement; ++i) {
+    for (Operation *user : value.getUsers())
+      if (auto reduce = dyn_cast<ReduceOp>(user); reduce && reduce->getBlock() == op->getBlock())
+        return getElementTypeOrSelf(value).isF32() ? reduce : ReduceOp();
+    Operation *user = value.hasOneUse() ? *value.getUsers().begin() : nullptr;
+    if (!user || !isa<arith::ArithDialect>(user->getDialect()) || user->getNumResults() != 1 ||
+        !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand); }))
+      return {};
+    value = user->getResult(0);
+  }
+  return {};
+}
+
+LogicalResult BlockProgram::lowerProductAndReduce(PendingProduct pending, ReduceOp reduce) {
+  const Product &product = pending.product;
+  Value source = reduce.getSource(), scores = pending.dot.getResult();
+  int64_t vectors = product.rows / lanesOf(product.rows);
+  inRegisters_ = scores;
+  Cone cone;
+  if (failed(collect(source, cone)))
+    return failure();
+  inRegisters_ = Value();
+  done_.insert(reduce);
+  SmallVector<Stored> stored = planStores(source, cone, /*storeTile=*/false);
+  if (isNeeded(scores, &cone)) {
+    stored.push_back({scores, allocateBuffer(cast<RankedTensorType>(scores.getType()))});
+    bind(scores, stored.back().offset);
+  }
+  done_.insert(pending.dot);
+
+  RegisterTile tile = chooseRegisterTile(registers_.count, vectors, product.columns);
+  bool fine = true;
+  auto body = [&](Value firstColumn, ValueRange state) {
+    Values sums = sumRegisterTile(product, tile.columns, vectors, firstColumn, i64(0)), next(state);
+    for (int64_t i = 0; i < tile.columns; ++i) {
+      SmallVector<ColumnValues, 1> values(1);
+      ColumnValues words;
+      Value column = add(firstColumn, i64(i));
+      values[0][scores] = Values(ArrayRef(sums).slice(i * vectors, vectors));
+      for (Operation *op : cone.ops)
+        fine &= succeeded(computeColumn(op, column, values[0]));
+      if (!fine)
+        return next;
+      next = fold(reduce.getReduction(), source.getType(), values[0][source], next);
+      for (const Stored &store : stored)
+        storeColumns(store, column, values, words);
+    }
+    return next;
+  };
+  vectors_[reduce.getResult()] = loop(i64(0), i64(product.columns), tile.columns,
+                                      identityOf(reduce.getReduction(), product.rows), body);
+  return success(fine);
 }
 
 // buffer[i, j] *= factors[i], unless all factors are 1.
@@ -195,6 +302,18 @@ LogicalResult BlockProgram::prepareAccumulator(DotOp op, bool &accumulate, int64
   return copy(accumulator, offset);
 }
 
+// Of few queries a product takes no longer than its rows take to come from memory, and a register tile asks for a few
+// columns of many: all rows are requested first.
+void BlockProgram::requestRows(const Rows &rows, int64_t rowBytes) {
+  constexpr int64_t kLineBytes = 64;
+  constexpr int32_t kRead = 0, kKeep = 3, kData = 1;
+  loop(i64(0), rows.count, 1, [&](Value row) {
+    Value start = byte(rows.pointer, multiply(row, rows.rowStride));
+    for (int64_t offset = 0; offset < rowBytes; offset += kLineBytes)
+      LLVM::Prefetch::create(builder_, byte(start, offset), kRead, kKeep, kData);
+  });
+}
+
 LogicalResult BlockProgram::lowerDot(DotOp op) {
   auto a = dyn_cast<RankedTensorType>(op.getA().getType());
   auto b = dyn_cast<RankedTensorType>(op.getB().getType());
@@ -210,11 +329,11 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
   FailureOr<Rows> right = rowsOf(op.getB(), op.getTransposed());
   if (failed(left) || failed(right))
     return failure();
-  bool accumulate = false;
-  int64_t offset = 0;
-  if (failed(prepareAccumulator(op, accumulate, offset)))
-    return failure();
-  Product product{buffer(*left), buffer(offset), a.getDimSize(0), c.getDimSize(1), accumulate, pairs};
+  auto source = op.getB().getDefiningOp<LoadOp>();
+  bool inMemory = source && source.getLayout() <= 1 && !rowBuffers_.contains({op.getB(), op.getTransposed()});
+  if (inMemory && a.getDimSize(0) == registers_.lanes)
+    requestRows(*right, right->width * sizeof(float));
+  Product product{buffer(*left), {}, a.getDimSize(0), c.getDimSize(1), false, pairs};
   product.base = right->pointer;
   if (op.getTransposed()) {
     product.columnStride = right->rowStride, product.innerStride = right->columnStride;
@@ -223,7 +342,20 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
     product.columnStride = right->columnStride, product.innerStride = right->rowStride;
     product.columnCount = i64(right->width), product.innerCount = right->count;
   }
+  bool accumulate = !matchPattern(op.getAccumulator(), m_AnyZeroFloat());
+  if (ReduceOp reduce = accumulate ? ReduceOp() : consumerOfProduct(op, product)) {
+    pendingProducts_.insert({reduce, {op, product}});
+    return success();
+  }
+  boundTerms(op, product);
+  if (!accumulate)
+    boundColumns(op, product);
+  int64_t offset = 0;
+  if (failed(prepareAccumulator(op, product.accumulate, offset)))
+    return failure();
+  product.result = buffer(offset);
   emitProduct(product);
   bind(op.getResult(), offset);
+  done_.insert(op);
   return success();
 }

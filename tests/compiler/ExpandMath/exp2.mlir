@@ -30,3 +30,12 @@ func.func @rounded(%x: vector<16xf32>) -> vector<16xf32> {
   %y = math.exp2 %x fastmath<afn> : vector<16xf32>
   return %y : vector<16xf32>
 }
+
+// And what is used in no other way still less.
+// CHECK-LABEL: func.func @rounded_alone(
+// CHECK-COUNT-3: math.fma
+// CHECK-NOT: math.fma
+func.func @rounded_alone(%x: vector<16xf32>) -> vector<16xf32> {
+  %y = math.exp2 %x fastmath<afn> {tile.is_rounded} : vector<16xf32>
+  return %y : vector<16xf32>
+}

@@ -11,13 +11,12 @@
 // CHECK-LABEL: llvm.func @attention(
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK: scf.for
-// CHECK-COUNT-8: math.exp2 %{{.*}} fastmath<afn> : vector<16xf32>
+// CHECK-COUNT-8: math.exp2 %{{.*}} fastmath<afn> {tile.is_rounded} : vector<16xf32>
 // CHECK: "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
 // CHECK: llvm.shufflevector %{{.*}} [0, 16, 1, 17, 2, 18,
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
-// CHECK: arith.extui %{{.*}} : vector<16xi16> to vector<16xi32>
-// CHECK: arith.shli
-// CHECK: arith.ori
+// CHECK: llvm.shufflevector %[[FIRST:.*]], %[[SECOND:.*]] [0, 32, 1, 33, 2, 34,
+// CHECK: llvm.shufflevector %[[FIRST]], %[[SECOND]] [16, 48, 17, 49,
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 func.func @attention() attributes {tile.kernel} {
   %tensor = tile.tensor 0 : !tile.tensor<bf16>
