@@ -121,8 +121,10 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
     return chooseGpuSchedule(getOperation(), figures, problem,
                              {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
   schedule.tileQueries = tileQueries ? tileQueries : figures.tileQueries;
-  schedule.tileKeys = tileKeys ? tileKeys : figures.tileKeys;
-  int64_t block = schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * 4;
+  // Pairs of bfloat16 take half the bytes and half the time: twice the keys between two additions to the output.
+  bool pairs = figures.bfloat16Products && problem.storage.isBF16();
+  schedule.tileKeys = tileKeys ? tileKeys : pairs ? 2 * figures.tileKeys : figures.tileKeys;
+  int64_t block = schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * (pairs ? 2 : 4);
   schedule.explanation = llvm::formatv(
       "{0} queries, a multiple of the {1} lanes of a vector; {2} keys, whose {3} KiB stay in the {4} KiB "
       "second-level cache", schedule.tileQueries, figures.lanes, schedule.tileKeys, block / 1024,
