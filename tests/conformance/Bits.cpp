@@ -1,13 +1,15 @@
 // The same row gives the same bits whatever else runs: in any batch, beside any other queries of its class, in any
-// order of warps.
+// order of warps, on any number of threads.
 #include "Ways.h"
 
+#include "tenon/Parallel.h"
 #include "tenon/Signature.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 namespace tenon::conformance {
 namespace {
@@ -77,6 +79,30 @@ TEST_P(Bits, DoNotDependOnTheOrderOfWarps) {
     EXPECT_EQ(bytes_of(all_), bytes_of(attend(query_, key_, value_))) << order;
   }
   unsetenv("TENON_EMULATOR_SCHEDULE");
+}
+
+// One thread, from the last block of the grid on, and several at once.
+TEST_P(Bits, DoNotDependOnThreads) {
+  if (way().way != Way::kHost)
+    GTEST_SKIP() << "threads are the host's";
+  using Body = FunctionRef<void(int64_t)>;
+  auto backwards = [](int64_t count, Body body) {
+    while (count > 0)
+      body(--count);
+  };
+  auto onThree = [](int64_t count, Body body) {
+    std::vector<std::jthread> threads;
+    for (int64_t first = 0; first < 3; ++first)
+      threads.emplace_back([=] {
+        for (int64_t i = first; i < count; i += 3)
+          body(i);
+      });
+  };
+  for (const ParallelFor &spread : {ParallelFor(backwards), ParallelFor(onThree)}) {
+    set_parallel_for(spread, 3);
+    EXPECT_EQ(bytes_of(all_), bytes_of(attend(query_, key_, value_)));
+    set_parallel_for({});
+  }
 }
 
 std::vector<RunWay> compiled_ways() {
