@@ -20,7 +20,8 @@ struct BenchCommand {
 
 constexpr const char *kFooter =
     R"(Rounds go over all shapes in turn, so that a busy machine slows all alike. GFLOP/s counts the products of pairs
-that take part; the bound is the rate of float32 FMAs measured in the same run, on all threads.
+that take part. The bound is what takes longest of its products, its exponentials and the bytes of its tensors, at the
+rates that this run measured on all threads: float32 FMA, bfloat16 dot, exp2, and reads from where the tensors fit.
 
 Examples:
   tenon bench
@@ -112,6 +113,36 @@ Status run_round(Case &made, double milliseconds) {
   return {};
 }
 
+struct Bound {
+  std::string name;
+  double gflops = 0;
+};
+
+/// What takes longest at the machine's peaks.
+Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks) {
+  const bool pairs = shape.dtype == "bf16" && peaks.bfloat16 > 0;
+  const double element = shape.dtype == "f32" ? 4 : 2;
+  const double bytes = element * static_cast<double>(shape.batch) *
+                       static_cast<double>((shape.heads * shape.queries + shape.key_heads * shape.keys) *
+                                           (shape.head_dim + shape.value_dim));
+  struct Part {
+    const char *name;
+    double amount, rate; // 10^9 a second
+  };
+  const Part parts[] = {{pairs ? "bfloat16 dot" : "float32 FMA", shape.operations(),
+                         pairs ? peaks.bfloat16 : peaks.float32},
+                        {"exp2", shape.pairs(), peaks.exponentials},
+                        {"bytes", bytes, peaks.read_rate(bytes)}};
+  Bound bound;
+  double longest = 0;
+  for (const Part &part : parts)
+    if (const double time = part.rate > 0 ? part.amount / part.rate : 0; time > longest) {
+      longest = time;
+      bound = {part.name, shape.operations() / time};
+    }
+  return bound;
+}
+
 struct Figures {
   double median = 0, spread = 0, gflops = 0, share = 0;
 };
@@ -129,7 +160,8 @@ Figures figures_of(const Case &made, double peak) {
 
 /// Of the whole run, whatever the shape.
 struct Common {
-  double peak = 0, overhead = 0;
+  HostPeaks peaks;
+  double overhead = 0;
   double to_first_result = 0;               ///< milliseconds from the start of the process
   double compile_host = 0, compile_ptx = 0; ///< milliseconds; 0 without a compiler
 };
@@ -148,8 +180,12 @@ Result<double> compile_causal(const char *dtype, const char *target) {
 }
 
 Json to_json(const Case &made, const Common &common) {
-  const Figures figures = figures_of(made, common.peak);
   const ShapeOptions &shape = made.shape;
+  const Bound bound = bound_of(shape, common.peaks);
+  const Figures figures = figures_of(made, bound.gflops);
+  Json reads = Json::object();
+  for (const HostPeaks::Read &read : common.peaks.reads)
+    reads[read.level] = read.gigabytes;
   return {{"batch", shape.batch},
           {"heads", shape.heads},
           {"kv_heads", shape.key_heads},
@@ -166,34 +202,45 @@ Json to_json(const Case &made, const Common &common) {
           {"spread", figures.spread},
           {"rounds", made.rounds},
           {"gflops", figures.gflops},
-          {"bound", "float32 FMA"},
-          {"bound_gflops", common.peak},
+          {"bound", bound.name},
+          {"bound_gflops", bound.gflops},
           {"bound_share", figures.share},
           {"first_call_milliseconds", made.first_milliseconds},
           {"compile_milliseconds", made.explanation.compile_milliseconds},
           {"call_overhead_ns", common.overhead},
           {"start_to_first_result_milliseconds", common.to_first_result},
           {"cold_compile_host_milliseconds", common.compile_host},
-          {"cold_compile_ptx_milliseconds", common.compile_ptx}};
+          {"cold_compile_ptx_milliseconds", common.compile_ptx},
+          {"peaks",
+           {{"float32_fma_gflops", common.peaks.float32},
+            {"bfloat16_dot_gflops", common.peaks.bfloat16},
+            {"exp2_per_ns", common.peaks.exponentials},
+            {"read_gigabytes_per_second", reads}}}};
 }
 
 std::string table(const std::vector<Case> &cases, const Common &common) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-66s %9s %10s %7s %10s %7s %10s\n", "shape", "runs on", "ms",
-                "spread", "GFLOP/s", "of FMA", "first ms");
+  std::snprintf(line, sizeof line, "%-66s %9s %10s %7s %10s %12s %7s %10s\n", "shape", "runs on", "ms",
+                "spread", "GFLOP/s", "bound", "of it", "first ms");
   std::string text = label(line, 0);
   for (const Case &made : cases) {
-    const Figures figures = figures_of(made, common.peak);
-    std::snprintf(line, sizeof line, "%-66s %9s %10.3f %6.0f%% %10.1f %6.0f%% %10.1f\n",
+    const Bound bound = bound_of(made.shape, common.peaks);
+    const Figures figures = figures_of(made, bound.gflops);
+    std::snprintf(line, sizeof line, "%-66s %9s %10.3f %6.0f%% %10.1f %12s %6.0f%% %10.1f\n",
                   made.shape.text().c_str(),
                   std::string(name(made.explanation.executed_by)).c_str(), figures.median,
-                  100 * figures.spread, figures.gflops, 100 * figures.share,
+                  100 * figures.spread, figures.gflops, bound.name.c_str(), 100 * figures.share,
                   made.first_milliseconds);
     text += line;
   }
-  std::snprintf(line, sizeof line,
-                "float32 FMA peak %.0f GFLOP/s; a later call costs %.0f ns besides its kernel\n",
-                common.peak, common.overhead);
+  std::snprintf(line, sizeof line, "peaks: float32 FMA %.0f GFLOP/s, bfloat16 dot %.0f GFLOP/s, exp2 %.1f a ns; reads",
+                common.peaks.float32, common.peaks.bfloat16, common.peaks.exponentials);
+  text += line;
+  for (const HostPeaks::Read &read : common.peaks.reads) {
+    std::snprintf(line, sizeof line, " %s %.0f", read.level.c_str(), read.gigabytes);
+    text += line;
+  }
+  std::snprintf(line, sizeof line, " GB/s\na later call costs %.0f ns besides its kernel\n", common.overhead);
   text += line;
   std::snprintf(line, sizeof line, "from the process's start to the first result %.0f ms\n",
                 common.to_first_result);
@@ -222,7 +269,7 @@ Result<void> run_bench(BenchCommand command) {
     cases.push_back(std::move(made));
   }
   for (int round = 0; round < command.rounds; ++round) {
-    common.peak = std::max(common.peak, measure_fma_peak());
+    common.peaks.merge(measure_host_peaks());
     for (Case &made : cases)
       TENON_TRY(run_round(made, command.milliseconds));
   }
