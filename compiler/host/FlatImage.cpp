@@ -108,9 +108,10 @@ Expected<FlatImage> Layout::make(const ELF64LEObjectFile &object, StringRef entr
       return error;
   for (const SymbolRef &symbol : object.symbols()) {
     Expected<StringRef> name = symbol.getName();
-    if (!name)
-      return name.takeError();
-    if (*name != entry)
+    Expected<SymbolRef::Type> type = symbol.getType();
+    if (Error error = joinErrors(name.takeError(), type.takeError()))
+      return error;
+    if (*name != entry || *type == SymbolRef::ST_File) // the module's name is a symbol too
       continue;
     Expected<uint64_t> offset = address(object, symbol);
     if (!offset)
