@@ -78,10 +78,12 @@ DiskStore::State::candidates(const PrivateDirectory &in) const {
   return found;
 }
 
-bool DiskStore::State::remove(const PrivateDirectory &in, const Candidate &entry) const {
-  if (in_use(in, entry.hash) || !in.remove(entry_name(entry.hash)))
+Result<bool> DiskStore::State::remove(const PrivateDirectory &in, const Candidate &entry) const {
+  TENON_ASSIGN_OR_RETURN(const bool used, in_use(in, entry.hash));
+  if (used)
     return false;
-  static_cast<void>(in.remove(provenance_name(entry.hash)).ok());
+  TENON_TRY(in.remove(entry_name(entry.hash)));
+  TENON_TRY(in.remove(provenance_name(entry.hash)));
   log(LogEvent::kCache,
       [&] { return concat("evicted ", entry.hash, " from ", path, ", ", entry.bytes, " bytes"); });
   return true;
@@ -111,7 +113,8 @@ Result<uint64_t> DiskStore::evict(uint64_t bytes) {
   for (const State::Candidate &entry : entries) {
     if (kept <= bytes)
       break;
-    if (!state_->remove(*directory, entry))
+    TENON_ASSIGN_OR_RETURN(const bool removed, state_->remove(*directory, entry));
+    if (!removed)
       continue;
     kept -= entry.bytes;
     gone += entry.bytes;
@@ -131,8 +134,10 @@ Result<uint64_t> DiskStore::prune(uint64_t max_bytes, uint32_t max_days) {
     // A clock that was set back makes entries of the future, which are not old.
     const int64_t oldest = (std::time(nullptr) - max_days * kSecondsADay) * kNanoseconds;
     for (const State::Candidate &entry : entries)
-      if (entry.last_used < oldest && state_->remove(*directory, entry))
-        gone += entry.bytes;
+      if (entry.last_used < oldest) {
+        TENON_ASSIGN_OR_RETURN(const bool removed, state_->remove(*directory, entry));
+        gone += removed ? entry.bytes : 0;
+      }
   }
   TENON_ASSIGN_OR_RETURN(const uint64_t evicted, evict(max_bytes == 0 ? UINT64_MAX : max_bytes));
   return gone + evicted;
@@ -143,8 +148,10 @@ Result<uint64_t> DiskStore::clear() {
   TENON_ASSIGN_OR_RETURN(const std::vector<State::Candidate> entries,
                          state_->candidates(*directory));
   uint64_t gone = 0;
-  for (const State::Candidate &entry : entries)
-    gone += state_->remove(*directory, entry);
+  for (const State::Candidate &entry : entries) {
+    TENON_ASSIGN_OR_RETURN(const bool removed, state_->remove(*directory, entry));
+    gone += removed;
+  }
   TENON_TRY(directory->sweep());
   return gone;
 }

@@ -141,13 +141,15 @@ Result<void> DiskStore::State::mark_use(const PrivateDirectory &in, std::string_
   return {};
 }
 
-bool DiskStore::State::in_use(const PrivateDirectory &in, std::string_view hash) const {
+Result<bool> DiskStore::State::in_use(const PrivateDirectory &in, std::string_view hash) const {
   const Descriptor file = open_lock_file(in);
   if (!file.opened())
-    return false; // a file system without locks: readers hold the bytes in memory all the same
-  if (try_lock_byte(file.number(), use_byte(hash), LockKind::kExclusive))
-    return false;
-  return errno == EAGAIN || errno == EACCES;
+    return file_error(path + "/lock", "cannot be opened", errno);
+  if (try_lock_byte(file.number(), use_byte(hash), LockKind::kExclusive) || no_locks(errno))
+    return false; // without locks: readers hold the bytes in memory all the same
+  if (errno == EAGAIN || errno == EACCES)
+    return true;
+  return file_error(path + "/lock", "cannot be locked", errno);
 }
 
 DiskStore::DiskStore(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -49,7 +49,8 @@ struct DiskStore::State {
   Descriptor open_lock_file(const PrivateDirectory &in) const;
   /// Errors: kIo, but not where the directory is only to be read.
   Result<void> mark_use(const PrivateDirectory &in, std::string_view hash, int entry);
-  bool in_use(const PrivateDirectory &in, std::string_view hash) const;
+  /// Errors: kIo where it cannot be known.
+  Result<bool> in_use(const PrivateDirectory &in, std::string_view hash) const;
 
   struct Candidate {
     std::string hash;
@@ -57,8 +58,8 @@ struct DiskStore::State {
     int64_t last_used = 0; ///< in nanoseconds since 1970
   };
   Result<std::vector<Candidate>> candidates(const PrivateDirectory &in) const;
-  /// Removes an entry and what stands beside it, unless it is in use.
-  bool remove(const PrivateDirectory &in, const Candidate &entry) const;
+  /// Removes an entry and what stands beside it; false where it is in use. Errors: kIo.
+  Result<bool> remove(const PrivateDirectory &in, const Candidate &entry) const;
 };
 
 } // namespace tenon

@@ -35,10 +35,6 @@ Result<void> make_folders(const std::string &path) {
   return file_error(path, "cannot be made", errno);
 }
 
-bool no_locks(int number) {
-  return number == EINVAL || number == ENOLCK || number == EOPNOTSUPP || number == ENOSYS;
-}
-
 std::string octal(mode_t mode) {
   std::string text = "0";
   for (int shift = 6; shift >= 0; shift -= 3)

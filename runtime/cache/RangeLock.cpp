@@ -44,6 +44,10 @@ struct Descriptors {
 
 } // namespace
 
+bool no_locks(int number) {
+  return number == EINVAL || number == ENOLCK || number == EOPNOTSUPP || number == ENOSYS;
+}
+
 bool try_lock_byte(int file, uint64_t byte, LockKind kind) {
   struct flock lock = lock_of(byte, kind == LockKind::kShared ? F_RDLCK : F_WRLCK);
   return ::fcntl(file, F_OFD_SETLK, &lock) == 0;

@@ -10,6 +10,9 @@ namespace tenon {
 
 enum class LockKind : uint8_t { kShared, kExclusive };
 
+/// Whether this errno says that the file system has no locks at all.
+bool no_locks(int number);
+
 /// False where somebody else holds it, or the file system has no locks (errno says which).
 bool try_lock_byte(int file, uint64_t byte, LockKind kind);
 

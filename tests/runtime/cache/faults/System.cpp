@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <functional>
 #include <random>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -67,6 +68,41 @@ TEST_F(System, EveryFileCallFails) {
       }
       ASSERT_GT(number, there ? 5 : 20);
     }
+}
+
+// What is done to a directory as a whole does all of it, or says what failed.
+TEST_F(System, EveryFileCallOfMaintenanceFails) {
+  if (!can_interpose())
+    GTEST_SKIP() << "the sanitizer defines the C library's functions itself";
+  using Verb = std::function<bool(DiskStore &)>; // false where it failed in silence
+  const std::pair<const char *, Verb> verbs[] = {
+      {"verify", [](DiskStore &store) { auto found = store.verify(); return !found || !found->empty(); }},
+      {"show", [](DiskStore &store) { return !store.show(""); }},
+      {"prune", [this](DiskStore &store) { return !store.prune(1, 1) || !fs::exists(path); }},
+      {"clear", [this](DiskStore &store) { return !store.clear() || !fs::exists(path); }},
+  };
+  for (const auto &[name, verb] : verbs)
+    for (int error : {ENOSPC, EIO})
+      for (int number = 0;; ++number) {
+        ask(directory, key);
+        const auto store = DiskStore::open(directory, {}).value();
+        bool said = false;
+        std::string failed;
+        {
+          FailingCall failing(number, error);
+          said = verb(*store);
+          failed = FailingCall::failed();
+        }
+        if (failed.empty()) {
+          ASSERT_GT(number, 4) << name;
+          break;
+        }
+        const std::string what = failed + " number " + std::to_string(number) + " of " + name;
+        ASSERT_TRUE(said) << what;
+        const Asked next = ask(directory, key);
+        ASSERT_TRUE(next.right && next.notes.empty()) << what;
+        tried("a file call of verify, show, prune or clear fails");
+      }
 }
 
 TEST_F(System, KilledWhileItBuilds) {
