@@ -50,7 +50,7 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
   SharedTile tile = shared(copy.shared);
   int64_t rows = tile.rows(), columns = tile.columns();
   int64_t elements = kChunk / tile.elementBytes(), chunks = columns / elements;
-  int64_t threads = warps_ * Layout::kLanes, across = std::min(chunks & -chunks, kAcross);
+  int64_t threads = warps_ * Layout::kLanes, across = acrossOf(tile);
   int64_t down = threads / across, width = copy.width;
   Type element = tile.type.getElementType();
   if (!isa<FloatType>(tensor.element))
@@ -146,11 +146,19 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
   return success();
 }
 
+/// Threads side by side: more of them where rows would be left over otherwise, since a copy for some of the threads
+/// is a branch.
+int64_t ThreadProgram::acrossOf(const SharedTile &tile) const {
+  int64_t chunks = tile.columns() * tile.elementBytes() / kChunk, most = chunks & -chunks;
+  auto leaves = [&](int64_t across) { return tile.rows() % (warps_ * Layout::kLanes / across) != 0; };
+  int64_t across = std::min(most, kAcross), wider = std::min(most, kPhase);
+  return leaves(across) && !leaves(wider) ? wider : across;
+}
+
 /// The thread's row in a tile, and elements from the beginning of a row to its first chunk.
 std::pair<Value, Value> ThreadProgram::copyPlace(const Copy &copy, const TensorView &tensor) {
   SharedTile tile{Value(), 0, copy.shared.getType()};
-  int64_t elements = kChunk / tile.elementBytes(), chunks = tile.columns() / elements;
-  int64_t across = std::min(chunks & -chunks, kAcross);
+  int64_t elements = kChunk / tile.elementBytes(), across = acrossOf(tile);
   Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
   Value inRow = widen(multiply(arith::AndIOp::create(builder_, lane_, i32(across - 1)), elements));
   if (copy.layout == 2)
@@ -199,10 +207,7 @@ Value ThreadProgram::firstSource(const Walk &walk, scf::ForOp loop) {
     if (before.walk.continues(walk) && before.bound == loop.getLowerBound())
       return before.source;
   // The thread's number anew: what earlier copies made of it would take registers through the loops before.
-  Value thread = LLVM::InlineAsmOp::create(builder_, builder_.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
-                                           /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                           LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-                     .getResult(0);
+  Value thread = readAgain("%tid.x");
   llvm::SaveAndRestore threadAgain(thread_, thread);
   llvm::SaveAndRestore laneAgain(lane_, Value(arith::AndIOp::create(builder_, thread, i32(Layout::kLanes - 1))));
   llvm::SaveAndRestore warpAgain(warp_, Value(arith::ShRUIOp::create(builder_, thread, i32(Layout::kLaneBits))));

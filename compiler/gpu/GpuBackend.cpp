@@ -79,32 +79,35 @@ static llvm::Error refuse(const llvm::Twine &message) {
 
 namespace {
 
-/// 32-bit addresses of shared memory. LLVM offers them only as an option of the process, read where a target
-/// machine is made: set for that long.
-class ShortSharedPointers {
+/// What LLVM offers only as options of the process, read where a target machine or its passes are made: set for as
+/// long as this lives.
+class ProcessOptions {
 public:
-  ShortSharedPointers() : lock_(mutex()) {
-    auto &options = llvm::cl::getRegisteredOptions();
-    auto found = options.find("nvptx-short-ptr");
-    if (found == options.end())
-      return;
-    option_ = static_cast<llvm::cl::opt<bool> *>(found->second);
-    before_ = option_->getValue();
-    option_->setValue(true);
+  explicit ProcessOptions(ArrayRef<StringRef> names) : lock_(mutex()) {
+    for (StringRef name : names)
+      set(name);
   }
-  ~ShortSharedPointers() {
-    if (option_)
-      option_->setValue(before_);
+  ~ProcessOptions() {
+    for (auto [option, before] : changed_)
+      option->setValue(before);
   }
 
 private:
+  void set(StringRef name) {
+    auto &options = llvm::cl::getRegisteredOptions();
+    auto found = options.find(name);
+    if (found == options.end())
+      return;
+    auto *option = static_cast<llvm::cl::opt<bool> *>(found->second);
+    changed_.emplace_back(option, option->getValue());
+    option->setValue(true);
+  }
   static std::mutex &mutex() {
     static std::mutex instance;
     return instance;
   }
   std::lock_guard<std::mutex> lock_;
-  llvm::cl::opt<bool> *option_ = nullptr;
-  bool before_ = false;
+  SmallVector<std::pair<llvm::cl::opt<bool> *, bool>, 2> changed_;
 };
 
 } // namespace
@@ -125,7 +128,7 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const Gpu
     return refuse(error);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast; // a·b + c in one rounding
-  ShortSharedPointers shortPointers;
+  ProcessOptions whileMade(StringRef("nvptx-short-ptr")); // 32-bit addresses of shared memory
   return std::unique_ptr<llvm::TargetMachine>(
       found->createTargetMachine(triple, target.name, "+" + target.ptxVersion, options,
                                  llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));
@@ -183,6 +186,10 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;
+  // Loop strength reduction would make an address and distances from it as many addresses, each of two registers all
+  // through the loop. Addresses of tables, which fill registers for a short while, gain from it.
+  const StringRef keepsAddresses = "disable-lsr";
+  ProcessOptions whileMade(hoist ? ArrayRef(keepsAddresses) : ArrayRef<StringRef>());
   if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile,
                                       kSkipsVerifier))
     return refuse("LLVM cannot write PTX for " + target.name);

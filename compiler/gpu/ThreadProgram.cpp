@@ -18,12 +18,46 @@ ThreadProgram::ThreadProgram(ImplicitLocOpBuilder &builder, Value arguments, int
 }
 
 LogicalResult ThreadProgram::lowerBlock(Block &block) {
+  // Of the kernel. Not where tables are read: their addresses begin with the same places.
+  Operation *lastLoop = nullptr;
+  bool tables = block.walk([](GatherOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  if (isa<FunctionOpInterface>(block.getParentOp()) && !tables)
+    for (auto loop : block.getOps<scf::ForOp>())
+      lastLoop = loop;
   for (Operation &op : block.without_terminator()) {
     builder_.setLoc(op.getLoc());
-    if (failed(lower(&op)))
+    if (failed(lower(&op)) || (&op == lastLoop && failed(findPlaceAgain(block, op.getIterator()))))
       return failure();
   }
   return success();
+}
+
+/// What follows the loops computes anew where thread and block stand: known all along, it would take registers
+/// through the loops.
+LogicalResult ThreadProgram::findPlaceAgain(Block &block, Block::iterator end) {
+  thread_ = readAgain("%tid.x");
+  lane_ = arith::AndIOp::create(builder_, thread_, i32(Layout::kLanes - 1));
+  warp_ = arith::ShRUIOp::create(builder_, thread_, i32(Layout::kLaneBits));
+  llvm::SmallDenseSet<Value> again;
+  for (Operation &op : llvm::make_range(block.begin(), end)) {
+    if (auto program = dyn_cast<ProgramIdOp>(op))
+      scalars_[program] = readAgain(("%ctaid." + stringifyAxis(program.getAxis())).str());
+    else if (!isa<arith::ArithDialect>(op.getDialect()) || !op.getResult(0).getType().isInteger() ||
+             llvm::none_of(op.getOperands(), [&](Value operand) { return again.contains(operand); }))
+      continue;
+    else if (failed(lowerElementwise(&op)))
+      return failure();
+    again.insert(op.getResult(0));
+  }
+  return success();
+}
+
+Value ThreadProgram::readAgain(StringRef specialRegister) {
+  return LLVM::InlineAsmOp::create(builder_, builder_.getI32Type(), ValueRange(),
+                                   ("mov.u32 $0, " + specialRegister + ";").str(), "=r", /*has_side_effects=*/true,
+                                   /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None,
+                                   LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
 }
 
 LogicalResult ThreadProgram::lower(Operation *op) {

@@ -73,6 +73,7 @@ private:
   LogicalResult lowerSeed(SeedOp op);
   LogicalResult lowerOffset(OffsetOp op);
   LogicalResult lowerProgramId(ProgramIdOp op);
+  LogicalResult findPlaceAgain(mlir::Block &block, mlir::Block::iterator end);
   LogicalResult lowerLoad(LoadOp op);
   LogicalResult lowerStore(StoreOp op);
   LogicalResult lowerStoreShared(StoreSharedOp op);
@@ -105,6 +106,7 @@ private:
     Walk walk;
     Value bound, source; ///< the turn that would come next, and the address then
   };
+  int64_t acrossOf(const SharedTile &tile) const;
   SmallVector<Walk> walksOf(mlir::scf::ForOp loop);
   Value firstSource(const Walk &walk, mlir::scf::ForOp loop);
   Value copySource(const Copy &copy, Value row); ///< of the thread's first chunk
@@ -135,6 +137,9 @@ private:
     Values keys; ///< two a round
     Value row, column, stream, offset;
   };
+  void leaveLoops();
+  Values roundKeys(Value seed);
+  std::pair<Value, Value> thresholds(Value threshold);
   Philox philox(Value seed, Value offset, Value stream, Value row, Value column);
   Values draw(const Philox &philox, int row, int group); ///< four words
 
@@ -186,6 +191,7 @@ private:
   Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
   std::pair<Value, Value> unpackRow(Value head, Value row, int64_t group);
   Value loadElement(const TensorView &tensor, Value pointer, Type to);
+  Value readAgain(llvm::StringRef specialRegister); ///< which the optimizer does not know to be the same
   Value anew(Value pointer); ///< the same address, which the optimizer takes for another
   /// D = A B + C of mma.m16n8k16 on words of two elements, and accumulators.
   void multiplyFragments(Type element, ArrayRef<Value> a, ArrayRef<Value> b, llvm::MutableArrayRef<Value> sums);
