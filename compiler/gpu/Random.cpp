@@ -28,11 +28,32 @@ Value uniform(ImplicitLocOpBuilder &b, Value word) {
   return NVVM::ReduxOp::create(b, b.getI32Type(), word, NVVM::ReduxKind::OR, everyone);
 }
 
+/// Bits that two of three words have: one instruction, which ptxas does not make of four.
+Value majority(ImplicitLocOpBuilder &b, Value x, Value y, Value z) {
+  return LLVM::InlineAsmOp::create(b, b.getI32Type(), ValueRange{x, y, z}, "lop3.b32 $0, $1, $2, $3, 0xE8;",
+                                   "=r,r,r,r", /*has_side_effects=*/false, /*is_align_stack=*/false,
+                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
+}
+
 } // namespace
 
-ThreadProgram::Philox ThreadProgram::philox(Value seed, Value offset, Value stream, Value row, Value column) {
+/// Goes to where what all turns of the loops around have in common is computed once: LLVM leaves redux where it is.
+/// Stays where no loop came before: the first one, with its mask, has no registers to spare, and few turns if another
+/// follows.
+void ThreadProgram::leaveLoops() {
+  Operation *outermost = nullptr;
+  for (Operation *op = builder_.getInsertionBlock()->getParentOp(); op; op = op->getParentOp())
+    outermost = isa<scf::ForOp>(op) ? op : outermost;
+  if (outermost && *outermost->getBlock()->getOps<scf::ForOp>().begin() != outermost)
+    builder_.setInsertionPoint(outermost);
+}
+
+Values ThreadProgram::roundKeys(Value seed) {
+  OpBuilder::InsertionGuard guard(builder_);
+  leaveLoops();
   Type word = builder_.getI32Type();
-  Philox result;
+  Values result;
   Value wide = scalar(seed);
   Value keys[2] = {arith::TruncIOp::create(builder_, word, wide),
                    arith::TruncIOp::create(builder_, word, arith::ShRUIOp::create(builder_, wide, i64(32)))};
@@ -40,7 +61,12 @@ ThreadProgram::Philox ThreadProgram::philox(Value seed, Value offset, Value stre
     key = uniform(builder_, key);
   for (uint32_t round = 0; round < kRounds; ++round)
     for (int k : {0, 1})
-      result.keys.push_back(add(keys[k], i32(static_cast<int32_t>(round * kKeySteps[k]))));
+      result.push_back(add(keys[k], i32(static_cast<int32_t>(round * kKeySteps[k]))));
+  return result;
+}
+
+ThreadProgram::Philox ThreadProgram::philox(Value seed, Value offset, Value stream, Value row, Value column) {
+  Philox result{roundKeys(seed), {}, {}, {}, {}};
   result.row = add(scalar(row), rowOfThread());
   Value group = arith::ShRUIOp::create(builder_, scalar(column), i32(llvm::Log2_32(kColumnsOfCall)));
   result.column = add(multiply(group, 4), arith::AndIOp::create(builder_, lane_, i32(3)));
@@ -85,6 +111,17 @@ LogicalResult ThreadProgram::lowerRandom(RandomOp op) {
   return success();
 }
 
+/// T' in both halves, and the word that says which of two probabilities' conditions holds: see lowerDrop.
+std::pair<Value, Value> ThreadProgram::thresholds(Value given) {
+  OpBuilder::InsertionGuard guard(builder_);
+  leaveLoops();
+  Value threshold = uniform(builder_, scalar(given));
+  Value upper = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sgt, threshold, i32(0x8000));
+  Value beyond = arith::SelectOp::create(builder_, upper, i32(0x8000), i32(0));
+  Value least = multiply(arith::SubIOp::create(builder_, threshold, beyond), 0x10001);
+  return {least, arith::SelectOp::create(builder_, upper, i32(0), i32(-1))};
+}
+
 /// Two numbers n of a word against the threshold T at once. With the top bit of a half set, nothing is borrowed
 /// from the half above by d = (n | 2^15) - T', where T' = T for T <= 2^15, else T - 2^15:
 ///
@@ -93,21 +130,16 @@ LogicalResult ThreadProgram::lowerRandom(RandomOp op) {
 /// The majority of d, n and a word that says which is both; its top bits, spread, mask two probabilities.
 LogicalResult ThreadProgram::lowerDrop(DropOp op) {
   Philox numbers = philox(op.getSeed(), op.getOffset(), op.getStream(), op.getRow(), op.getColumn());
-  Value threshold = uniform(builder_, scalar(op.getThreshold()));
-  Value upper = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sgt, threshold, i32(0x8000));
-  Value beyond = arith::SelectOp::create(builder_, upper, i32(0x8000), i32(0));
-  Value least = multiply(arith::SubIOp::create(builder_, threshold, beyond), 0x10001);
-  Value either = arith::SelectOp::create(builder_, upper, i32(0), i32(-1));
+  auto [least, either] = thresholds(op.getThreshold());
   Value top = i32(static_cast<int32_t>(kTopBits));
 
   auto bits = [&](auto op, Value a, Value b) -> Value { return decltype(op)::create(builder_, a, b); };
   auto keep = [&](Value number) -> Value {
     Value d = arith::SubIOp::create(builder_, bits(arith::OrIOp(), number, top), least);
-    Value both = bits(arith::AndIOp(), d, number), one = bits(arith::OrIOp(), d, number);
-    Value majority = bits(arith::OrIOp(), both, bits(arith::AndIOp(), one, either));
+    Value most = majority(builder_, d, number, either);
     auto name = builder_.getStringAttr("llvm.nvvm.prmt");
     return LLVM::CallIntrinsicOp::create(builder_, builder_.getI32Type(), name,
-                                         ValueRange{majority, i32(0), i32(kSignSpread)}).getResult(0);
+                                         ValueRange{most, i32(0), i32(kSignSpread)}).getResult(0);
   };
   Layout layout = layoutOf(op.getType());
   llvm::DenseMap<std::pair<int, int>, Values> calls;
