@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
 
 #include <numbers>
 
@@ -20,6 +21,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kDropoutNumbers = 65536;
 constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
+constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 
 // Layouts of what the kernel stores: rows adjacent, and any strides.
 constexpr uint32_t kRowsAdjacent = 1, kAnyStrides = 2;
@@ -63,9 +65,15 @@ private:
   void prologue();
   void findBlock();
   void prepareDropout();
+  std::optional<KeyBounds> findBounds();
   State loop(const KeyLoop &keys, State state);
   State step(Value firstKey, const KeyLoop &keys, const State &state);
   State stepByRowSum(Value firstKey, const State &state);
+  State stepByLaneMaxima(Value firstKey, const KeyLoop &keys, const State &state);
+  Value endOf(const KeyLoop &keys);
+  SmallVector<Value> follow(Value x, Value factor, const State &state);
+  Value greatestScore(Value x, Value factor, bool ofLane);
+  Value grown(Value maximum, Value reference);
   SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
   tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
                     int64_t width, int64_t padded, uint32_t layout, int64_t group = 1);
@@ -89,6 +97,7 @@ private:
   FlashForwardBlock block_;
   Value chunk_; // its number, where there are chunks
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
+  Value factor_;       // log₂e · c, where maxima are taken of products
   Value firstVisited_; // key, where the loops count distances down from it
   // Dropout: the threshold of the 16-bit numbers, 1 / (1 − p), and what the numbers depend on.
   Value threshold_, keepScale_, seed_, offset_, stream_;
@@ -96,7 +105,7 @@ private:
 
 void FlashForward::build() {
   prologue();
-  KeyLoops loops = planKeyLoops(b, plan_, holes_.bounds(b, block_), block_.keyLength, chunk_);
+  KeyLoops loops = planKeyLoops(b, plan_, findBounds(), block_.keyLength, chunk_);
   firstVisited_ = loops.firstVisited;
   prepareDropout();
   State state{filled(rows_, -kInfinity), filled(rows_, 0), filled(output_, 0)};
@@ -153,6 +162,21 @@ void FlashForward::findBlock() {
   block_.last = b.createOrFold<arith::DivUIOp>(lastRow, index(plan_.packed));
 }
 
+// The greatest product gives the greatest score where its factor is above 0; else no block is open.
+std::optional<KeyBounds> FlashForward::findBounds() {
+  std::optional<KeyBounds> bounds = holes_.bounds(b, block_);
+  factor_ = plan_.rescaling == Rescaling::kByLaneMaxima && holes_.factor ? holes_.factor(b) : Value();
+  if (!factor_)
+    return bounds;
+  if (!bounds)
+    bounds = KeyBounds{index(0), index(0), block_.keyLength, block_.keyLength};
+  if (!matchPattern(bounds->openEnd, m_Zero())) {
+    Value positive = b.createOrFold<arith::CmpFOp>(arith::CmpFPredicate::OGT, factor_, real(0));
+    bounds->openEnd = b.createOrFold<arith::SelectOp>(positive, bounds->openEnd, index(0));
+  }
+  return bounds;
+}
+
 // A probability is dropped where its number, below 65536, is below round(p · 65536), halves up: p · 65536
 // is exact in float32, and so is its fraction, while p · 65536 + ½ would not be.
 void FlashForward::prepareDropout() {
@@ -185,8 +209,10 @@ FlashForward::State FlashForward::loop(const KeyLoop &keys, State state) {
   Value firstKey = loop.getInductionVar();
   if (plan_.fromLastKey)
     firstKey = arith::SubIOp::create(b, firstVisited_, firstKey);
-  bool lazy = keys.visibility == Visibility::kAll && plan_.rescaling == Rescaling::kByRowSum;
-  State next = lazy ? stepByRowSum(firstKey, now) : step(firstKey, keys, now);
+  bool bySum = plan_.rescaling == Rescaling::kByRowSum && keys.visibility == Visibility::kAll;
+  State next = bySum                                         ? stepByRowSum(firstKey, now)
+               : plan_.rescaling == Rescaling::kByLaneMaxima ? stepByLaneMaxima(firstKey, keys, now)
+                                                             : step(firstKey, keys, now);
   scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
 }
@@ -269,11 +295,15 @@ Value FlashForward::rowSum(Value p, Value operand) {
   return tile::ReduceOp::create(b, rows_, tile::Reduction::sum, plan_.logsumexp ? p : operand);
 }
 
+// Null where all keys exist. No key at or behind the end of an ascending loop is visible.
+Value FlashForward::endOf(const KeyLoop &keys) {
+  if (keys.visibility != Visibility::kMaskedWithTail)
+    return Value();
+  return plan_.fromLastKey ? block_.keyLength : keys.end;
+}
+
 FlashForward::State FlashForward::step(Value firstKey, const KeyLoop &keys, const State &state) {
-  // No key at or behind the end of an ascending loop is visible.
-  Value end;
-  if (keys.visibility == Visibility::kMaskedWithTail)
-    end = plan_.fromLastKey ? block_.keyLength : keys.end;
+  Value end = endOf(keys);
   Value x = score(firstKey, loadKey(firstKey, end), /*again=*/false);
   if (keys.visibility != Visibility::kAll)
     if (Value mask = visible(firstKey, end))
@@ -329,6 +359,67 @@ SmallVector<Value> FlashForward::renew(Value firstKey, Value key, Value stale, c
   Value operand = rounded(p);
   return {maximum, contracted<arith::MulFOp>(state.sum, correction),
           contracted<arith::MulFOp>(state.output, expand(correction, output_)), operand, rowSum(p, operand)};
+}
+
+FlashForward::State FlashForward::stepByLaneMaxima(Value firstKey, const KeyLoop &keys, const State &state) {
+  bool open = keys.visibility == Visibility::kAll;
+  Value factor = open ? factor_ : Value(), end = endOf(keys), key = loadKey(firstKey, end);
+  Value x = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/true, plan_.tf32);
+  if (!factor)
+    x = holes_.score(b, x, firstKey);
+  if (!open)
+    if (Value mask = visible(firstKey, end))
+      x = select(mask, x, filled(scores_, -kInfinity));
+
+  // Where a row grew: m', α ℓ and α O
+  Value some = tile::AnyOp::create(b, b.getI1Type(), grown(greatestScore(x, factor, /*ofLane=*/true), state.maximum));
+  SmallVector<Value> kept = {state.maximum, state.sum, state.output};
+  auto branch = scf::IfOp::create(b, ValueRange(kept).getTypes(), some, /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(b, follow(x, factor, state));
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, kept);
+  }
+
+  // P = 2^(X − m), ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
+  if (factor)
+    x = holes_.score(b, x, firstKey);
+  Value p = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(branch.getResult(0), scores_)));
+  Value operand = rounded(p);
+  Value sum = contracted<arith::AddFOp>(branch.getResult(1), rowSum(p, operand));
+  operand = dropped(p, operand, firstKey);
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, end), branch.getResult(2),
+                                     /*transposed=*/UnitAttr());
+  return {branch.getResult(0), sum, output};
+}
+
+// factor · rowmax X, of a lane's own elements or of the row.
+Value FlashForward::greatestScore(Value x, Value factor, bool ofLane) {
+  auto greatest = tile::ReduceOp::create(b, rows_, tile::Reduction::maximum, x);
+  if (ofLane)
+    greatest->setAttr(tile::kLaneAttribute, b.getUnitAttr());
+  if (!factor)
+    return greatest;
+  return contracted<arith::MulFOp>(greatest, tile::SplatOp::create(b, rows_, factor));
+}
+
+// Unless both are known to be near: −∞ less −∞ is NaN.
+Value FlashForward::grown(Value maximum, Value reference) {
+  return arith::CmpFOp::create(b, arith::CmpFPredicate::UGE, contracted<arith::SubFOp>(maximum, reference),
+                               filled(rows_, kGreatestGrowth));
+}
+
+// m', α ℓ and α O of rows that grew, each by its own test. Of a row that sees nothing m' is finite, so that its P is 0.
+SmallVector<Value> FlashForward::follow(Value x, Value factor, const State &state) {
+  Value greatest = greatestScore(x, factor, /*ofLane=*/false);
+  Value maximum = arith::MaxNumFOp::create(b, state.maximum, greatest);
+  maximum = arith::MaxNumFOp::create(b, maximum, filled(rows_, std::numeric_limits<float>::lowest()));
+  maximum = select(grown(greatest, state.maximum), maximum, state.maximum);
+  Value correction = math::Exp2Op::create(b, contracted<arith::SubFOp>(state.maximum, maximum));
+  return {maximum, contracted<arith::MulFOp>(state.sum, correction),
+          contracted<arith::MulFOp>(state.output, expand(correction, output_))};
 }
 
 void FlashForward::epilogue(const State &state) {

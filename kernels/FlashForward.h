@@ -29,6 +29,16 @@
 /// P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless the logsumexp is asked
 /// for; 2¹² is within float16.
 ///
+/// `Rescaling::kByLaneMaxima` keeps the scores of a block until it is known that no row of it grew far. Each lane
+/// looks at those of its own, so that in the usual case no lane asks another:
+///
+///     rowmax X < m + 8 in each lane:   P = 2^(X − m), ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
+///
+/// A row that grew further takes its maximum, m' = max(m, rowmax X), and first of all rescales ℓ and O. The test comes
+/// before the exponentials, which then overlap the second product: worth its comparisons where that is long. All
+/// blocks are computed so. Where the score is a multiple of the product, c · Q Kᵀ, the open ones take maxima of the
+/// products, and c joins the subtraction in one multiply-add; unless c > 0, no block is taken for open.
+///
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
 /// of the grid of its own: it leaves its output, and m + log₂ ℓ, as a row of head chunk · heads + head of two
 /// tensors, from which kernels/Combine.h makes the result. Where `packed` heads share a key and a tile, row r of
@@ -48,7 +58,7 @@
 namespace tenon::kernels {
 
 /// When the reference of the exponents follows the row maximum, in open blocks.
-enum class Rescaling { kEveryTurn, kByRowSum };
+enum class Rescaling { kEveryTurn, kByRowSum, kByLaneMaxima };
 
 /// Sizes and types of a kernel.
 struct FlashForwardPlan {
@@ -61,7 +71,7 @@ struct FlashForwardPlan {
   int64_t group;                         ///< heads of the query that share one head of key and value
   bool logsumexp;                        ///< is stored too, to slot 4
   bool fromLastKey = false;              ///< blocks of keys in descending order
-  Rescaling rescaling = Rescaling::kEveryTurn; ///< kByRowSum: tiles of 16 bits
+  Rescaling rescaling = Rescaling::kEveryTurn; ///< the others: tiles of 16 bits
   bool tf32 = false;                     ///< products of float32 may round their operands to TF32
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group; 1 with dropout
@@ -88,6 +98,8 @@ struct FlashForwardHoles {
   std::function<std::optional<KeyBounds>(Builder &, const FlashForwardBlock &)> bounds;
   /// Products of a block of keys that begins at `firstKey` -> log₂e · score.
   std::function<mlir::Value(Builder &, mlir::Value products, mlir::Value firstKey)> score;
+  /// Before the loops, after `bounds`: an f32, log₂e · c, where the score is c times the product; else null.
+  std::function<mlir::Value(Builder &)> factor;
   /// A tile of i1, or null where everything is visible.
   std::function<mlir::Value(Builder &, mlir::Value firstKey)> mask;
   /// Before the loops: an f32, or null without dropout.

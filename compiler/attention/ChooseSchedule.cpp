@@ -101,9 +101,9 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
     return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > 2)
     return refuse(function, "schedule", "stages is " + Twine(stages) + ", must be 1 or 2");
-  if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data()}, rescaling.getValue()))
+  if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data(), kByLaneMaxima.data()}, rescaling.getValue()))
     return refuse(function, "schedule", "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
-                                            " or " + kByRowSum);
+                                            ", " + kByRowSum + " or " + kByLaneMaxima);
   return success();
 }
 

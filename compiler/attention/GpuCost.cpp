@@ -106,10 +106,12 @@ namespace {
 constexpr std::array<int64_t, 4> kQueries = {128, 64, 32, 16};
 constexpr std::array<int64_t, 2> kRowsOfWarp = {32, 16};
 constexpr int64_t kMostWarps = 4; // more meet at each barrier, and read keys and values for fewer rows each
-constexpr std::array<int64_t, 3> kKeys = {64, 32, 16}; // scores of more leave no registers to spare
+constexpr std::array<int64_t, 4> kKeys = {64, 48, 32, 16}; // scores of more leave no registers to spare
 constexpr std::array<int64_t, 2> kStages = {2, 1};
 // With 32 rows a warp ptxas 13.0 spills beyond.
 constexpr int64_t kWidestOfTwoInTf32 = 96, kCrowdedWidth = 64, kKeysBesideWide = 32;
+constexpr int64_t kNarrowDropout = 64; // up to it one stage, beyond two do not spill beside random numbers
+constexpr int64_t kCrowdedWithLaneMaxima = 96, kKeysWithLaneMaxima = 48;
 constexpr int64_t kDropoutKeys = 32; // that share draws of Philox: Dropout.h
 
 // Calls `visit` for each tile that the code can be made for, and that agrees with what was given.
@@ -123,12 +125,13 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
                        given.keys ? given.keys : keys, given.stages ? given.stages : stages};
           bool possible = tile.queries % rows == 0 && (rows == kRowsOfFragment || onTensorCores(work)) &&
                           (!work.dropout || tile.keys % kDropoutKeys == 0);
-          // Copies by elements, tables, long scores and wide outputs need the registers of a second fragment of rows.
-          bool drops = !work.dropout || figures.twoFragmentsDrop;
-          bool plain = work.tables == 0 && work.scoreOperations == 0 && drops && !work.strided;
           int64_t width = std::max(work.width, work.valueWidth);
+          // Copies by elements, tables, long scores and wide outputs need the registers of a second fragment of rows.
+          bool drops = !work.dropout || (figures.twoFragmentsDrop && (tile.stages == 1) == (width <= kNarrowDropout));
+          bool plain = work.tables == 0 && work.scoreOperations == 0 && drops && !work.strided;
           int64_t widest = work.tf32 ? kWidestOfTwoInTf32 : figures.widestOfTwoFragments;
-          bool crowded = width > kCrowdedWidth && tile.keys > kKeysBesideWide;
+          bool crowded = work.laneMaxima ? width > kCrowdedWithLaneMaxima && tile.keys > kKeysWithLaneMaxima
+                                         : width > kCrowdedWidth && tile.keys > kKeysBesideWide;
           bool roomy = rows == kRowsOfFragment || (plain && width <= widest && !crowded);
           bool few = given.queries != 0 || tile.warps() <= kMostWarps;
           if (possible && (given.warps ? tile.warps() == given.warps : roomy && few))

@@ -4,6 +4,7 @@
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr int64_t kMostQueries = 128;  // four warps of 32: more would leave blocks without rows at short lengths
 constexpr int64_t kLongScore = 8;      // operations
+constexpr int64_t kNarrow = 64;        // width up to which the second product does not hide the exponentials
 constexpr uint32_t kAnyStrides = 2;    // layout of a tensor: Tile.td
 
 class GpuScheduler {
@@ -27,12 +29,19 @@ public:
 
 private:
   std::string chooseRescaling();
+  bool suitsLaneMaxima() const;
 
   const GpuFigures &figures;
   const GpuProblem &problem;
   const GpuOverrides &given;
   Schedule &schedule;
 };
+
+// Not where the scores kept while a row follows would take registers that tables need.
+bool GpuScheduler::suitsLaneMaxima() const {
+  return problem.scaled && !problem.readsTables && !problem.strided &&
+         std::max(problem.width, problem.valueWidth) > kNarrow;
+}
 
 // Why, in words.
 std::string GpuScheduler::chooseRescaling() {
@@ -43,18 +52,23 @@ std::string GpuScheduler::chooseRescaling() {
                        : problem.scoreHasKey && !problem.endsAtQuery
                            ? "the score depends on the key, and a stale reference would be common"
                            : nullptr;
-  bool lazy = given.rescaling.empty() ? !reason : given.rescaling == kByRowSum && possible;
-  schedule.rescaling = lazy ? kByRowSum.str() : kEveryTurn.str();
-  if (!given.rescaling.empty() && lazy == (given.rescaling == kByRowSum))
+  bool lazy = given.rescaling.empty() ? !reason : given.rescaling != kEveryTurn && possible;
+  std::string cheapest = suitsLaneMaxima() ? kByLaneMaxima.str() : kByRowSum.str();
+  schedule.rescaling = !lazy ? kEveryTurn.str() : given.rescaling.empty() ? cheapest : given.rescaling;
+  if (!given.rescaling.empty() && schedule.rescaling == given.rescaling)
     reason = "given";
+  if (schedule.rescaling == kByLaneMaxima)
+    return "lane maxima in open blocks: a row's reference follows when its maximum grew by a factor of 2^8";
   if (lazy)
     return "no maximum in open blocks: a row's reference follows when its sum of a block exceeds 2^12";
   return llvm::formatv("maxima each turn: {0}", reason);
 }
 
 bool GpuScheduler::choose(std::string &why) {
+  std::string rescaling = chooseRescaling();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
-               problem.tf32, problem.dropout, problem.readsTables, problem.strided, problem.scoreOperations};
+               problem.tf32, problem.dropout, problem.readsTables, problem.strided, problem.scoreOperations,
+               schedule.rescaling == kByLaneMaxima};
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   std::optional<GpuChoice> choice = cheapestTile(figures, work, tile, mostQueries, why);
@@ -64,7 +78,7 @@ bool GpuScheduler::choose(std::string &why) {
   schedule.tileKeys = choice->tile.keys;
   schedule.stages = choice->tile.stages;
   schedule.threads = choice->tile.warps() * kLanesOfWarp;
-  schedule.explanation = choice->explanation + "; " + chooseRescaling();
+  schedule.explanation = choice->explanation + "; " + rescaling;
   if (problem.few)
     problem.few->addTo(schedule);
   return true;
@@ -72,6 +86,19 @@ bool GpuScheduler::choose(std::string &why) {
 
 bool dependsOn(Region &region, unsigned argument) {
   return !region.front().getArgument(argument).use_empty();
+}
+
+// Whether a score is the product, or the product times what comes from outside.
+bool isScaled(Block &score) {
+  Value value = score.getTerminator()->getOperand(0), product = score.getArgument(0);
+  if (value == product)
+    return true;
+  auto multiplied = value.getDefiningOp<arith::MulFOp>();
+  if (!multiplied)
+    return false;
+  Value factor = multiplied.getLhs() == product ? multiplied.getRhs() : multiplied.getLhs();
+  return (multiplied.getLhs() == product || multiplied.getRhs() == product) &&
+         (factor.getParentBlock() != &score || matchPattern(factor, m_Constant()));
 }
 
 // Whether the last of the bounds, key_end, depends on the block's queries.
@@ -111,6 +138,7 @@ GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t value
   auto operations = static_cast<int64_t>(fused.getScore().front().getOperations().size());
   problem.longScore = operations > kLongScore;
   problem.scoreOperations = std::max<int64_t>(operations - kLongScore, 0);
+  problem.scaled = isScaled(fused.getScore().front());
   problem.scoreHasKey = dependsOn(fused.getScore(), 4);
   problem.endsAtQuery = ::endsAtQuery(fused);
   return problem;

@@ -6,7 +6,9 @@
 ///
 /// Maxima and rescaling stay out of the loop over open blocks (Rescaling::kByRowSum of kernels/FlashForward.h) where
 /// a stale reference is rare: keys are walked from the last one, so that a score which grows towards the diagonal is
-/// met at its greatest first. Where the score depends on the key in another way, each turn takes maxima.
+/// met at its greatest first. Where the score depends on the key in another way, each turn takes maxima. Wide heads
+/// compare lane maxima with the reference instead (Rescaling::kByLaneMaxima): their second product is long enough to
+/// hide the exponentials, and the loop needs fewer registers.
 #pragma once
 
 #include "compiler/attention/ChooseSchedule.h"
@@ -26,6 +28,7 @@ struct GpuProblem {
   int64_t scoreOperations = 0; ///< beyond those that fit beside two fragments of rows
   bool readsTables = false;   ///< elements of captured tensors, in mask or score
   bool longScore = false;     ///< more operations than pay to be done again
+  bool scaled = false;        ///< the score is the product times what is the same for all queries and keys
   bool scoreHasKey = false;   ///< the score depends on the place of the key
   bool endsAtQuery = false;   ///< keys beyond one that depends on the query are not visible
 
@@ -38,7 +41,8 @@ struct GpuOverrides {
   std::string rescaling;
 };
 
-inline constexpr llvm::StringLiteral kEveryTurn = "every-turn", kByRowSum = "by-row-sum";
+inline constexpr llvm::StringLiteral kEveryTurn = "every-turn", kByRowSum = "by-row-sum",
+                                 kByLaneMaxima = "by-lane-maxima";
 
 /// Fills the schedule, whose padded widths are set. Refuses tiles that shared memory cannot hold.
 mlir::LogicalResult chooseGpuSchedule(mlir::func::FuncOp function, const TargetFigures &figures,

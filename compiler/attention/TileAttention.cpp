@@ -124,7 +124,9 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
           schedule_.paddedValueWidth, tile, query.type, key.type, value.type, outputStorage(function_),
           query.layout, key.layout, value.layout, groupOf(function_), hasLogsumexp(fused_)};
   plan.fromLastKey = figures && figures->gpu;
-  plan.rescaling = schedule_.rescaling == kByRowSum ? kernels::Rescaling::kByRowSum : kernels::Rescaling::kEveryTurn;
+  plan.rescaling = schedule_.rescaling == kByRowSum       ? kernels::Rescaling::kByRowSum
+                   : schedule_.rescaling == kByLaneMaxima ? kernels::Rescaling::kByLaneMaxima
+                                                          : kernels::Rescaling::kEveryTurn;
   plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
   plan.chunkKeys = schedule_.chunkKeys;
   plan.packed = schedule_.packedHeads;
@@ -227,6 +229,7 @@ LogicalResult KernelMaker::make() {
   holes.score = [&](Builder &b, Value products, Value firstKey) {
     return score_.build(b, {{0u, products}, {4u, keys(b, firstKey)}});
   };
+  holes.factor = [&](Builder &) { return score_.factorOf(0); };
   Value visible = fused_.getMask().front().getTerminator()->getOperand(0);
   bool allVisible = matchPattern(visible, m_One());
   holes.mask = [&, allVisible](Builder &b, Value firstKey) {

@@ -134,6 +134,17 @@ Value TileExpressions::build(Builder &b, ArrayRef<std::pair<unsigned, Value>> ar
   return operand(b, block_.getTerminator()->getOperand(0), Extent::kTile, /*keepScalar=*/false);
 }
 
+Value TileExpressions::factorOf(unsigned number) const {
+  auto product = block_.getTerminator()->getOperand(0).getDefiningOp<arith::MulFOp>();
+  if (!product)
+    return Value();
+  for (int i : {0, 1})
+    if (Value factor = product->getOperand(1 - i);
+        product->getOperand(i) == block_.getArgument(number) && extents_.lookup(factor) == Extent::kScalar)
+      return values_.lookup(factor);
+  return Value();
+}
+
 SmallVector<Value> TileExpressions::scalars() const {
   return llvm::map_to_vector(block_.getTerminator()->getOperands(),
                              [&](Value value) { return values_.lookup(value); });

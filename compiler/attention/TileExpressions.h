@@ -49,6 +49,8 @@ public:
                const kernels::FlashForwardBlock &block, CapturedInputs &inputs);
   /// In the loop: the tiles, given the arguments that were null. The region's one value.
   mlir::Value build(Builder &builder, llvm::ArrayRef<std::pair<unsigned, mlir::Value>> arguments);
+  /// c, made by `prepare`, where the region's value is c times its argument `number`; else null.
+  mlir::Value factorOf(unsigned number) const;
   /// The values of a region that holds scalars alone.
   llvm::SmallVector<mlir::Value> scalars() const;
 

@@ -82,7 +82,8 @@ struct MaximumBeforeScale : OpRewritePattern<ReduceOp> {
     std::optional<Scaled> scaled = matchScaled(op.getSource());
     if (!scaled)
       return rewriter.notifyMatchFailure(op, "the scores are no product with a positive constant");
-    Value maximum = ReduceOp::create(rewriter, op.getLoc(), op.getType(), op.getReduction(), scaled->source);
+    auto maximum = ReduceOp::create(rewriter, op.getLoc(), op.getType(), op.getReduction(), scaled->source);
+    maximum->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.replaceOp(op, multiply(rewriter, op.getLoc(), maximum, *scaled));
     return success();
   }

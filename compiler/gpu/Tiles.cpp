@@ -46,7 +46,7 @@ LogicalResult ThreadProgram::lowerExpand(ExpandOp op) {
   return success();
 }
 
-/// Each lane over its own elements of a row, then over the four lanes that share it.
+/// Each lane over its own elements of a row, then, unless that is enough, over the four lanes that share it.
 LogicalResult ThreadProgram::lowerReduce(ReduceOp op) {
   if (getElementTypeOrSelf(op.getSource().getType()) != getElementTypeOrSelf(op.getType()))
     return lowerSumOnTensorCores(op);
@@ -60,6 +60,10 @@ LogicalResult ThreadProgram::lowerReduce(ReduceOp op) {
   for (int i = 0; i < matrix.registers(); ++i) {
     Value &sum = sums[rows.find({matrix.element({i, 0, 0}).row, 0})->registerIndex];
     sum = sum ? combine(sum, source[i]) : source[i];
+  }
+  if (op->hasAttr(kLaneAttribute)) {
+    define(op, std::move(sums));
+    return success();
   }
   Value everyone = i32(-1), clamp = i32(Layout::kLanes - 1);
   for (Value &sum : sums)

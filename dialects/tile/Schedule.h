@@ -12,5 +12,7 @@ namespace tenon::tile {
 inline constexpr llvm::StringLiteral kWholeAttribute = "tile.whole";
 /// On a product that is formed a second time rather than kept: an equal one before it is not taken in its stead.
 inline constexpr llvm::StringLiteral kAgainAttribute = "tile.again";
+/// On a reduction whose result goes to `any` alone: each lane reduces its own elements and asks no other.
+inline constexpr llvm::StringLiteral kLaneAttribute = "tile.lane";
 
 } // namespace tenon::tile

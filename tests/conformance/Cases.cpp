@@ -92,6 +92,28 @@ void add_options(std::vector<Case> &list) {
   }
 }
 
+// Whose blocks of keys without a mask compare lane maxima on a GPU (kernels/FlashForward.h), on both sides of the test.
+void add_wide_heads(std::vector<Case> &list) {
+  auto add = [&](std::string name, DataType dtype, auto change) {
+    Case c = sized("wide_head_" + name, dtype, 1, 4, 2, 150, 300, 128, 128);
+    change(c);
+    list.push_back(c);
+  };
+  for (DataType dtype : {DataType::kFloat16, DataType::kBFloat16}) {
+    add("causal", dtype, [](Case &c) { c.causal = CausalAlignment::kTopLeft; });
+    add("bottom_right", dtype, [](Case &c) { c.causal = CausalAlignment::kBottomRight; });
+    add("scale_zero", dtype, [](Case &c) { c.scale = 0.0; });
+    add("scale_negative", dtype, [](Case &c) { c.scale = -0.2; });
+    add("bottom_right_empty_rows", dtype, [](Case &c) { c.causal = CausalAlignment::kBottomRight, c.queries = 450; });
+    add("scale_negative_causal", dtype, [](Case &c) { c.scale = -0.2, c.causal = CausalAlignment::kBottomRight; });
+    add("large_scores", dtype, [](Case &c) { c.inputs = Inputs::kLarge; });
+    add("not_a_number", dtype, [](Case &c) { c.inputs = Inputs::kNotANumber, c.causal = CausalAlignment::kTopLeft; });
+    add("infinite", dtype, [](Case &c) { c.inputs = Inputs::kInfinite; });
+    add("dropout", dtype, [](Case &c) { c.dropout = 0.3, c.causal = CausalAlignment::kBottomRight; });
+    add("without_logsumexp", dtype, [](Case &c) { c.logsumexp = false, c.scale = 1.0; });
+  }
+}
+
 void add_tf32(std::vector<Case> &list) {
   auto add = [&](std::string name, int64_t queries, int64_t keys, int64_t width, int64_t value_width, auto change) {
     Case c = sized("tf32_" + name, DataType::kFloat32, 2, 4, 2, queries, keys, width, value_width);
@@ -350,6 +372,7 @@ const std::vector<Case> &cases() {
     std::vector<Case> all;
     add_shapes(all);
     add_options(all);
+    add_wide_heads(all);
     add_decoding(all);
     add_tf32(all);
     add_inputs(all);

@@ -29,6 +29,11 @@ TEST(GpuCost, ChoosesWhatIsBestByHandOnSm80) {
   EXPECT_EQ(wide.keys, 32); // 64 leave too few registers to what Tenon generates
   EXPECT_EQ(wide.warps(), 4);
   EXPECT_EQ(wide.stages, 2);
+  GpuTile lazy = choose("sm_80", {.width = 128, .valueWidth = 128, .elementBytes = 2, .laneMaxima = true}).tile;
+  EXPECT_EQ(lazy.queries, 128);
+  EXPECT_EQ(lazy.keys, 48);
+  EXPECT_EQ(lazy.warps(), 4);
+  EXPECT_EQ(lazy.stages, 1); // two blocks on a multiprocessor
 }
 
 TEST(GpuCost, AlwaysFindsATileUpToWidth256) {

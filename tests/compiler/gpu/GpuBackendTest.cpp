@@ -34,10 +34,14 @@ struct Case {
   Hole hole = Hole::kNone;
   uint32_t layout = 0;
   int64_t group = 0; ///< few queries: so many heads in a tile of 16 rows, keys in chunks; 0: many queries
+  bool logsumexp = true;
 
-  // As GpuCost.cpp chooses on every target.
-  bool twoFragments() const {
-    return !group && layout < 2 && element != Element::kFloat && width <= 96 && hole != Hole::kBias && hole != Hole::kDropout;
+  // As GpuSchedule.cpp and GpuCost.cpp choose on every target.
+  bool plain() const { return element != Element::kFloat && (hole == Hole::kNone || hole == Hole::kCausal); }
+  bool laneMaxima() const { return plain() && layout < 2 && width > 64; }
+  bool twoFragments() const { return !group && layout < 2 && plain() && width <= (laneMaxima() ? 128 : 96); }
+  Rescaling rescaling() const {
+    return laneMaxima() ? Rescaling::kByLaneMaxima : plain() ? Rescaling::kByRowSum : Rescaling::kEveryTurn;
   }
   int64_t queries() const { return group ? 16 : twoFragments() ? 128 : 64; }
   int64_t stages() const { return element != Element::kFloat && width <= 64 ? 2 : 1; }
@@ -46,7 +50,7 @@ struct Case {
 std::string name(const Case &c) {
   return std::array{"f16", "bf16", "f32"}[int(c.element)] + ("_width" + std::to_string(c.width)) +
          std::array{"", "_causal", "_dropout", "_bias"}[int(c.hole)] + "_layout" + std::to_string(c.layout) +
-         (c.group ? "_few_group" + std::to_string(c.group) : "");
+         (c.group ? "_few_group" + std::to_string(c.group) : "") + (c.logsumexp ? "" : "_output_alone");
 }
 std::string nameOf(const testing::TestParamInfo<Case> &info) { return name(info.param); }
 
@@ -103,6 +107,9 @@ FlashForwardHoles holesOf(const Case &c) {
     Value j = tile::IndexOp::create(b, indices, tile::Direction::columns, firstKey);
     return arith::CmpIOp::create(b, arith::CmpIPredicate::sge, i, j);
   };
+  holes.factor = [c](ImplicitLocOpBuilder &b) -> Value {
+    return c.hole == Hole::kBias ? Value() : tile::ScalarOp::create(b, b.getF32Type(), 1);
+  };
   if (c.hole == Hole::kDropout)
     holes.dropoutProbability = [](ImplicitLocOpBuilder &b) -> Value {
       return tile::ScalarOp::create(b, b.getF32Type(), 0);
@@ -123,10 +130,9 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   plan.tile = plan.query = plan.key = plan.value = plan.output = type;
   plan.queryLayout = plan.keyLayout = plan.valueLayout = c.layout;
   plan.group = 1;
-  plan.logsumexp = true;
+  plan.logsumexp = c.logsumexp;
   plan.fromLastKey = true;
-  bool plain = c.hole == Hole::kNone || c.hole == Hole::kCausal;
-  plan.rescaling = plain && c.element != Element::kFloat ? Rescaling::kByRowSum : Rescaling::kEveryTurn;
+  plan.rescaling = c.rescaling();
   if (c.group != 0) {
     plan.group = plan.packed = c.group;
     plan.chunkKeys = 256;
@@ -137,7 +143,7 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   kernel->setAttr(kStagesAttribute, builder.getI32IntegerAttr(static_cast<int32_t>(c.stages())));
   if (c.group != 0)
     buildCombine(builder, module->getLoc(), {kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth,
-                                             plan.paddedValueWidth, plan.output, true, kOutputSlot,
+                                             plan.paddedValueWidth, plan.output, plan.logsumexp, kOutputSlot,
                                              kLogsumexpSlot, plan.partialSlot});
   return module;
 }
@@ -186,9 +192,11 @@ TEST_P(Kernel, AssemblesForEveryTargetWithoutASpill) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Half, Kernel,
-                         testing::Values(Case{.width = 32}, Case{}, Case{.width = 96, .keys = 32}, Case{.width = 128, .keys = 32},
+                         testing::Values(Case{.width = 32}, Case{}, Case{.width = 96}, Case{.width = 128, .keys = 48},
+                                         Case{.width = 128, .keys = 48, .logsumexp = false},
                                          Case{.width = 256, .keys = 32}, Case{.hole = Hole::kCausal},
-                                         Case{.width = 128, .keys = 32, .hole = Hole::kCausal},
+                                         Case{.width = 128, .keys = 48, .hole = Hole::kCausal},
+                                         Case{.width = 128, .keys = 48, .hole = Hole::kCausal, .logsumexp = false},
                                          Case{.hole = Hole::kDropout},
                                          Case{.width = 128, .keys = 32, .hole = Hole::kDropout},
                                          Case{.hole = Hole::kBias},
@@ -198,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(Half, Kernel,
                          nameOf);
 INSTANTIATE_TEST_SUITE_P(Others, Kernel,
                          testing::Values(Case{.element = Element::kBfloat},
-                                         Case{.element = Element::kBfloat, .width = 128, .keys = 32},
+                                         Case{.element = Element::kBfloat, .width = 128, .keys = 48},
                                          Case{.element = Element::kFloat},
                                          Case{.element = Element::kFloat, .hole = Hole::kCausal},
                                          Case{.element = Element::kFloat, .width = 128, .keys = 32},
