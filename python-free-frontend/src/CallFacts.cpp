@@ -20,6 +20,9 @@ constexpr int64_t kMaxWidth = 256;
 /// for any block.
 constexpr int64_t kMaxLength = int64_t{1} << 30;
 
+/// Blocks along the second and third dimension of a GPU's grid, which are heads and sequences.
+constexpr int64_t kMaxGrid = 65535;
+
 bool fits_kind(DataType dtype, ElementKind kind) {
   switch (kind) {
   case ElementKind::kReal:
@@ -193,6 +196,12 @@ Result<Signature> Planner::signature_of(const Call &call, const Target &target) 
       return Error(ErrorCode::kUnsupported, "there are " + std::to_string(length) + " " + what +
                                                 "; kernels count at most " +
                                                 std::to_string(kMaxLength));
+  const bool gpu = target.kind == TargetKind::kCuda;
+  for (const auto &[what, count] : {std::pair("sequences", call.batch), {"heads", call.heads}})
+    if (gpu && count > kMaxGrid)
+      return Error(ErrorCode::kUnsupported, "there are " + std::to_string(count) + " " + what +
+                                                "; a grid of a GPU holds at most " +
+                                                std::to_string(kMaxGrid));
   Signature signature;
   for (size_t i = 0; i < facts_.inputs.size(); ++i) {
     const InputFacts &input = facts_.inputs[i];
@@ -241,7 +250,6 @@ Result<Signature> Planner::signature_of(const Call &call, const Target &target) 
                    "result " + std::to_string(i) + " is " + std::string(name(call.types[i])) +
                        "; kernels write a logsumexp as f32, other results like the output");
   signature.group = static_cast<int32_t>(call.key_heads > 0 ? call.heads / call.key_heads : 1);
-  const bool gpu = target.kind == TargetKind::kCuda;
   if (gpu && call.queries <= kFewQueries)
     signature.queries = QueryLengths::kFew;
   signature.tf32 = gpu && options_.tf32 &&

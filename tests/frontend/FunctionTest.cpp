@@ -168,6 +168,19 @@ TEST(Function, LengthsThatKernelsCannotCountAreLeftToTheInterpreter) {
   EXPECT_THAT(explanation.text(), HasSubstr("1073741825 keys; kernels count at most 1073741824"));
 }
 
+TEST(Function, GridsHoldSoManyHeadsAndSequences) {
+  const Function function = compile([](Value q, Value k, Value v) {
+                              return matmul(softmax(matmul(q, transpose(k))), v);
+                            }).value();
+  const Tensor one = random({1, 1, 4, 8}, 1);
+  for (const auto &[shape, says] : {std::pair(Shape{65536, 1, 4, 8}, "65536 sequences"),
+                                    {Shape{1, 65536, 4, 8}, "65536 heads"}}) {
+    const Tensor many = one.expand(shape).value();
+    EXPECT_TRUE(function.request({{many, many, many}}, "host:x86-64-v3").ok());
+    EXPECT_THAT(function.request({{many, many, many}}, "sm_80").error().message(), HasSubstr(says));
+  }
+}
+
 TEST(Function, KernelsReadWhatIsGivenTransposedByOtherStrides) {
   auto plain = [](Value q, Value k, Value v) {
     return matmul(softmax(matmul(q, transpose(k)) * 0.5), v);
