@@ -1,13 +1,8 @@
 #include "kernels/FlashForward.h"
 
 #include "kernels/Combine.h"
-#include "kernels/KeyLoops.h"
+#include "kernels/FlashForwardMaker.h"
 
-#include "dialects/tile/Schedule.h"
-
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Matchers.h"
 
 #include <numbers>
@@ -18,92 +13,14 @@ using namespace tenon::kernels;
 
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kDropoutNumbers = 65536;
-constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
-constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 
 // Layouts of what the kernel stores: rows adjacent, and any strides.
 constexpr uint32_t kRowsAdjacent = 1, kAnyStrides = 2;
 
-class FlashForward {
-public:
-  FlashForward(ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan,
-               const FlashForwardHoles &holes)
-      : b(builder), plan_(plan), holes_(holes), f32_(b.getF32Type()),
-        rows_(RankedTensorType::get({plan.tileQueries}, f32_)),
-        scores_(RankedTensorType::get({plan.tileQueries, plan.tileKeys}, f32_)),
-        output_(RankedTensorType::get({plan.tileQueries, plan.paddedValueWidth}, f32_)) {}
+} // namespace
 
-  void build();
-
-private:
-  struct State {
-    Value maximum, sum, output; // m, ℓ, O
-  };
-  struct Probabilities {
-    Value maximum, correction, p; // m', α, P
-  };
-
-  Value index(int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); }
-  Value real(float value) { return arith::ConstantOp::create(b, b.getF32FloatAttr(value)); }
-  Value filled(RankedTensorType type, float value) {
-    return arith::ConstantOp::create(b, DenseElementsAttr::get(type, value));
-  }
-  Value tensor(uint32_t slot, Type element) {
-    return tile::TensorOp::create(b, tile::TensorType::get(b.getContext(), element), slot);
-  }
-  // Sums and products of the softmax may be contracted to fused multiply-adds.
-  template <typename Op> Value contracted(Value left, Value right) {
-    return Op::create(b, left, right, arith::FastMathFlags::contract);
-  }
-  Value expand(Value rows, RankedTensorType type) { return tile::ExpandOp::create(b, type, rows); }
-  Value select(Value condition, Value yes, Value no) {
-    return arith::SelectOp::create(b, condition, yes, no);
-  }
-
-  void prologue();
-  void findBlock();
-  void prepareDropout();
-  std::optional<KeyBounds> findBounds();
-  State loop(const KeyLoop &keys, State state);
-  State step(Value firstKey, const KeyLoop &keys, const State &state);
-  State stepByRowSum(Value firstKey, const State &state);
-  State stepByLaneMaxima(Value firstKey, const KeyLoop &keys, const State &state);
-  Value endOf(const KeyLoop &keys);
-  SmallVector<Value> follow(Value x, Value factor, const State &state);
-  Value greatestScore(Value x, Value factor, bool ofLane);
-  Value grown(Value maximum, Value reference);
-  SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
-  tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
-                    int64_t width, int64_t padded, uint32_t layout, int64_t group = 1);
-  Value loadKey(Value firstKey, Value end);
-  Value loadValue(Value firstKey, Value end);
-  Value score(Value firstKey, Value key, bool again);
-  Probabilities exponentiate(Value x, Value maximum, Value stale);
-  Value visible(Value firstKey, Value end);
-  Value rounded(Value probabilities);
-  Value rowSum(Value probabilities, Value operand);
-  Value dropped(Value probabilities, Value operand, Value firstKey);
-  void epilogue(const State &state);
-  void storePartial(Value output, Value logsumexp);
-
-  ImplicitLocOpBuilder &b;
-  const FlashForwardPlan &plan_;
-  const FlashForwardHoles &holes_;
-  Type f32_;
-  RankedTensorType rows_, scores_, output_;
-
-  FlashForwardBlock block_;
-  Value chunk_; // its number, where there are chunks
-  Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
-  Value factor_;       // log₂e · c, where maxima are taken of products
-  Value firstVisited_; // key, where the loops count distances down from it
-  // Dropout: the threshold of the 16-bit numbers, 1 / (1 − p), and what the numbers depend on.
-  Value threshold_, keepScale_, seed_, offset_, stream_;
-};
-
-void FlashForward::build() {
+void FlashForwardMaker::build() {
   prologue();
   KeyLoops loops = planKeyLoops(b, plan_, findBounds(), block_.keyLength, chunk_);
   firstVisited_ = loops.firstVisited;
@@ -115,14 +32,14 @@ void FlashForward::build() {
   func::ReturnOp::create(b);
 }
 
-tile::LoadOp FlashForward::load(Value tensor, Type element, Value head, Value row, Value limit,
+tile::LoadOp FlashForwardMaker::load(Value tensor, Type element, Value head, Value row, Value limit,
                                 int64_t rows, int64_t width, int64_t padded, uint32_t layout,
                                 int64_t group) {
   return tile::LoadOp::create(b, RankedTensorType::get({rows, padded}, element), tensor,
                               block_.batch, head, row, limit, width, layout, /*column=*/0, group);
 }
 
-void FlashForward::prologue() {
+void FlashForwardMaker::prologue() {
   queryTensor_ = tensor(kQuerySlot, plan_.query);
   keyTensor_ = tensor(kKeySlot, plan_.key);
   valueTensor_ = tensor(kValueSlot, plan_.value);
@@ -136,7 +53,7 @@ void FlashForward::prologue() {
 
 // The grid is blocks of rows × heads × batch; with chunks, blocks of rows times chunks along x, so that blocks
 // that read the same keys are neighbours.
-void FlashForward::findBlock() {
+void FlashForwardMaker::findBlock() {
   block_.batch = tile::ProgramIdOp::create(b, b.getI32Type(), tile::Axis::z);
   block_.head = tile::ProgramIdOp::create(b, b.getI32Type(), tile::Axis::y);
   Value block = tile::ProgramIdOp::create(b, b.getI32Type(), tile::Axis::x);
@@ -163,7 +80,7 @@ void FlashForward::findBlock() {
 }
 
 // The greatest product gives the greatest score where its factor is above 0; else no block is open.
-std::optional<KeyBounds> FlashForward::findBounds() {
+std::optional<KeyBounds> FlashForwardMaker::findBounds() {
   std::optional<KeyBounds> bounds = holes_.bounds(b, block_);
   factor_ = plan_.rescaling == Rescaling::kByLaneMaxima && holes_.factor ? holes_.factor(b) : Value();
   if (!factor_)
@@ -179,7 +96,7 @@ std::optional<KeyBounds> FlashForward::findBounds() {
 
 // A probability is dropped where its number, below 65536, is below round(p · 65536), halves up: p · 65536
 // is exact in float32, and so is its fraction, while p · 65536 + ½ would not be.
-void FlashForward::prepareDropout() {
+void FlashForwardMaker::prepareDropout() {
   Value given = holes_.dropoutProbability ? holes_.dropoutProbability(b) : Value();
   if (!given)
     return;
@@ -200,7 +117,7 @@ void FlashForward::prepareDropout() {
   stream_ = arith::AddIOp::create(b, arith::MulIOp::create(b, block_.batch, heads), block_.head);
 }
 
-FlashForward::State FlashForward::loop(const KeyLoop &keys, State state) {
+FlashForwardMaker::State FlashForwardMaker::loop(const KeyLoop &keys, State state) {
   auto loop = scf::ForOp::create(b, keys.begin, keys.end, index(plan_.tileKeys),
                                  ValueRange{state.maximum, state.sum, state.output});
   OpBuilder::InsertionGuard guard(b);
@@ -218,7 +135,7 @@ FlashForward::State FlashForward::loop(const KeyLoop &keys, State state) {
 }
 
 // The mask of the graph, and the end of the keys, if given; null where neither hides anything.
-Value FlashForward::visible(Value firstKey, Value end) {
+Value FlashForwardMaker::visible(Value firstKey, Value end) {
   Value mask = holes_.mask(b, firstKey);
   if (!end)
     return mask;
@@ -230,7 +147,7 @@ Value FlashForward::visible(Value firstKey, Value end) {
 }
 
 // dropout(P), of the rounded probabilities where they have 16 bits.
-Value FlashForward::dropped(Value p, Value operand, Value firstKey) {
+Value FlashForwardMaker::dropped(Value p, Value operand, Value firstKey) {
   if (!threshold_)
     return operand;
   if (plan_.tile != f32_)
@@ -251,18 +168,18 @@ static tile::LoadOp wholeWithout(Value end, tile::LoadOp load) {
   return load;
 }
 
-Value FlashForward::loadKey(Value firstKey, Value end) {
+Value FlashForwardMaker::loadKey(Value firstKey, Value end) {
   return wholeWithout(end, load(keyTensor_, plan_.tile, keyHead_, firstKey, end ? end : block_.keyLength,
                                 plan_.tileKeys, plan_.width, plan_.paddedWidth, plan_.keyLayout));
 }
 
-Value FlashForward::loadValue(Value firstKey, Value end) {
+Value FlashForwardMaker::loadValue(Value firstKey, Value end) {
   return wholeWithout(end, load(valueTensor_, plan_.tile, keyHead_, firstKey, end ? end : block_.keyLength,
                                 plan_.tileKeys, plan_.valueWidth, plan_.paddedValueWidth, plan_.valueLayout));
 }
 
 // X = log₂e · score(Q Kᵀ)
-Value FlashForward::score(Value firstKey, Value key, bool again) {
+Value FlashForwardMaker::score(Value firstKey, Value key, bool again) {
   auto products = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/true, plan_.tf32);
   if (again)
     products->setAttr(tile::kAgainAttribute, b.getUnitAttr());
@@ -271,7 +188,7 @@ Value FlashForward::score(Value firstKey, Value key, bool again) {
 
 // m' = max(m, rowmax X), α = 2^(m − m'), P = 2^(X − m'); where m' = −∞ the reference is 0. Rows that are not
 // stale keep their m, and α is 1.
-FlashForward::Probabilities FlashForward::exponentiate(Value x, Value before, Value stale) {
+FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value before, Value stale) {
   Value blockMaximum = tile::ReduceOp::create(b, rows_, tile::Reduction::maximum, x);
   Value maximum = arith::MaxNumFOp::create(b, before, blockMaximum);
   if (stale)
@@ -283,7 +200,7 @@ FlashForward::Probabilities FlashForward::exponentiate(Value x, Value before, Va
   return {maximum, correction, p};
 }
 
-Value FlashForward::rounded(Value probabilities) {
+Value FlashForwardMaker::rounded(Value probabilities) {
   if (plan_.tile == f32_)
     return probabilities;
   return arith::TruncFOp::create(b, scores_.clone(plan_.tile), probabilities);
@@ -291,18 +208,18 @@ Value FlashForward::rounded(Value probabilities) {
 
 // Of the rounded probabilities, so that a product with ones can do it; not where the logsumexp is a result, whose
 // error that would be.
-Value FlashForward::rowSum(Value p, Value operand) {
+Value FlashForwardMaker::rowSum(Value p, Value operand) {
   return tile::ReduceOp::create(b, rows_, tile::Reduction::sum, plan_.logsumexp ? p : operand);
 }
 
 // Null where all keys exist. No key at or behind the end of an ascending loop is visible.
-Value FlashForward::endOf(const KeyLoop &keys) {
+Value FlashForwardMaker::endOf(const KeyLoop &keys) {
   if (keys.visibility != Visibility::kMaskedWithTail)
     return Value();
   return plan_.fromLastKey ? block_.keyLength : keys.end;
 }
 
-FlashForward::State FlashForward::step(Value firstKey, const KeyLoop &keys, const State &state) {
+FlashForwardMaker::State FlashForwardMaker::step(Value firstKey, const KeyLoop &keys, const State &state) {
   Value end = endOf(keys);
   Value x = score(firstKey, loadKey(firstKey, end), /*again=*/false);
   if (keys.visibility != Visibility::kAll)
@@ -324,105 +241,7 @@ FlashForward::State FlashForward::step(Value firstKey, const KeyLoop &keys, cons
   return {maximum, sum, output};
 }
 
-FlashForward::State FlashForward::stepByRowSum(Value firstKey, const State &state) {
-  // P = 2^(X − m)
-  Value key = loadKey(firstKey, /*end=*/Value());
-  Value x = score(firstKey, key, /*again=*/false);
-  Value exact = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(state.maximum, scores_)));
-  Value p = rounded(exact);
-  Value blockSum = rowSum(exact, p);
-
-  // Stale where rowsum P is not ≤ 2¹²
-  Value stale = arith::CmpFOp::create(b, arith::CmpFPredicate::UGT, blockSum, filled(rows_, kGreatestSum));
-  Value some = tile::AnyOp::create(b, b.getI1Type(), stale);
-  SmallVector<Value> kept = {state.maximum, state.sum, state.output, p, blockSum};
-  auto branch = scf::IfOp::create(b, ValueRange(kept).getTypes(), some, /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    scf::YieldOp::create(b, renew(firstKey, key, stale, state));
-    b.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(b, kept);
-  }
-
-  // ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
-  Value sum = contracted<arith::AddFOp>(branch.getResult(1), branch.getResult(4));
-  Value operand = dropped(Value(), branch.getResult(3), firstKey);
-  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, /*end=*/Value()),
-                                     branch.getResult(2), /*transposed=*/UnitAttr());
-  return {branch.getResult(0), sum, output};
-}
-
-// The scores of the block again, their maxima, and with these m', α ℓ, α O, P and rowsum P.
-SmallVector<Value> FlashForward::renew(Value firstKey, Value key, Value stale, const State &state) {
-  auto [maximum, correction, p] = exponentiate(score(firstKey, key, /*again=*/true), state.maximum, stale);
-  Value operand = rounded(p);
-  return {maximum, contracted<arith::MulFOp>(state.sum, correction),
-          contracted<arith::MulFOp>(state.output, expand(correction, output_)), operand, rowSum(p, operand)};
-}
-
-FlashForward::State FlashForward::stepByLaneMaxima(Value firstKey, const KeyLoop &keys, const State &state) {
-  bool open = keys.visibility == Visibility::kAll;
-  Value factor = open ? factor_ : Value(), end = endOf(keys), key = loadKey(firstKey, end);
-  Value x = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/true, plan_.tf32);
-  if (!factor)
-    x = holes_.score(b, x, firstKey);
-  if (!open)
-    if (Value mask = visible(firstKey, end))
-      x = select(mask, x, filled(scores_, -kInfinity));
-
-  // Where a row grew: m', α ℓ and α O
-  Value some = tile::AnyOp::create(b, b.getI1Type(), grown(greatestScore(x, factor, /*ofLane=*/true), state.maximum));
-  SmallVector<Value> kept = {state.maximum, state.sum, state.output};
-  auto branch = scf::IfOp::create(b, ValueRange(kept).getTypes(), some, /*withElseRegion=*/true);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    scf::YieldOp::create(b, follow(x, factor, state));
-    b.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(b, kept);
-  }
-
-  // P = 2^(X − m), ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
-  if (factor)
-    x = holes_.score(b, x, firstKey);
-  Value p = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(branch.getResult(0), scores_)));
-  Value operand = rounded(p);
-  Value sum = contracted<arith::AddFOp>(branch.getResult(1), rowSum(p, operand));
-  operand = dropped(p, operand, firstKey);
-  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, end), branch.getResult(2),
-                                     /*transposed=*/UnitAttr());
-  return {branch.getResult(0), sum, output};
-}
-
-// factor · rowmax X, of a lane's own elements or of the row.
-Value FlashForward::greatestScore(Value x, Value factor, bool ofLane) {
-  auto greatest = tile::ReduceOp::create(b, rows_, tile::Reduction::maximum, x);
-  if (ofLane)
-    greatest->setAttr(tile::kLaneAttribute, b.getUnitAttr());
-  if (!factor)
-    return greatest;
-  return contracted<arith::MulFOp>(greatest, tile::SplatOp::create(b, rows_, factor));
-}
-
-// Unless both are known to be near: −∞ less −∞ is NaN.
-Value FlashForward::grown(Value maximum, Value reference) {
-  return arith::CmpFOp::create(b, arith::CmpFPredicate::UGE, contracted<arith::SubFOp>(maximum, reference),
-                               filled(rows_, kGreatestGrowth));
-}
-
-// m', α ℓ and α O of rows that grew, each by its own test. Of a row that sees nothing m' is finite, so that its P is 0.
-SmallVector<Value> FlashForward::follow(Value x, Value factor, const State &state) {
-  Value greatest = greatestScore(x, factor, /*ofLane=*/false);
-  Value maximum = arith::MaxNumFOp::create(b, state.maximum, greatest);
-  maximum = arith::MaxNumFOp::create(b, maximum, filled(rows_, std::numeric_limits<float>::lowest()));
-  maximum = select(grown(greatest, state.maximum), maximum, state.maximum);
-  Value correction = math::Exp2Op::create(b, contracted<arith::SubFOp>(state.maximum, maximum));
-  return {maximum, contracted<arith::MulFOp>(state.sum, correction),
-          contracted<arith::MulFOp>(state.output, expand(correction, output_))};
-}
-
-void FlashForward::epilogue(const State &state) {
+void FlashForwardMaker::epilogue(const State &state) {
   // output = O / ℓ · 1 / (1 − p) · factor, zero where ℓ = 0
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state.sum, filled(rows_, 0));
   Value divisor = select(nothing, filled(rows_, 1), state.sum);
@@ -449,7 +268,7 @@ void FlashForward::epilogue(const State &state) {
 }
 
 // Of the chunk, for kernels/Combine.h.
-void FlashForward::storePartial(Value output, Value logsumexp) {
+void FlashForwardMaker::storePartial(Value output, Value logsumexp) {
   Value heads = tile::SizeOp::create(b, b.getI32Type(), tile::Size::heads);
   Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk_, heads), block_.head);
   auto store = [&](Value value, uint32_t slot, int64_t width, uint32_t layout) {
@@ -460,8 +279,6 @@ void FlashForward::storePartial(Value output, Value logsumexp) {
   store(logsumexp, plan_.partialSlot + 1, 1, kAnyStrides);
 }
 
-} // namespace
-
 func::FuncOp kernels::buildFlashForward(OpBuilder &builder, Location loc, const FlashForwardPlan &plan,
                                         const FlashForwardHoles &holes) {
   auto kernel = func::FuncOp::create(builder, loc, "flash_forward",
@@ -470,6 +287,6 @@ func::FuncOp kernels::buildFlashForward(OpBuilder &builder, Location loc, const 
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(kernel.addEntryBlock());
   ImplicitLocOpBuilder body(loc, builder);
-  FlashForward(body, plan, holes).build();
+  FlashForwardMaker(body, plan, holes).build();
   return kernel;
 }

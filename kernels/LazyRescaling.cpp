@@ -1,0 +1,109 @@
+// Steps that follow a row's maximum only where it has outgrown the reference: the usual one rescales nothing.
+#include "kernels/FlashForwardMaker.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::kernels;
+
+namespace {
+constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
+constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
+} // namespace
+
+FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const State &state) {
+  // P = 2^(X − m)
+  Value key = loadKey(firstKey, /*end=*/Value());
+  Value x = score(firstKey, key, /*again=*/false);
+  Value exact = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(state.maximum, scores_)));
+  Value p = rounded(exact);
+  Value blockSum = rowSum(exact, p);
+
+  // Stale where rowsum P is not ≤ 2¹²
+  Value stale = arith::CmpFOp::create(b, arith::CmpFPredicate::UGT, blockSum, filled(rows_, kGreatestSum));
+  Value some = tile::AnyOp::create(b, b.getI1Type(), stale);
+  SmallVector<Value> kept = {state.maximum, state.sum, state.output, p, blockSum};
+  auto branch = scf::IfOp::create(b, ValueRange(kept).getTypes(), some, /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(b, renew(firstKey, key, stale, state));
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, kept);
+  }
+
+  // ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
+  Value sum = contracted<arith::AddFOp>(branch.getResult(1), branch.getResult(4));
+  Value operand = dropped(Value(), branch.getResult(3), firstKey);
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, /*end=*/Value()),
+                                     branch.getResult(2), /*transposed=*/UnitAttr());
+  return {branch.getResult(0), sum, output};
+}
+
+// The scores of the block again, their maxima, and with these m', α ℓ, α O, P and rowsum P.
+SmallVector<Value> FlashForwardMaker::renew(Value firstKey, Value key, Value stale, const State &state) {
+  auto [maximum, correction, p] = exponentiate(score(firstKey, key, /*again=*/true), state.maximum, stale);
+  Value operand = rounded(p);
+  return {maximum, contracted<arith::MulFOp>(state.sum, correction),
+          contracted<arith::MulFOp>(state.output, expand(correction, output_)), operand, rowSum(p, operand)};
+}
+
+FlashForwardMaker::State FlashForwardMaker::stepByLaneMaxima(Value firstKey, const KeyLoop &keys, const State &state) {
+  bool open = keys.visibility == Visibility::kAll;
+  Value factor = open ? factor_ : Value(), end = endOf(keys), key = loadKey(firstKey, end);
+  Value x = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/true, plan_.tf32);
+  if (!factor)
+    x = holes_.score(b, x, firstKey);
+  if (!open)
+    if (Value mask = visible(firstKey, end))
+      x = select(mask, x, filled(scores_, -kInfinity));
+
+  // Where a row grew: m', α ℓ and α O
+  Value some = tile::AnyOp::create(b, b.getI1Type(), grown(greatestScore(x, factor, /*ofLane=*/true), state.maximum));
+  SmallVector<Value> kept = {state.maximum, state.sum, state.output};
+  auto branch = scf::IfOp::create(b, ValueRange(kept).getTypes(), some, /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(b, follow(x, factor, state));
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, kept);
+  }
+
+  // P = 2^(X − m), ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
+  if (factor)
+    x = holes_.score(b, x, firstKey);
+  Value p = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(branch.getResult(0), scores_)));
+  Value operand = rounded(p);
+  Value sum = contracted<arith::AddFOp>(branch.getResult(1), rowSum(p, operand));
+  operand = dropped(p, operand, firstKey);
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, end), branch.getResult(2),
+                                     /*transposed=*/UnitAttr());
+  return {branch.getResult(0), sum, output};
+}
+
+// factor · rowmax X, of a lane's own elements or of the row.
+Value FlashForwardMaker::greatestScore(Value x, Value factor, bool ofLane) {
+  auto greatest = tile::ReduceOp::create(b, rows_, tile::Reduction::maximum, x);
+  if (ofLane)
+    greatest->setAttr(tile::kLaneAttribute, b.getUnitAttr());
+  if (!factor)
+    return greatest;
+  return contracted<arith::MulFOp>(greatest, tile::SplatOp::create(b, rows_, factor));
+}
+
+// Unless both are known to be near: −∞ less −∞ is NaN.
+Value FlashForwardMaker::grown(Value maximum, Value reference) {
+  return arith::CmpFOp::create(b, arith::CmpFPredicate::UGE, contracted<arith::SubFOp>(maximum, reference),
+                               filled(rows_, kGreatestGrowth));
+}
+
+// m', α ℓ and α O of rows that grew, each by its own test. Of a row that sees nothing m' is finite, so that its P is 0.
+SmallVector<Value> FlashForwardMaker::follow(Value x, Value factor, const State &state) {
+  Value greatest = greatestScore(x, factor, /*ofLane=*/false);
+  Value maximum = arith::MaxNumFOp::create(b, state.maximum, greatest);
+  maximum = arith::MaxNumFOp::create(b, maximum, filled(rows_, std::numeric_limits<float>::lowest()));
+  maximum = select(grown(greatest, state.maximum), maximum, state.maximum);
+  Value correction = math::Exp2Op::create(b, contracted<arith::SubFOp>(state.maximum, maximum));
+  return {maximum, contracted<arith::MulFOp>(state.sum, correction),
+          contracted<arith::MulFOp>(state.output, expand(correction, output_))};
+}
