@@ -309,8 +309,11 @@ Tensor lay_out(const Tensor &tensor, Inputs inputs) {
 
 void set(Tensor &tensor, std::initializer_list<int64_t> index, double value) {
   int64_t offset = 0, dimension = 0;
-  for (int64_t i : index)
+  for (int64_t i : index) {
+    if (i >= tensor.size(static_cast<int>(dimension)))
+      std::abort(); // the case is too small for its inputs
     offset += i * tensor.strides()[static_cast<size_t>(dimension++)];
+  }
   store_from_double(tensor.data_as<char>() + offset * static_cast<int64_t>(size_in_bytes(tensor.dtype())),
                     tensor.dtype(), value);
 }
@@ -350,7 +353,7 @@ std::vector<Tensor> make_inputs(const Case &c) {
   if (c.inputs == Inputs::kNotANumber) {
     set(query, {0, 1, 5, 3}, NAN);
     set(key, {0, 0, 60, 2}, NAN); // hidden from queries before 60
-    set(key, {1, 1, c.keys - 1, 0}, NAN);
+    set(key, {c.batch - 1, 1, c.keys - 1, 0}, NAN);
   }
   if (c.inputs == Inputs::kInfinite)
     set(query, {0, 0, 7, 1}, INFINITY);
