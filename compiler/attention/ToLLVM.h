@@ -14,8 +14,8 @@ inline constexpr bool kSkipsVerifier = true;
 inline constexpr bool kSkipsVerifier = false;
 #endif
 
-/// Branches and arithmetic to the llvm dialect. One walk for both dialects, which keeps nothing to go back to: a third of the time of upstream's two passes, to the
-/// same code.
+/// Branches and arithmetic to the llvm dialect. One walk for both dialects, which keeps nothing to go back to: a third
+/// of the time of upstream's two passes, to the same code.
 inline mlir::ConvertToLLVMPassOptions scalarsToLLVM() {
   mlir::ConvertToLLVMPassOptions options;
   options.filterDialects = {"cf", "arith"};

@@ -1,5 +1,6 @@
 #include "compiler/gpu/GpuBackend.h"
 
+#include "compiler/attention/ProcessOptions.h"
 #include "compiler/attention/ToLLVM.h"
 #include "compiler/gpu/AssignLayouts.h"
 #include "compiler/gpu/LowerTileToNVVM.h"
@@ -17,14 +18,11 @@
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
-
-#include <mutex>
 
 using namespace mlir;
 using namespace tenon;
@@ -76,41 +74,6 @@ void tenon::buildGpuPipeline(OpPassManager &passes, const GpuTarget &) {
 static llvm::Error refuse(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
-
-namespace {
-
-/// What LLVM offers only as options of the process, read where a target machine or its passes are made: set for as
-/// long as this lives.
-class ProcessOptions {
-public:
-  explicit ProcessOptions(ArrayRef<StringRef> names) : lock_(mutex()) {
-    for (StringRef name : names)
-      set(name);
-  }
-  ~ProcessOptions() {
-    for (auto [option, before] : changed_)
-      option->setValue(before);
-  }
-
-private:
-  void set(StringRef name) {
-    auto &options = llvm::cl::getRegisteredOptions();
-    auto found = options.find(name);
-    if (found == options.end())
-      return;
-    auto *option = static_cast<llvm::cl::opt<bool> *>(found->second);
-    changed_.emplace_back(option, option->getValue());
-    option->setValue(true);
-  }
-  static std::mutex &mutex() {
-    static std::mutex instance;
-    return instance;
-  }
-  std::lock_guard<std::mutex> lock_;
-  SmallVector<std::pair<llvm::cl::opt<bool> *, bool>, 2> changed_;
-};
-
-} // namespace
 
 static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const GpuTarget &target) {
   static const bool initialized = [] {
@@ -189,10 +152,12 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
   // Loop strength reduction would make an address and distances from it as many addresses, each of two registers all
   // through the loop. Addresses of tables, which fill registers for a short while, gain from it.
   const StringRef keepsAddresses = "disable-lsr";
-  ProcessOptions whileMade(hoist ? ArrayRef(keepsAddresses) : ArrayRef<StringRef>());
-  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile,
-                                      kSkipsVerifier))
-    return refuse("LLVM cannot write PTX for " + target.name);
+  {
+    ProcessOptions whileMade(hoist ? ArrayRef(keepsAddresses) : ArrayRef<StringRef>());
+    if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile,
+                                        kSkipsVerifier))
+      return refuse("LLVM cannot write PTX for " + target.name);
+  }
   passes.run(*translated);
   return std::string(text);
 }

@@ -1,5 +1,6 @@
 #include "compiler/host/HostBackend.h"
 
+#include "compiler/attention/ProcessOptions.h"
 #include "compiler/attention/ToLLVM.h"
 #include "compiler/host/ExpandMath.h"
 #include "compiler/host/FlatImage.h"
@@ -68,6 +69,7 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeTargetMachine(const Hos
   const llvm::Target *x86 = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!x86)
     return llvm::createStringError(error);
+  ProcessOptions asTheyAre;
   std::unique_ptr<llvm::TargetMachine> machine(x86->createTargetMachine(
       triple, target.cpu, target.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
       llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
@@ -81,8 +83,11 @@ llvm::Expected<std::string> emit(llvm::TargetMachine &machine, llvm::Module &mod
   llvm::SmallVector<char, 0> buffer;
   llvm::raw_svector_ostream stream(buffer);
   llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, stream, nullptr, type, kSkipsVerifier))
-    return llvm::createStringError("LLVM cannot emit code of this kind");
+  {
+    ProcessOptions asTheyAre;
+    if (machine.addPassesToEmitFile(passes, stream, nullptr, type, kSkipsVerifier))
+      return llvm::createStringError("LLVM cannot emit code of this kind");
+  }
   passes.run(module);
   return std::string(buffer.begin(), buffer.end());
 }
