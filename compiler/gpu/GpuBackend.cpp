@@ -1,11 +1,11 @@
 #include "compiler/gpu/GpuBackend.h"
 
-#include "compiler/attention/ProcessOptions.h"
-#include "compiler/attention/ToLLVM.h"
 #include "compiler/gpu/AssignLayouts.h"
 #include "compiler/gpu/LowerTileToNVVM.h"
 #include "compiler/gpu/ScaleAfterMaximum.h"
 #include "compiler/gpu/StageSharedMemory.h"
+#include "compiler/llvm/ProcessOptions.h"
+#include "compiler/llvm/ToLLVM.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"

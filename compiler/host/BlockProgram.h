@@ -11,6 +11,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
@@ -196,7 +197,7 @@ private:
   /// elements into `carried` by the hook, if there is one.
   LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
                               Values &carried, ColumnHook hook);
-  Value columnEnd(Value tile, ArrayRef<Stored> stored);
+  Value columnEnd(Value tile, ArrayRef<Stored> stored); ///< ColumnBounds.cpp
   Values identityOf(Reduction reduction, int64_t rows);
   Values fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar);
   /// What later loops need of a cone, each with its place; marks what has become needless.
@@ -286,6 +287,12 @@ private:
 /// Whether a tile's columns lie in pairs.
 inline bool hasPairs(Type type) {
   return mlir::getElementTypeOrSelf(type).isBF16();
+}
+
+/// Whether an operation computes each element of its result from those of its operands at the same place.
+inline bool isElementwise(Operation *op) {
+  return op->getNumResults() == 1 && op->getNumRegions() == 0 &&
+         mlir::isa_and_nonnull<mlir::arith::ArithDialect, mlir::math::MathDialect>(op->getDialect());
 }
 
 /// Whether a type is a tile of rows and columns.

@@ -15,11 +15,6 @@ using namespace mlir;
 using namespace tenon;
 using namespace tenon::tile;
 
-static bool isElementwise(Operation *op) {
-  return op->getNumResults() == 1 && op->getNumRegions() == 0 &&
-         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
-}
-
 // The mask beside which a tile is -inf, or 0 where `zeros`; null where there is none.
 Value BlockProgram::hidingMask(Value tile, bool zeros) {
   Operation *op = tile.getDefiningOp();
@@ -165,4 +160,14 @@ void BlockProgram::boundTerms(DotOp op, Product &product) {
   for (Value end : bounds->ofVector)
     product.ends.push_back(terms(end));
   product.innerCount = terms(bounds->end);
+}
+
+// Where the columns end that someone reads.
+Value BlockProgram::columnEnd(Value tile, ArrayRef<Stored> stored) {
+  Value all = i64(cast<RankedTensorType>(tile.getType()).getDimSize(1));
+  auto bounds = boundsOf(tile);
+  bool hides = bounds && (hidingMask(tile, false) || hidingMask(tile, true));
+  return hides && isReadWithin(tile, bounds->mask) && llvm::all_of(stored, [&](const Stored &store) {
+           return isReadWithin(store.tile, bounds->mask);
+         }) ? bounds->end : all;
 }

@@ -10,11 +10,6 @@ using namespace mlir;
 using namespace tenon;
 using namespace tenon::tile;
 
-static bool isElementwise(Operation *op) {
-  return op->getNumResults() == 1 && op->getNumRegions() == 0 &&
-         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
-}
-
 static bool isMask(Type type) {
   return getElementTypeOrSelf(type).isInteger(1);
 }
@@ -66,8 +61,7 @@ static Value rowIndices(ImplicitLocOpBuilder &builder, Value start, int64_t lane
   return arith::AddIOp::create(builder, vector::BroadcastOp::create(builder, type, start), offsets);
 }
 
-//===-- Scalars and tiles of one dimension
-//-----------------------------------------------------===//
+//===-- Scalars and tiles of one dimension --------------------------------------------------===//
 
 LogicalResult BlockProgram::lowerVector(Operation *op) {
   if (op->getNumResults() != 1)
@@ -119,8 +113,7 @@ LogicalResult BlockProgram::lowerVector(Operation *op) {
   return success();
 }
 
-//===-- Tiles of rows and columns
-//--------------------------------------------------------------===//
+//===-- Tiles of rows and columns -----------------------------------------------------------===//
 
 bool BlockProgram::isFree(Value tile) {
   Operation *op = tile.getDefiningOp();
@@ -312,16 +305,6 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
   };
   carried = loop(i64(0), columnEnd(tile, stored), step, carried, body);
   return success(fine);
-}
-
-// Where the columns end that someone reads.
-Value BlockProgram::columnEnd(Value tile, ArrayRef<Stored> stored) {
-  Value all = i64(cast<RankedTensorType>(tile.getType()).getDimSize(1));
-  auto bounds = boundsOf(tile);
-  bool hides = bounds && (hidingMask(tile, false) || hidingMask(tile, true));
-  return hides && isReadWithin(tile, bounds->mask) && llvm::all_of(stored, [&](const Stored &store) {
-           return isReadWithin(store.tile, bounds->mask);
-         }) ? bounds->end : all;
 }
 
 FailureOr<int64_t> BlockProgram::materialize(Value tile) {

@@ -1,10 +1,10 @@
 #include "compiler/host/HostBackend.h"
 
-#include "compiler/attention/ProcessOptions.h"
-#include "compiler/attention/ToLLVM.h"
 #include "compiler/host/ExpandMath.h"
 #include "compiler/host/FlatImage.h"
 #include "compiler/host/LowerTileToVector.h"
+#include "compiler/llvm/ProcessOptions.h"
+#include "compiler/llvm/ToLLVM.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"

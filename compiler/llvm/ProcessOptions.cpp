@@ -1,4 +1,4 @@
-#include "compiler/attention/ProcessOptions.h"
+#include "compiler/llvm/ProcessOptions.h"
 
 using namespace tenon;
 
