@@ -23,65 +23,40 @@ namespace {
 constexpr int kChains = 12;
 constexpr int64_t kRounds = 400'000;
 
+#define TENON_CHAIN(instruction, registers, number) instruction " %0, %0, %%" registers #number "\n"
+#define TENON_TWELVE_CHAINS(instruction, registers)                                                \
+  TENON_CHAIN(instruction, registers, 0)                                                           \
+  TENON_CHAIN(instruction, registers, 1)                                                           \
+  TENON_CHAIN(instruction, registers, 2)                                                           \
+  TENON_CHAIN(instruction, registers, 3)                                                           \
+  TENON_CHAIN(instruction, registers, 4)                                                           \
+  TENON_CHAIN(instruction, registers, 5)                                                           \
+  TENON_CHAIN(instruction, registers, 6)                                                           \
+  TENON_CHAIN(instruction, registers, 7)                                                           \
+  TENON_CHAIN(instruction, registers, 8)                                                           \
+  TENON_CHAIN(instruction, registers, 9)                                                           \
+  TENON_CHAIN(instruction, registers, 10)                                                          \
+  TENON_CHAIN(instruction, registers, 11)
+#define TENON_TWELVE_REGISTERS                                                                     \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11"
+
 // Registers by name: each sum goes to 1, whatever it began with, and the compiler spills none of them.
 [[gnu::target("avx512f"), gnu::noinline]] void rounds_avx512(int64_t rounds) {
   const __m512 half = _mm512_set1_ps(0.5f);
   for (int64_t round = 0; round < rounds; ++round)
-    asm volatile("vfmadd213ps %0, %0, %%zmm0\n"
-                 "vfmadd213ps %0, %0, %%zmm1\n"
-                 "vfmadd213ps %0, %0, %%zmm2\n"
-                 "vfmadd213ps %0, %0, %%zmm3\n"
-                 "vfmadd213ps %0, %0, %%zmm4\n"
-                 "vfmadd213ps %0, %0, %%zmm5\n"
-                 "vfmadd213ps %0, %0, %%zmm6\n"
-                 "vfmadd213ps %0, %0, %%zmm7\n"
-                 "vfmadd213ps %0, %0, %%zmm8\n"
-                 "vfmadd213ps %0, %0, %%zmm9\n"
-                 "vfmadd213ps %0, %0, %%zmm10\n"
-                 "vfmadd213ps %0, %0, %%zmm11\n"
-                 :
-                 : "v"(half)
-                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+    asm volatile(TENON_TWELVE_CHAINS("vfmadd213ps", "zmm") : : "v"(half) : TENON_TWELVE_REGISTERS);
 }
 
 [[gnu::target("avx2,fma"), gnu::noinline]] void rounds_avx2(int64_t rounds) {
   const __m256 half = _mm256_set1_ps(0.5f);
   for (int64_t round = 0; round < rounds; ++round)
-    asm volatile("vfmadd213ps %0, %0, %%ymm0\n"
-                 "vfmadd213ps %0, %0, %%ymm1\n"
-                 "vfmadd213ps %0, %0, %%ymm2\n"
-                 "vfmadd213ps %0, %0, %%ymm3\n"
-                 "vfmadd213ps %0, %0, %%ymm4\n"
-                 "vfmadd213ps %0, %0, %%ymm5\n"
-                 "vfmadd213ps %0, %0, %%ymm6\n"
-                 "vfmadd213ps %0, %0, %%ymm7\n"
-                 "vfmadd213ps %0, %0, %%ymm8\n"
-                 "vfmadd213ps %0, %0, %%ymm9\n"
-                 "vfmadd213ps %0, %0, %%ymm10\n"
-                 "vfmadd213ps %0, %0, %%ymm11\n"
-                 :
-                 : "x"(half)
-                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+    asm volatile(TENON_TWELVE_CHAINS("vfmadd213ps", "ymm") : : "x"(half) : TENON_TWELVE_REGISTERS);
 }
 
 [[gnu::target("avx512f,avx512bf16"), gnu::noinline]] void rounds_bfloat16(int64_t rounds) {
   const __m512 ones = _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80));
   for (int64_t round = 0; round < rounds; ++round)
-    asm volatile("vdpbf16ps %0, %0, %%zmm0\n"
-                 "vdpbf16ps %0, %0, %%zmm1\n"
-                 "vdpbf16ps %0, %0, %%zmm2\n"
-                 "vdpbf16ps %0, %0, %%zmm3\n"
-                 "vdpbf16ps %0, %0, %%zmm4\n"
-                 "vdpbf16ps %0, %0, %%zmm5\n"
-                 "vdpbf16ps %0, %0, %%zmm6\n"
-                 "vdpbf16ps %0, %0, %%zmm7\n"
-                 "vdpbf16ps %0, %0, %%zmm8\n"
-                 "vdpbf16ps %0, %0, %%zmm9\n"
-                 "vdpbf16ps %0, %0, %%zmm10\n"
-                 "vdpbf16ps %0, %0, %%zmm11\n"
-                 :
-                 : "v"(ones)
-                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+    asm volatile(TENON_TWELVE_CHAINS("vdpbf16ps", "zmm") : : "v"(ones) : TENON_TWELVE_REGISTERS);
 }
 
 // 2^x = p(x - floor(x)) 2^floor(x), p of degree 5: compiler/host/MathFunctions.cpp. Values are of no interest.
