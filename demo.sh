@@ -18,4 +18,5 @@ HELP
   *) echo "demo.sh: unknown option '$1'; see ./demo.sh --help" >&2; exit 2 ;;
 esac
 cmake/setup.sh --target demo-programs
-exec build/bin/tenon-demo --output build/demo-output.npy "$@"
+# A process of its own: it reports the time since its start.
+build/bin/tenon-demo --output build/demo-output.npy "$@"
