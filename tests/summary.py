@@ -16,6 +16,14 @@ def reason(case):
     return lines[-1].strip() if lines else "no reason given"
 
 
+def complaint(case):
+    """What a failed test said: from where it failed to its end, the noise of passing left out."""
+    text = (case.findtext("system-out") or "").strip()
+    lines = [line for line in text.splitlines()
+             if line.strip() and not re.match(r"\[(=+|-+|  *(RUN|OK|PASSED|FAILED) *) *\]|Note: Google Test|Running main", line)]
+    return lines if len(lines) <= 12 else lines[:6] + ["..."] + lines[-6:]
+
+
 def main(folder):
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     skipped, failed = {}, []
@@ -27,7 +35,7 @@ def main(folder):
                 skipped.setdefault(reason(case), []).append(name)
             elif case.get("status") == "fail" or case.find("failure") is not None:
                 counts["failed"] += 1
-                failed.append(name)
+                failed.append((name, complaint(case)))
             else:
                 counts["passed"] += 1
     print()
@@ -37,8 +45,10 @@ def main(folder):
             print(f"    {name}")
         if len(names) > 5:
             print(f"    and {len(names) - 5} more")
-    for name in failed:
+    for name, lines in failed:
         print(f"FAILED {name}")
+        for line in lines:
+            print(f"    {line}")
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] or not counts["passed"] else 0
 
