@@ -35,7 +35,8 @@ void ShapeOptions::add_to(CLI::App &app) {
   add_causal_option(app, causal);
   app.add_flag("--dropout", dropout, "with dropout, its probability a scalar of the launch")
       ->group(group);
-  app.add_flag("--tf32", tf32, "products of f32 by tensor cores, their operands rounded to 11 bits")
+  app.add_flag("--tf32", tf32,
+               "products of f32 by a GPU's tensor cores, their operands rounded to 11 bits")
       ->group(group);
   app.add_option("--mask", mask, "with a mask: bool or additive")
       ->check(CLI::IsMember({"bool", "additive"}))

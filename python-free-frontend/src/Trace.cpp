@@ -144,6 +144,16 @@ Value Trace::load(const Value &table, std::span<const Value> indices) {
   return apply(Operation::kLoad, operands);
 }
 
+Value Trace::load_captured(const Tensor &table, std::span<const Value> indices) {
+  const Value captured = capture(table);
+  // Of a parameter the dimensions are known at the call; of a captured table now, beside the lambda that is wrong.
+  if (!error_ && table.shape().size() != indices.size())
+    return fail(Error::invalid_argument("load", std::to_string(indices.size()) + " indices",
+                                        "one for each dimension of the table, which has " +
+                                            std::to_string(table.shape().size())));
+  return load(captured, indices);
+}
+
 Value Trace::capture(const Tensor &tensor) {
   if (error_)
     return {};
@@ -228,7 +238,7 @@ Value load_value(const Value &table, std::initializer_list<Value> indices) {
 
 Value load_captured(const Tensor &table, std::initializer_list<Value> indices) {
   Trace *trace = Trace::current();
-  return trace ? trace->load(trace->capture(table), {indices.begin(), indices.size()}) : Value();
+  return trace ? trace->load_captured(table, {indices.begin(), indices.size()}) : Value();
 }
 
 } // namespace tenon::detail

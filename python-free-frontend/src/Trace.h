@@ -44,6 +44,7 @@ public:
   Value input(std::string name, ValueType type);
   Value apply(Operation operation, std::span<const Value> operands);
   Value load(const Value &table, std::span<const Value> indices);
+  Value load_captured(const Tensor &table, std::span<const Value> indices);
   Value capture(const Tensor &tensor);
   Value parameter(std::string name, ElementKind kind, std::optional<double> initial);
   Value convert(const Value &value, ElementKind kind);

@@ -141,6 +141,16 @@ TEST(Tracing, NamesMustBeIdentifiersAndAsManyAsParameters) {
   EXPECT_FALSE(compile(attention, {.inputs = {"query", "key", "not a name"}}).ok());
 }
 
+TEST(Tracing, ACapturedTableHasADimensionForEachIndex) {
+  const Tensor slopes = test::random({4}, 1);
+  const auto function = compile([&](Value q, Value k, Value v) {
+    return matmul(softmax(matmul(q, transpose(k)) + load(slopes, head_index(), key_index())), v);
+  });
+  ASSERT_FALSE(function.ok());
+  EXPECT_EQ(function.error().message(),
+            "load: was 2 indices, must be one for each dimension of the table, which has 1");
+}
+
 TEST(Tracing, OneTableIsCapturedOnce) {
   const Tensor slopes = test::random({4}, 1);
   const auto function = compile([&](Value q, Value k, Value v) {
