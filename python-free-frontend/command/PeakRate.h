@@ -1,7 +1,10 @@
 /// What this machine can do at most, on all threads: measured, beside what it then does.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,10 +13,13 @@ namespace tenon::command {
 /// 10^9 operations a second, a fused multiply-add being two: AVX-512, else AVX2; 0 without either.
 double measure_fma_peak();
 
+/// Rates in 10^9 a second; 0 where the processor has no such instruction.
 struct HostPeaks {
-  double float32 = 0;      ///< GFLOP/s of fused multiply-adds
-  double bfloat16 = 0;     ///< GFLOP/s of vdpbf16ps; 0 where the processor has none
-  double exponentials = 0; ///< 10^9 powers of two a second, in float32, as kernels form them; 0 without AVX-512
+  double float32 = 0;       ///< fused multiply-adds, of the widest vectors
+  double float32_avx2 = 0;  ///< the same on 256 bits
+  double bfloat16 = 0;      ///< vdpbf16ps
+  double bfloat16_amx = 0;  ///< tdpbf16ps on random numbers
+  double exponentials = 0;  ///< powers of two in float32; 0 without AVX-512
 
   struct Read {
     std::string level;    ///< "L1", "L2", "L3", "memory"
@@ -26,9 +32,26 @@ struct HostPeaks {
   void merge(const HostPeaks &other);
   /// Gigabytes a second from the lowest level that holds so many bytes.
   double read_rate(double bytes) const;
+  /// Of the instruction that multiplies bfloat16 fastest: tiles, pairs, or float32 after widening.
+  double best_bfloat16() const;
 };
 
-/// Of one short burst each: some 50 ms in all.
-HostPeaks measure_host_peaks();
+/// Measures again and again, on memory that it takes once.
+class HostPeakMeter {
+public:
+  HostPeakMeter();
+  /// Of one short burst each: some 100 ms in all.
+  HostPeaks measure();
+
+private:
+  struct Level {
+    std::string name;
+    int64_t holds, bytes_of_thread;
+  };
+  using Area = std::unique_ptr<std::byte, decltype(&std::free)>;
+  int threads_;
+  std::vector<Level> levels_;
+  std::vector<Area> areas_; ///< one a thread, as large as the last level's
+};
 
 } // namespace tenon::command

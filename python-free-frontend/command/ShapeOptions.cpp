@@ -97,6 +97,15 @@ double ShapeOptions::operations() const {
   return 2 * pairs() * static_cast<double>(head_dim + value_dim);
 }
 
+std::string ShapeOptions::short_text() const {
+  std::string text = "(" + std::to_string(batch) + ", " + std::to_string(heads);
+  if (key_heads != heads)
+    text += "/" + std::to_string(key_heads);
+  text += ", " + (queries == keys ? "" : std::to_string(queries) + " x ") + std::to_string(keys) + ", " +
+          std::to_string(head_dim) + "), " + dtype;
+  return text + (causal.empty() ? "" : ", causal");
+}
+
 std::string ShapeOptions::text() const {
   std::string text = "batch " + std::to_string(batch) + ", heads " + std::to_string(heads);
   if (key_heads != heads)

@@ -27,6 +27,7 @@ struct ShapeOptions {
   double pairs() const;
   /// Floating-point operations of the two products: 2 · pairs · (width + value width).
   double operations() const;
+  std::string short_text() const; ///< "(1, 8, 1024, 64), f32, causal": batch, heads, length, width
   std::string text() const; ///< "batch 1, heads 8, 1024 x 1024, width 64, f32, causal"
 };
 

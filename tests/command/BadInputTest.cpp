@@ -101,6 +101,11 @@ TEST_F(BadInput, CommandLines) {
           {"explain --mask float", "float not in {bool,additive}"},
           {"bench --rounds 0", "0 not in range 1 to 1000"},
           {"bench --milliseconds -1", "-1 not in range"},
+          {"bench --suite gpu", "gpu not in {host,lengths}"},
+          {"bench --suite host --heads 2", "has shapes of its own"},
+          {"bench --suite host --device cuda", "runs on the host"},
+          {"bench --suite host --svg x.svg", "draws --suite lengths"},
+          {"bench --beside x.json", "--suite"},
           {"compile --emit nothing", "nothing not in"},
           {"compile --target", "--target: 1 required"},
           {"compile --head-dim -1", "-1 not in range"},
@@ -241,6 +246,9 @@ TEST_F(BadInput, Kernels) {
   expect(kFailureStatus, "bench",
          {{"--head-dim 0", "--head-dim: was 0"},
           {"--milliseconds nan", "--milliseconds: was nan"},
+          {"--suite host --beside none.json", "none.json"},
+          {"--suite host --beside g.mlir", "--beside: was g.mlir, must be an array of figures"},
+          {"--suite lengths --svg none/x.svg", "none/x.svg"},
           {"--batch 2147483647 --heads 2147483647", "below 2^63 bytes"}});
 }
 

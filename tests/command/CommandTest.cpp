@@ -97,6 +97,45 @@ TEST_F(Command, BenchReportsEachShape) {
     EXPECT_TRUE(rows[0].contains(field)) << field;
 }
 
+TEST_F(Command, BenchSuiteOfTheHostPrintsEachFigureBesideWhatItMustBe) {
+  write("beside.json", R"([{"by": "PyTorch", "batch": 1, "heads": 12, "kv_heads": 12, "queries": 8, "keys": 8,
+                           "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 3},
+                          {"by": "Tenon", "batch": 1, "heads": 12, "kv_heads": 12, "queries": 8, "keys": 8,
+                           "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 2}])");
+  const std::string suite = "bench --suite host --shorter 16 --rounds 1 --milliseconds 0.001 ";
+  const Ran table = run(suite);
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_THAT(table.err, HasSubstr("round 1 of 1"));
+  for (const char *part : {"required", "measured", "reached", "of the FMA peak", ">= 0.750 x", "<= 300 ns", "with --beside",
+                           "batch 1, heads 32/8, 1 x 512, width 128, bf16", "peaks: float32 FMA"})
+    EXPECT_THAT(table.out, HasSubstr(part));
+  const json object = run(suite + "--beside beside.json --json").parsed();
+  std::set<std::string> reached;
+  for (const json &row : object["requirements"]) {
+    reached.insert(row["reached"].dump());
+    EXPECT_EQ(row["measured"].is_null(), row["samples"].empty()) << row;
+    EXPECT_EQ(row["measured"].is_null(), row["missing"] != "" && row["reached"].is_null()) << row;
+    if (row["what"] == "short, (1, 12, 1 to 128, 64), f32: of PyTorch")
+      EXPECT_EQ(row["measured"], 1.5) << row;
+  }
+  EXPECT_TRUE(reached.contains("true") || reached.contains("false"));
+  EXPECT_EQ(object["shapes"].size(), 32u); // 20 forward, 4 decoding, 8 short
+  EXPECT_NE(object["processor"], "");
+}
+
+TEST_F(Command, BenchDrawsLengthsBesideOtherPrograms) {
+  write("beside.json", R"([{"by": "A<B", "batch": 32, "heads": 8, "kv_heads": 8, "queries": 8, "keys": 8,
+                           "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 0.01}])");
+  const Ran ran = run("bench --suite lengths --shorter 16 --rounds 1 --milliseconds 0.001 --beside beside.json "
+                      "--svg l.svg --json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.parsed().size(), 24u); // 128 to 4,096 over 16, two types, full and causal
+  const std::string svg = read("l.svg");
+  for (const char *part : {"<svg ", "</svg>", ">float32, full<", ">bfloat16, causal<", ">Tenon<", ">A&lt;B<", ">256<",
+                           "A&lt;B, 8 keys: 419 GFLOP/s"}) // 4 · 32 · 8 · 8² · 64 / 10 µs
+    EXPECT_THAT(svg, HasSubstr(part));
+}
+
 TEST_F(Command, ADeviceThatIsNotThereIsAnError) {
   if (!run("devices").out.empty() &&
       run("devices --json").out.find("\"way\":\"cuda\",\"ordinal\":0,\"available\":true") !=

@@ -1,0 +1,159 @@
+#include "HostSuite.h"
+
+#include "tenon/Parallel.h"
+#include "tenon/Target.h"
+
+#include <algorithm>
+
+namespace tenon::command {
+namespace {
+
+using Cases = std::vector<ShapeCase>;
+
+/// GFLOP/s of each round over the peak.
+Sample share(const ShapeCase &made, double peak) {
+  Sample sample{made.shape.short_text(), {}};
+  for (double milliseconds : made.timed.rounds)
+    sample.rounds.push_back(made.shape.operations() / milliseconds / 1e6 / peak);
+  return sample;
+}
+
+template <class Wanted> std::vector<Sample> shares(const Cases &cases, double peak, Wanted wanted) {
+  std::vector<Sample> samples;
+  for (const ShapeCase &made : cases)
+    if (peak > 0 && wanted(made.shape))
+      samples.push_back(share(made, peak));
+  return samples;
+}
+
+std::vector<Sample> times(const std::vector<Comparison> &comparisons) {
+  std::vector<Sample> samples;
+  for (const Comparison &each : comparisons)
+    samples.push_back(each.time());
+  return samples;
+}
+
+std::vector<Sample> speeds(const std::vector<Comparison> &comparisons) {
+  std::vector<Sample> samples;
+  for (const Comparison &each : comparisons)
+    samples.push_back(each.speed());
+  return samples;
+}
+
+/// Full and causal stand side by side.
+std::vector<Sample> causal_over_full(const Cases &forward, int64_t shorter) {
+  std::vector<Sample> samples;
+  for (size_t i = 0; i + 1 < forward.size(); i += 2)
+    if (forward[i].shape.keys * shorter >= 2048)
+      samples.push_back(Comparison{forward[i + 1].shape.short_text(), forward[i].timed, forward[i + 1].timed}.time());
+  return samples;
+}
+
+std::vector<Sample> bound_shares(const Cases &cases, const HostPeaks &peaks) {
+  std::vector<Sample> samples;
+  for (const ShapeCase &made : cases)
+    samples.push_back(share(made, bound_of(made.shape, peaks).gflops));
+  return samples;
+}
+
+/// The other program's time over Tenon's.
+std::vector<Sample> ahead_of(const std::string &by, const Cases &cases, const Beside &beside) {
+  std::vector<Sample> samples;
+  for (const ShapeCase &made : cases)
+    if (const std::optional<double> theirs = beside.milliseconds(by, made.shape)) {
+      const double ours = beside.milliseconds("Tenon", made.shape).value_or(median(made.timed.rounds));
+      samples.push_back({made.shape.short_text(), {*theirs / ours}});
+    }
+  return samples;
+}
+
+constexpr const char *kPrototype = "prototype";
+constexpr const char *kByPeers = "with --beside, which tests/benchmarks/peers makes";
+
+Requirement with_reason(Requirement requirement, const char *reason) {
+  requirement.missing = reason;
+  return requirement;
+}
+
+std::vector<Requirement> beside_others(const HostSuite &suite, const Beside &beside) {
+  std::vector<Requirement> rows;
+  auto add = [&](const char *what, double limit, std::vector<Sample> samples) {
+    rows.push_back(with_reason(at_least(what, limit, Unit::kTimes, std::move(samples)), kByPeers));
+  };
+  add("f32 and bf16, full and causal: of the hand-written prototype", 0.95,
+      ahead_of(kPrototype, suite.forward, beside));
+  std::vector<Sample> peers;
+  for (const std::string &by : beside.names())
+    if (by != kPrototype)
+      for (Sample &sample : ahead_of(by, suite.forward, beside))
+        peers.push_back({by + " at " + sample.of, sample.rounds});
+  add("the same: of the fastest peer", 1, std::move(peers));
+  add("decoding, 32 heads on 8, 8,192 keys, D = 128: of the prototype", 0.9,
+      ahead_of(kPrototype, suite.decoding, beside));
+  add("short, (1, 12, 1 to 128, 64), f32: of PyTorch", 1, ahead_of("PyTorch", suite.few, beside));
+  return rows;
+}
+
+std::vector<Requirement> of_peaks(const HostSuite &suite, const HostPeaks &peaks) {
+  const bool intel = host_features().processor.find("Intel") != std::string::npos;
+  const int64_t at_least_keys = 1024 / suite.shorter;
+  const auto long_full = [&](const char *dtype) {
+    return [=](const ShapeOptions &shape) {
+      return shape.dtype == dtype && shape.keys >= at_least_keys && shape.causal.empty();
+    };
+  };
+  const auto any = [](const ShapeOptions &) { return true; };
+  const auto long_pairs = [&](const ShapeOptions &shape) {
+    return shape.dtype == "bf16" && shape.keys >= at_least_keys;
+  };
+  // With tiles there is no share that is asked for: the prototype is the measure there.
+  return {at_least("f32, S >= 1,024, full: of the FMA peak", intel ? 0.80 : 0.85, Unit::kShare,
+                   shares(suite.forward, peaks.float32, long_full("f32"))),
+          peaks.bfloat16_amx > 0
+              ? for_information("bf16, S >= 1,024: of the AMX peak", Unit::kShare,
+                                shares(suite.forward, peaks.bfloat16_amx, long_pairs))
+              : at_least("bf16, S >= 1,024, full: of the vdpbf16ps peak", 0.80, Unit::kShare,
+                         shares(suite.forward, peaks.best_bfloat16(), long_full("bf16"))),
+          at_least("AVX2 target, f32, S = 1,024: of the AVX2 FMA peak", 0.75, Unit::kShare,
+                   shares(suite.avx2, peaks.float32_avx2, any))};
+}
+
+std::vector<Requirement> of_variants(const HostSuite &suite) {
+  return {at_least("float16: speed of float32", 0.9, Unit::kTimes, speeds(suite.half)),
+          at_most("causal, S >= 2,048: time of full", 0.56, Unit::kTimes, causal_over_full(suite.forward, suite.shorter)),
+          at_most("the last 256 of 8,192 keys: time of full", 0.06, Unit::kTimes, times(suite.window)),
+          at_least("bool or additive mask [S, S], f32: speed of unmasked", 0.8, Unit::kTimes, speeds(suite.masks)),
+          at_least("ALiBi and soft cap by expression, f32: speed of plain", 0.75, Unit::kTimes,
+                   speeds(suite.expressions)),
+          at_least("dropout 0.1, f32: speed of plain", 0.75, Unit::kTimes, speeds(suite.dropout)),
+          with_reason(at_least("two threads: speed of one", 1.9, Unit::kTimes, speeds(suite.threads)),
+                      "one thread is all there is"),
+          with_reason(at_least("two threads: the same bits as one", 1, Unit::kYes, suite.same_bits),
+                      "one thread is all there is")};
+}
+
+std::vector<Requirement> of_waiting(const HostSuite &suite, const RunFigures &run) {
+  constexpr double kMilliseconds[] = {60, 120, 120};
+  std::vector<Requirement> rows = {
+      at_most("a call's overhead on a hit", 300, Unit::kNanoseconds, {{"", {run.overhead}}})};
+  for (size_t i = 0; i < suite.compile_times.size(); ++i)
+    rows.push_back(at_most("cold compile, LLVM loaded: " + suite.compile_times[i].of, kMilliseconds[i],
+                           Unit::kMilliseconds, {{"", suite.compile_times[i].rounds}}));
+  rows.push_back(at_most("memory a thread beyond tensors (and packed K and V in flight)", kMostMemory, Unit::kMegabytes,
+                         suite.memory));
+  return rows;
+}
+
+} // namespace
+
+std::vector<Requirement> HostSuite::requirements(const RunFigures &run, const Beside &beside) const {
+  std::vector<Requirement> all = beside_others(*this, beside);
+  for (std::vector<Requirement> part : {of_peaks(*this, run.peaks), of_variants(*this), of_waiting(*this, run)})
+    all.insert(all.end(), part.begin(), part.end());
+  all.push_back(for_information("decoding: of what its bytes allow", Unit::kShare, bound_shares(decoding, run.peaks)));
+  all.push_back(for_information("short: of its bound, the call's overhead included", Unit::kShare,
+                                bound_shares(few, run.peaks)));
+  return all;
+}
+
+} // namespace tenon::command

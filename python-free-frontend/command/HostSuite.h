@@ -1,0 +1,50 @@
+/// What Tenon asks of its host code, each figure beside what it must be: `tenon bench --suite host`.
+#pragma once
+
+#include "Beside.h"
+#include "Measurement.h"
+#include "Requirement.h"
+
+#include "tenon/FunctionRef.h"
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace tenon::command {
+
+/// Two calls whose times are compared: `variant` against `plain`.
+struct Comparison {
+  std::string of;
+  TimedCall plain, variant;
+  /// The plain call's time over the variant's, of each round.
+  Sample speed() const;
+  /// The variant's time over the plain call's, of each round.
+  Sample time() const;
+};
+
+inline constexpr double kMostMemory = 2; ///< megabytes a thread, where a schedule packs nothing
+
+/// All that the suite runs, each called once.
+struct HostSuite {
+  int64_t shorter = 1; ///< all lengths are divided by this
+  std::vector<ShapeCase> forward; ///< full and causal in turns, of every type and shape
+  std::vector<ShapeCase> decoding, few; ///< one query against many keys; few of both
+  std::vector<ShapeCase> avx2;    ///< code for x86-64-v3
+  std::vector<Comparison> half, masks, expressions, dropout, window, threads;
+  std::vector<std::pair<std::string, CompileRequest>> compiled; ///< full, causal, with a score expression
+  std::vector<Sample> compile_times, memory, same_bits;
+
+  /// Errors: those of the first call that fails.
+  static Result<HostSuite> make(int64_t shorter, FunctionRef<void(const std::string &)> progress);
+  /// Goes over all once.
+  Result<void> run_round(double milliseconds, FunctionRef<void(const std::string &)> progress);
+  std::vector<Requirement> requirements(const RunFigures &run, const Beside &beside) const;
+  std::vector<ShapeCase> shapes() const; ///< those with a place in the table of shapes
+};
+
+/// The lengths of the picture, divided by `shorter`: heads of width 64, as many queries as keys.
+std::vector<ShapeOptions> length_shapes(int64_t shorter);
+ShapeOptions square_shape(int64_t batch, int64_t heads, int64_t length, int64_t width, const char *dtype, bool causal);
+
+} // namespace tenon::command

@@ -1,0 +1,79 @@
+/// What `tenon bench` measures: calls, timed in rounds that go over all of them in turn, and their figures.
+#pragma once
+
+#include "Command.h"
+#include "PeakRate.h"
+#include "ShapeOptions.h"
+
+#include "tenon/Attention.h"
+
+#include <string>
+#include <vector>
+
+namespace tenon::command {
+
+/// A function, its tensors, and the times of its rounds.
+struct TimedCall {
+  Function function;
+  std::vector<Tensor> inputs;
+  Tensor output;
+  LaunchOptions launch;
+  Device *device = nullptr; ///< that is waited for; null for the host
+  int threads = 0;          ///< of oneTBB that the call may use; 0 for all
+  Explanation explanation;  ///< of the first call
+  double first_milliseconds = 0;
+  std::vector<double> rounds; ///< milliseconds a call
+
+  /// The first call, which compiles.
+  Result<void> begin();
+  /// One round: calls for about so long, at least one, and their mean.
+  Result<void> run_round(double milliseconds);
+
+private:
+  Result<void> call() const;
+};
+
+/// A shape that flags describe, or a suite lists.
+struct ShapeCase {
+  ShapeOptions shape;
+  TimedCall timed;
+};
+
+/// The call of `function` with query, key and value of these sizes, and a mask where the shape has one.
+Result<TimedCall> make_call(Function function, const ShapeOptions &shape, Way way = Way::kHost);
+/// Its first call is made. Errors: those of the shape, of compiling and of running.
+Result<ShapeCase> make_case(const ShapeOptions &shape, Way way);
+
+/// Random numbers of a normal distribution, which repeat after a while: as fast to make as to copy.
+Result<Tensor> noise(const Shape &shape, DataType dtype, uint64_t seed);
+
+double median(std::vector<double> numbers); ///< 0 of none
+/// The distance of the extremes over the median.
+double spread(const std::vector<double> &numbers);
+
+/// What takes longest at the machine's peaks.
+struct Bound {
+  std::string name;
+  double gflops = 0;
+};
+Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks);
+
+struct Figures {
+  double milliseconds = 0, spread = 0, gflops = 0, share = 0;
+};
+Figures figures_of(const ShapeCase &made, const Bound &bound);
+
+/// Of the whole run, whatever the shape.
+struct RunFigures {
+  HostPeaks peaks;
+  double overhead = 0;                      ///< nanoseconds of a later call, besides its kernel
+  double to_first_result = 0;               ///< milliseconds from the start of the process
+  double compile_host = 0, compile_ptx = 0; ///< milliseconds; 0 without a compiler
+};
+
+std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &run);
+Json to_json(const ShapeCase &made, const RunFigures &run);
+Json to_json(const HostPeaks &peaks);
+std::string text(const HostPeaks &peaks); ///< one line
+
+} // namespace tenon::command
