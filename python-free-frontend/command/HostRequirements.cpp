@@ -141,6 +141,7 @@ std::vector<Requirement> of_waiting(const HostSuite &suite, const RunFigures &ru
                            Unit::kMilliseconds, {{"", suite.compile_times[i].rounds}}));
   rows.push_back(at_most("memory a thread beyond tensors (and packed K and V in flight)", kMostMemory, Unit::kMegabytes,
                          suite.memory));
+  rows.back().missing = suite.no_memory;
   return rows;
 }
 

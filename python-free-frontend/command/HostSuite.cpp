@@ -88,11 +88,17 @@ private:
         const ShapeOptions shape = square(1, 2, length, 128, dtype);
         progress_("memory, " + shape.short_text());
         TENON_ASSIGN_OR_RETURN(TimedCall call, call_of(shape));
-        TENON_ASSIGN_OR_RETURN(const MemoryOfCall taken, memory_of_first_call(call));
+        const Result<MemoryOfCall> taken = memory_of_first_call(call);
+        if (!taken && taken.error().code() == ErrorCode::kUnsupported) {
+          suite_.no_memory = taken.error().message();
+          return {};
+        }
+        if (!taken)
+          return taken.error();
         char in_all[32];
-        std::snprintf(in_all, sizeof in_all, ": %.2f MB in all", taken.all);
-        const bool packs = taken.all > kMostMemory;
-        suite_.memory.push_back({shape.short_text() + in_all, {packs ? taken.beyond_heads : taken.all}});
+        std::snprintf(in_all, sizeof in_all, ": %.2f MB in all", taken->all);
+        const bool packs = taken->all > kMostMemory;
+        suite_.memory.push_back({shape.short_text() + in_all, {packs ? taken->beyond_heads : taken->all}});
       }
     return {};
   }

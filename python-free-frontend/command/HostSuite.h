@@ -34,6 +34,7 @@ struct HostSuite {
   std::vector<Comparison> half, masks, expressions, dropout, window, threads;
   std::vector<std::pair<std::string, CompileRequest>> compiled; ///< full, causal, with a score expression
   std::vector<Sample> compile_times, memory, same_bits;
+  std::string no_memory; ///< why it could not be measured
 
   /// Errors: those of the first call that fails.
   static Result<HostSuite> make(int64_t shorter, FunctionRef<void(const std::string &)> progress);
