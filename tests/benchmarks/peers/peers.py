@@ -122,7 +122,7 @@ def print_table(table):
     names = ['Tenon']
     for _, times in table.values():
         names += [name for name in times if name not in names]
-    print('| GFLOP/s (decoding and short: µs) | ' + ' | '.join(names) + ' |')
+    print('| GFLOP/s (few queries in all: µs) | ' + ' | '.join(names) + ' |')
     print('|---|' + '---|' * len(names))
     for name, (shape, times) in table.items():
         micro = shape['batch'] * shape['heads'] * shape['queries'] < 4096
