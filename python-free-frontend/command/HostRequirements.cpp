@@ -145,15 +145,32 @@ std::vector<Requirement> of_waiting(const HostSuite &suite, const RunFigures &ru
   return rows;
 }
 
+/// In absolute numbers, and against what the machine allows.
+std::vector<Requirement> of_few_queries(const HostSuite &suite, const HostPeaks &peaks) {
+  std::vector<Sample> rates;
+  for (const ShapeCase &made : suite.decoding) {
+    rates.push_back({made.shape.short_text(), {}});
+    for (double milliseconds : made.timed.rounds)
+      rates.back().rounds.push_back(bytes_of(made.shape) / milliseconds / 1e6);
+  }
+  const ShapeCase &shortest = suite.few.front();
+  Sample call{shortest.shape.short_text(), {}};
+  for (double milliseconds : shortest.timed.rounds)
+    call.rounds.push_back(milliseconds * 1e6);
+  return {for_information("decoding: bytes of its tensors", Unit::kGigabytesPerSecond, rates),
+          for_information("decoding: of what its bytes allow", Unit::kShare, bound_shares(suite.decoding, peaks)),
+          for_information("short: the shortest call", Unit::kNanoseconds, {call}),
+          for_information("short: of its bound, the call's overhead included", Unit::kShare,
+                          bound_shares(suite.few, peaks))};
+}
+
 } // namespace
 
 std::vector<Requirement> HostSuite::requirements(const RunFigures &run, const Beside &beside) const {
   std::vector<Requirement> all = beside_others(*this, beside);
-  for (std::vector<Requirement> part : {of_peaks(*this, run.peaks), of_variants(*this), of_waiting(*this, run)})
+  for (std::vector<Requirement> part : {of_peaks(*this, run.peaks), of_variants(*this), of_waiting(*this, run),
+                                        of_few_queries(*this, run.peaks)})
     all.insert(all.end(), part.begin(), part.end());
-  all.push_back(for_information("decoding: of what its bytes allow", Unit::kShare, bound_shares(decoding, run.peaks)));
-  all.push_back(for_information("short: of its bound, the call's overhead included", Unit::kShare,
-                                bound_shares(few, run.peaks)));
   return all;
 }
 

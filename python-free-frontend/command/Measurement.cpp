@@ -109,11 +109,15 @@ double spread(const std::vector<double> &numbers) {
   return (most - least) / middle;
 }
 
-Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks) {
+double bytes_of(const ShapeOptions &shape) {
   const double element = shape.dtype == "f32" ? 4 : 2;
-  const double bytes = element * static_cast<double>(shape.batch) *
-                       static_cast<double>((shape.heads * shape.queries + shape.key_heads * shape.keys) *
-                                           (shape.head_dim + shape.value_dim));
+  return element * static_cast<double>(shape.batch) *
+         static_cast<double>((shape.heads * shape.queries + shape.key_heads * shape.keys) *
+                             (shape.head_dim + shape.value_dim));
+}
+
+Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks) {
+  const double bytes = bytes_of(shape);
   const double products = shape.dtype == "bf16" ? peaks.best_bfloat16() : peaks.float32;
   struct Part {
     const char *name;

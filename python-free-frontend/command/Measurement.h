@@ -56,6 +56,7 @@ struct Bound {
   std::string name;
   double gflops = 0;
 };
+double bytes_of(const ShapeOptions &shape); ///< of query, key, value and output
 Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks);
 
 struct Figures {

@@ -12,7 +12,7 @@ std::string in_unit(double number, Unit unit) {
     const char *format;
     double factor;
   };
-  static constexpr Form kForms[] = {{"%.1f %%", 100}, {"%.3f x", 1}, {"%.0f ns", 1}, {"%.0f ms", 1}, {"%.2f MB", 1}};
+  static constexpr Form kForms[] = {{"%.1f %%", 100}, {"%.3f x", 1}, {"%.0f ns", 1}, {"%.0f ms", 1}, {"%.2f MB", 1}, {"%.1f GB/s", 1}};
   if (unit == Unit::kYes)
     return number > 0 ? "yes" : "no";
   const Form &form = kForms[static_cast<size_t>(unit)];
@@ -82,7 +82,7 @@ std::string requirement_table(const std::vector<Requirement> &requirements) {
 }
 
 Json to_json(const Requirement &requirement) {
-  static constexpr const char *kUnits[] = {"share", "times", "nanoseconds", "milliseconds", "megabytes", "yes"};
+  static constexpr const char *kUnits[] = {"share", "times", "nanoseconds", "milliseconds", "megabytes", "gigabytes_per_second", "yes"};
   Json samples = Json::array();
   for (const Sample &sample : requirement.samples)
     samples.push_back({{"of", sample.of}, {"median", median(sample.rounds)}, {"rounds", sample.rounds}});

@@ -15,7 +15,7 @@ struct Sample {
   std::vector<double> rounds;
 };
 
-enum class Unit : uint8_t { kShare, kTimes, kNanoseconds, kMilliseconds, kMegabytes, kYes };
+enum class Unit : uint8_t { kShare, kTimes, kNanoseconds, kMilliseconds, kMegabytes, kGigabytesPerSecond, kYes };
 
 struct Requirement {
   std::string what;
