@@ -112,7 +112,6 @@ std::string closing_lines(const RunFigures &run) {
 Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOptions> &shapes, const Beside &beside) {
   std::vector<ShapeCase> cases;
   RunFigures run;
-  HostPeakMeter meter;
   Progress progress;
   for (const ShapeOptions &shape : shapes) {
     progress.step("first call, " + shape.text());
@@ -122,6 +121,7 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
     cases.push_back(std::move(made));
   }
   const int rounds = command.rounds.value_or(command.suite.empty() ? kRounds : kRoundsOfSuite);
+  HostPeakMeter meter; // not before the first result, which it would delay
   for (int round = 0; round < rounds; ++round) {
     progress.round(round, rounds);
     run.peaks.merge(meter.measure());
