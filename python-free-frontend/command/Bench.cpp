@@ -25,6 +25,8 @@ struct BenchCommand {
 };
 
 constexpr int kRounds = 7, kRoundsOfSuite = 3;
+// In the first rounds only: the scheduler of a busy machine takes back from the calls what bursts on all threads took.
+constexpr int kRoundsOfPeaks = 3;
 
 constexpr const char *kFooter =
     R"(Rounds go over all shapes in turn, so that a busy machine slows all alike; a figure is the median of its rounds, and the
@@ -124,7 +126,8 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
   HostPeakMeter meter; // not before the first result, which it would delay
   for (int round = 0; round < rounds; ++round) {
     progress.round(round, rounds);
-    run.peaks.merge(meter.measure());
+    if (round < kRoundsOfPeaks)
+      run.peaks.merge(meter.measure());
     for (ShapeCase &made : cases) {
       progress.step(made.shape.text());
       TENON_TRY(made.timed.run_round(command.milliseconds));
@@ -154,7 +157,8 @@ Result<void> bench_host(const BenchCommand &command, const Beside &beside) {
   const int rounds = command.rounds.value_or(kRoundsOfSuite);
   for (int round = 0; round < rounds; ++round) {
     progress.round(round, rounds);
-    run.peaks.merge(meter.measure());
+    if (round < kRoundsOfPeaks)
+      run.peaks.merge(meter.measure());
     TENON_TRY(suite.run_round(command.milliseconds, step));
   }
   TENON_ASSIGN_OR_RETURN(run.overhead, measure_call_overhead());

@@ -21,7 +21,7 @@ namespace {
 using Body = FunctionRef<void(int64_t thread)>;
 
 // Many and short, so that some fall between what else the machine does.
-constexpr int kBursts = 15, kBurstsOfMemory = 5;
+constexpr int kBursts = 15, kBurstsOfMemory = 3;
 
 /// Seconds of the slowest thread, the best of these bursts. All start together where all run at once; a bounded wait
 /// where they do not.
