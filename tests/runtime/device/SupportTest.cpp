@@ -11,14 +11,6 @@
 #include <thread>
 #include <vector>
 
-// Under a sanitizer too an allocation that is too large gives null, which these tests ask for.
-extern "C" __attribute__((visibility("default"))) const char *__asan_default_options() {
-  return "allocator_may_return_null=1";
-}
-extern "C" __attribute__((visibility("default"))) const char *__tsan_default_options() {
-  return "allocator_may_return_null=1";
-}
-
 namespace tenon {
 namespace {
 

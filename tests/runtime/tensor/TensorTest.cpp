@@ -180,11 +180,3 @@ TEST(Tensor, Names) {
 } // namespace
 
 } // namespace tenon
-
-// Allocations that are refused return null, as they do without a sanitizer.
-extern "C" TENON_API const char *__asan_default_options() {
-  return "allocator_may_return_null=1";
-}
-extern "C" TENON_API const char *__tsan_default_options() {
-  return "allocator_may_return_null=1";
-}
