@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <regex>
 
 namespace tenon::emulator {
@@ -127,10 +128,11 @@ TEST_P(PlantedInFlash, IsNamed) {
 #define STORE R"((st\.global\.\S+\s+\[%\w+)([^\]]*)\])"
 
 INSTANTIATE_TEST_SUITE_P(
-    Sixteen, PlantedInFlash,
+    One, PlantedInFlash,
     testing::Values(
         Mutation{"NoBarriers", FindingKind::kSharedRace, R"(bar\.sync\s+0;)", ""},
         Mutation{"WaitsForOneGroupTooFew", FindingKind::kPendingCopy, R"(cp\.async\.wait_group\s+0;)", "cp.async.wait_group 1;"},
+        Mutation{"OneBufferWhereTwoAreNeeded", FindingKind::kPendingCopy, R"((mad\.lo\.s32\s+%r\d+, %r\d+, )9216,)", "$1 0,"},
         Mutation{"NeverWaits", FindingKind::kPendingCopy, R"(cp\.async\.wait_group\s+\d+;)", ""},
         Mutation{"NeverCommits", FindingKind::kPendingCopy, R"(cp\.async\.commit_group;)", ""},
         Mutation{"ReadsBehindTheEnd", FindingKind::kOutOfBounds, COPY, "$1$2+1048576]", kIllegalAddress, true},
@@ -148,6 +150,50 @@ INSTANTIATE_TEST_SUITE_P(
         Mutation{"RowsOfAnotherWarpWritten", FindingKind::kGlobalRace, STORE, "$1$2+4160]", kSuccess, true},
         Mutation{"NeverEnds", FindingKind::kTimeout, R"(\n\s*ret;)", "\nPLANTED: bra PLANTED;", kLaunchTimeout}),
     [](const auto &row) { return std::string(row.param.name); });
+
+constexpr int kRowBytes = kWidth * 2, kPaddedRow = kRowBytes + 16;
+
+/// Bytes between two places of shared memory, once rows are adjacent.
+int packed_distance(int bytes) {
+  const int rows = static_cast<int>(std::floor(static_cast<double>(bytes) / kPaddedRow));
+  return rows * kRowBytes + (bytes - rows * kPaddedRow);
+}
+
+/// The text with rows of shared memory adjacent, not a bank conflict's worth apart: in the factors of addresses and in
+/// the offsets of accesses, whose 32-bit addresses are those of shared memory.
+std::string without_padding(const std::string &text) {
+  static const std::regex pattern(R"((\[%r\d+\+|m(?:ul|ad)\.lo\.s32\s+%r\d+, %r\d+, )(-?\d+))");
+  std::string result;
+  size_t end = 0;
+  for (std::sregex_iterator match(text.begin(), text.end(), pattern), none; match != none; ++match) {
+    result.append(text, end, static_cast<size_t>(match->position()) - end);
+    result += (*match)[1].str() + std::to_string(packed_distance(std::stoi((*match)[2])));
+    end = static_cast<size_t>(match->position() + match->length());
+  }
+  return result.append(text, end);
+}
+
+nlohmann::json shared_traffic() {
+  std::string text(tenonEmulatorCounters(nullptr, 0), '\0');
+  tenonEmulatorCounters(text.data(), text.size());
+  text.pop_back();
+  return nlohmann::json::parse(text)["kernels"][image().launch.phases.front().entry]["shared"];
+}
+
+/// Right, and eight times as slow in shared memory: what only the count of wavefronts shows.
+TEST(PlantedInFlash, RowsWithoutPaddingAreCountedAsBankConflicts) {
+  const Ran right = run(ptx());
+  const nlohmann::json padded = shared_traffic();
+  EXPECT_EQ(padded["wavefronts"], padded["ideal"]);
+  const std::string text = without_padding(ptx());
+  ASSERT_NE(text, ptx());
+  const Ran ran = run(text);
+  const nlohmann::json packed = shared_traffic();
+  EXPECT_EQ(ran.report, "nothing found\n");
+  EXPECT_EQ(ran.output, right.output);
+  EXPECT_EQ(packed["ideal"], padded["ideal"]);
+  EXPECT_GT(packed["wavefronts"].get<double>(), 4 * packed["ideal"].get<double>());
+}
 
 TEST(PlantedInFlash, TheWrongGeometryIsNamed) {
   const Ran ran = run(ptx(), 32);
