@@ -126,12 +126,23 @@ FlashForwardMaker::State FlashForwardMaker::loop(const KeyLoop &keys, State stat
   Value firstKey = loop.getInductionVar();
   if (plan_.fromLastKey)
     firstKey = arith::SubIOp::create(b, firstVisited_, firstKey);
-  bool bySum = plan_.rescaling == Rescaling::kByRowSum && keys.visibility == Visibility::kAll;
-  State next = bySum                                         ? stepByRowSum(firstKey, now)
-               : plan_.rescaling == Rescaling::kByLaneMaxima ? stepByLaneMaxima(firstKey, keys, now)
-                                                             : step(firstKey, keys, now);
+  State next = (this->*stepOf(keys))(firstKey, keys, now);
   scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
+}
+
+// Where the sum decides, blocks with a mask take maxima: they are few, and the first gives a reference. Beside random
+// numbers and an output wider than the block lanes compare theirs instead: without the rescaling of every turn fewer
+// registers are alive at once.
+FlashForwardMaker::Step FlashForwardMaker::stepOf(const KeyLoop &keys) const {
+  if (plan_.rescaling == Rescaling::kEveryTurn)
+    return &FlashForwardMaker::step;
+  if (plan_.rescaling == Rescaling::kByLaneMaxima)
+    return &FlashForwardMaker::stepByLaneMaxima;
+  if (keys.visibility == Visibility::kAll)
+    return &FlashForwardMaker::stepByRowSum;
+  bool crowded = threshold_ && plan_.paddedValueWidth > plan_.tileKeys;
+  return crowded ? &FlashForwardMaker::stepByLaneMaxima : &FlashForwardMaker::step;
 }
 
 // The mask of the graph, and the end of the keys, if given; null where neither hides anything.

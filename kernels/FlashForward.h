@@ -26,8 +26,9 @@
 ///
 /// A row whose sum is beyond that, infinite or NaN takes its maximum and goes on as above; scores are formed
 /// again for it, since they were not kept. Rows are tested one by one: a row's bits do not depend on others.
-/// P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless the logsumexp is asked
-/// for; 2¹² is within float16.
+/// Blocks with a mask take maxima, or, where dropout and an output wider than the block leave few registers, compare
+/// lane maxima as below. P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless
+/// the logsumexp is asked for; 2¹² is within float16.
 ///
 /// `Rescaling::kByLaneMaxima` keeps the scores of a block until it is known that no row of it grew far. Each lane
 /// looks at those of its own, so that in the usual case no lane asks another:

@@ -64,9 +64,11 @@ private:
   void findBlock();
   void prepareDropout();
   std::optional<KeyBounds> findBounds();
+  using Step = State (FlashForwardMaker::*)(Value firstKey, const KeyLoop &keys, const State &state);
   State loop(const KeyLoop &keys, State state);
+  Step stepOf(const KeyLoop &keys) const;
   State step(Value firstKey, const KeyLoop &keys, const State &state);
-  State stepByRowSum(Value firstKey, const State &state);
+  State stepByRowSum(Value firstKey, const KeyLoop &keys, const State &state);
   State stepByLaneMaxima(Value firstKey, const KeyLoop &keys, const State &state);
   Value endOf(const KeyLoop &keys);
   SmallVector<Value> follow(Value x, Value factor, const State &state);

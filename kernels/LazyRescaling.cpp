@@ -10,7 +10,7 @@ constexpr float kGreatestSum = 4096; // of a row of a block, against a reference
 constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 } // namespace
 
-FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const State &state) {
+FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const KeyLoop &, const State &state) {
   // P = 2^(X − m)
   Value key = loadKey(firstKey, /*end=*/Value());
   Value x = score(firstKey, key, /*again=*/false);

@@ -110,7 +110,6 @@ constexpr std::array<int64_t, 4> kKeys = {64, 48, 32, 16}; // scores of more lea
 constexpr std::array<int64_t, 2> kStages = {2, 1};
 // With 32 rows a warp ptxas 13.0 spills beyond.
 constexpr int64_t kWidestOfTwoInTf32 = 96, kCrowdedWidth = 64, kKeysBesideWide = 32;
-constexpr int64_t kNarrowDropout = 64; // up to it one stage, beyond two do not spill beside random numbers
 constexpr int64_t kCrowdedWithLaneMaxima = 96, kKeysWithLaneMaxima = 48;
 constexpr int64_t kDropoutKeys = 32; // that share draws of Philox: Dropout.h
 
@@ -127,7 +126,7 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
                           (!work.dropout || tile.keys % kDropoutKeys == 0);
           int64_t width = std::max(work.width, work.valueWidth);
           // Copies by elements, tables, long scores and wide outputs need the registers of a second fragment of rows.
-          bool drops = !work.dropout || (figures.twoFragmentsDrop && (tile.stages == 1) == (width <= kNarrowDropout));
+          bool drops = !work.dropout || (figures.twoFragmentsDrop && tile.stages == 1);
           bool plain = work.tables == 0 && work.scoreOperations == 0 && drops && !work.strided;
           int64_t widest = work.tf32 ? kWidestOfTwoInTf32 : figures.widestOfTwoFragments;
           bool crowded = work.laneMaxima ? width > kCrowdedWithLaneMaxima && tile.keys > kKeysWithLaneMaxima

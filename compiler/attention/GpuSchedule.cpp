@@ -37,9 +37,9 @@ private:
   Schedule &schedule;
 };
 
-// Not where the scores kept while a row follows would take registers that tables need.
+// Not where the scores kept while a row follows would take registers that tables or random numbers need.
 bool GpuScheduler::suitsLaneMaxima() const {
-  return problem.scaled && !problem.readsTables && !problem.strided &&
+  return problem.scaled && !problem.readsTables && !problem.strided && !problem.dropout &&
          std::max(problem.width, problem.valueWidth) > kNarrow;
 }
 

@@ -8,7 +8,7 @@
 /// a stale reference is rare: keys are walked from the last one, so that a score which grows towards the diagonal is
 /// met at its greatest first. Where the score depends on the key in another way, each turn takes maxima. Wide heads
 /// compare lane maxima with the reference instead (Rescaling::kByLaneMaxima): their second product is long enough to
-/// hide the exponentials, and the loop needs fewer registers.
+/// hide the exponentials, and the loop needs fewer registers; not with dropout, whose numbers fill that time.
 #pragma once
 
 #include "compiler/attention/ChooseSchedule.h"

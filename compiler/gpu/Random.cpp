@@ -111,15 +111,21 @@ LogicalResult ThreadProgram::lowerRandom(RandomOp op) {
   return success();
 }
 
-/// T' in both halves, and the word that says which of two probabilities' conditions holds: see lowerDrop.
-std::pair<Value, Value> ThreadProgram::thresholds(Value given) {
+/// T' in both halves, and the word that says which of two probabilities' conditions holds: see lowerDrop. What they are
+/// made of is uniform; in a block of one call a row so are they themselves, or each would take a register beside the
+/// wide output there. In wider blocks, which narrow outputs have, ptxas spills for it.
+std::pair<Value, Value> ThreadProgram::thresholds(Value given, int64_t columns) {
   OpBuilder::InsertionGuard guard(builder_);
   leaveLoops();
-  Value threshold = uniform(builder_, scalar(given));
+  bool narrow = columns == kColumnsOfCall;
+  Value threshold = narrow ? scalar(given) : uniform(builder_, scalar(given));
   Value upper = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sgt, threshold, i32(0x8000));
   Value beyond = arith::SelectOp::create(builder_, upper, i32(0x8000), i32(0));
   Value least = multiply(arith::SubIOp::create(builder_, threshold, beyond), 0x10001);
-  return {least, arith::SelectOp::create(builder_, upper, i32(0), i32(-1))};
+  Value either = arith::SelectOp::create(builder_, upper, i32(0), i32(-1));
+  if (narrow)
+    return {uniform(builder_, least), uniform(builder_, either)};
+  return {least, either};
 }
 
 /// Two numbers n of a word against the threshold T at once. With the top bit of a half set, nothing is borrowed
@@ -130,7 +136,7 @@ std::pair<Value, Value> ThreadProgram::thresholds(Value given) {
 /// The majority of d, n and a word that says which is both; its top bits, spread, mask two probabilities.
 LogicalResult ThreadProgram::lowerDrop(DropOp op) {
   Philox numbers = philox(op.getSeed(), op.getOffset(), op.getStream(), op.getRow(), op.getColumn());
-  auto [least, either] = thresholds(op.getThreshold());
+  auto [least, either] = thresholds(op.getThreshold(), cast<RankedTensorType>(op.getType()).getDimSize(1));
   Value top = i32(static_cast<int32_t>(kTopBits));
 
   auto bits = [&](auto op, Value a, Value b) -> Value { return decltype(op)::create(builder_, a, b); };

@@ -139,7 +139,7 @@ private:
   };
   void leaveLoops();
   Values roundKeys(Value seed);
-  std::pair<Value, Value> thresholds(Value threshold);
+  std::pair<Value, Value> thresholds(Value threshold, int64_t columns);
   Philox philox(Value seed, Value offset, Value stream, Value row, Value column);
   Values draw(const Philox &philox, int row, int group); ///< four words
 
