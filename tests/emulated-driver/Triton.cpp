@@ -89,7 +89,8 @@ TEST(Triton, AttentionIsRightAndWithoutConflicts) {
   std::string counters(tenonEmulatorCounters(nullptr, 0), '\0');
   tenonEmulatorCounters(counters.data(), counters.size());
   counters.pop_back();
-  for (const auto &line : nlohmann::json::parse(counters)["kernels"]["attention"]["lines"])
+  const auto counted = nlohmann::json::parse(counters);
+  for (const auto &line : counted["kernels"]["attention"]["lines"])
     if (line.contains("shared"))
       EXPECT_EQ(line["shared"]["wavefronts"], line["shared"]["ideal"]) << line;
 }
