@@ -1,9 +1,9 @@
 /// The demonstration: causal attention of a real sentence encoder, from a C++ lambda to one kernel,
 /// on the host and as PTX on the emulated CUDA driver, held to float64.
-#include "ColdStart.h"
+#include "bench/ColdStart.h"
 #include "Command.h"
 #include "DemoTable.h"
-#include "PeakRate.h"
+#include "bench/PeakRate.h"
 #include "Ptxas.h"
 
 #include "tenon/Tenon.h"

@@ -1,6 +1,6 @@
-#include "HostSuite.h"
+#include "bench/HostSuite.h"
 
-#include "HostMemory.h"
+#include "bench/HostMemory.h"
 
 #include "tenon/Parallel.h"
 #include "tenon/Target.h"
@@ -76,9 +76,10 @@ public:
   }
 
 private:
-  ShapeOptions square(int64_t batch, int64_t heads, int64_t length, int64_t width, const char *dtype,
-                      bool causal = false) const {
-    return square_shape(batch, heads, std::max<int64_t>(length / suite_.shorter, 1), width, dtype, causal);
+  ShapeOptions square(int64_t batch, int64_t heads, int64_t length, int64_t width,
+                      const char *dtype, bool causal = false) const {
+    return square_shape(batch, heads, std::max<int64_t>(length / suite_.shorter, 1), width, dtype,
+                        causal);
   }
 
   // Before anything else ran: areas that threads took once are not given back.
@@ -98,7 +99,8 @@ private:
         char in_all[32];
         std::snprintf(in_all, sizeof in_all, ": %.2f MB in all", taken->all);
         const bool packs = taken->all > kMostMemory;
-        suite_.memory.push_back({shape.short_text() + in_all, {packs ? taken->beyond_heads : taken->all}});
+        suite_.memory.push_back(
+            {shape.short_text() + in_all, {packs ? taken->beyond_heads : taken->all}});
       }
     return {};
   }
@@ -111,8 +113,11 @@ private:
   }
 
   Result<void> shapes() {
-    constexpr int64_t kForward[][4] = {
-        {4, 16, 512, 64}, {2, 16, 1024, 64}, {1, 8, 4096, 64}, {1, 32, 1024, 128}, {1, 8, 4096, 128}};
+    constexpr int64_t kForward[][4] = {{4, 16, 512, 64},
+                                       {2, 16, 1024, 64},
+                                       {1, 8, 4096, 64},
+                                       {1, 32, 1024, 128},
+                                       {1, 8, 4096, 128}};
     for (const char *dtype : kTypes)
       for (const auto &[batch, heads, length, width] : kForward)
         for (bool causal : {false, true})
@@ -132,14 +137,15 @@ private:
 
   Result<void> add_avx2(ShapeOptions shape) {
     TENON_TRY(shape.complete());
-    TENON_ASSIGN_OR_RETURN(TimedCall call, call_of(shape, {}, {.device = Way::kHost, .target = "host:x86-64-v3"}));
+    TENON_ASSIGN_OR_RETURN(TimedCall call,
+                           call_of(shape, {}, {.device = Way::kHost, .target = "host:x86-64-v3"}));
     TENON_TRY(call.begin());
     suite_.avx2.push_back({shape, std::move(call)});
     return {};
   }
 
-  Result<void> compare(std::vector<Comparison> &comparisons, const std::string &of, Result<TimedCall> plain,
-                       Result<TimedCall> variant) {
+  Result<void> compare(std::vector<Comparison> &comparisons, const std::string &of,
+                       Result<TimedCall> plain, Result<TimedCall> variant) {
     progress_("first call, " + of);
     TENON_ASSIGN_OR_RETURN(TimedCall first, std::move(plain));
     TENON_ASSIGN_OR_RETURN(TimedCall second, std::move(variant));
@@ -157,15 +163,19 @@ private:
       ShapeOptions half = plain, boolean = plain, additive = plain;
       half.dtype = "f16", boolean.mask = "bool", additive.mask = "additive";
       TENON_TRY(compare(suite_.half, of, call_of(plain), call_of(half)));
-      TENON_TRY(compare(suite_.masks, of + ", bool", call_of(plain), call_of(boolean, {.mask = Mask::kBool})));
-      TENON_TRY(compare(suite_.masks, of + ", additive", call_of(plain), call_of(additive, {.mask = Mask::kAdditive})));
+      TENON_TRY(compare(suite_.masks, of + ", bool", call_of(plain),
+                        call_of(boolean, {.mask = Mask::kBool})));
+      TENON_TRY(compare(suite_.masks, of + ", additive", call_of(plain),
+                        call_of(additive, {.mask = Mask::kAdditive})));
       TENON_TRY(compare(suite_.dropout, of, call_of(plain), call_of(plain, {.dropout = true})));
     }
     const ShapeOptions plain = square(1, 8, 1024, 64, "f32");
-    TENON_TRY(compare(suite_.expressions, plain.short_text(), call_of(plain), call_of(alibi_and_cap(8), plain)));
+    TENON_TRY(compare(suite_.expressions, plain.short_text(), call_of(plain),
+                      call_of(alibi_and_cap(8), plain)));
     for (const char *dtype : kTypes) {
       const ShapeOptions longest = square(1, 2, 8192, 64, dtype);
-      TENON_TRY(compare(suite_.window, longest.short_text(), call_of(longest), call_of(window(256), longest)));
+      TENON_TRY(compare(suite_.window, longest.short_text(), call_of(longest),
+                        call_of(window(256), longest)));
     }
     return {};
   }
@@ -181,9 +191,10 @@ private:
         one.threads = 1, two.threads = 2;
         TENON_TRY(compare(suite_.threads, shape.short_text(), std::move(one), std::move(two)));
         const Comparison &made = suite_.threads.back();
-        const size_t bytes =
-            static_cast<size_t>(made.plain.output.element_count()) * size_in_bytes(made.plain.output.dtype());
-        const bool same = std::memcmp(made.plain.output.data(), made.variant.output.data(), bytes) == 0;
+        const size_t bytes = static_cast<size_t>(made.plain.output.element_count()) *
+                             size_in_bytes(made.plain.output.dtype());
+        const bool same =
+            std::memcmp(made.plain.output.data(), made.variant.output.data(), bytes) == 0;
         suite_.same_bits.push_back({made.of, {same ? 1.0 : 0.0}});
       }
     return {};
@@ -213,7 +224,8 @@ private:
 
 } // namespace
 
-ShapeOptions square_shape(int64_t batch, int64_t heads, int64_t length, int64_t width, const char *dtype, bool causal) {
+ShapeOptions square_shape(int64_t batch, int64_t heads, int64_t length, int64_t width,
+                          const char *dtype, bool causal) {
   ShapeOptions shape;
   shape.batch = batch, shape.heads = shape.key_heads = heads;
   shape.queries = shape.keys = length;
@@ -229,7 +241,8 @@ std::vector<ShapeOptions> length_shapes(int64_t shorter) {
   for (const char *dtype : kTypes)
     for (bool causal : {false, true})
       for (int64_t length = 128; length <= kRows; length *= 2)
-        shapes.push_back(square_shape(kRows / length, kHeads, std::max<int64_t>(length / shorter, 1), 64, dtype, causal));
+        shapes.push_back(square_shape(kRows / length, kHeads,
+                                      std::max<int64_t>(length / shorter, 1), 64, dtype, causal));
   return shapes;
 }
 
@@ -240,20 +253,23 @@ Sample Comparison::time() const {
   return ratio(of, variant, plain);
 }
 
-Result<HostSuite> HostSuite::make(int64_t shorter, FunctionRef<void(const std::string &)> progress) {
+Result<HostSuite> HostSuite::make(int64_t shorter,
+                                  FunctionRef<void(const std::string &)> progress) {
   HostSuite suite;
   suite.shorter = shorter;
   TENON_TRY(Maker(suite, progress).all());
   return suite;
 }
 
-Result<void> HostSuite::run_round(double milliseconds, FunctionRef<void(const std::string &)> progress) {
+Result<void> HostSuite::run_round(double milliseconds,
+                                  FunctionRef<void(const std::string &)> progress) {
   for (std::vector<ShapeCase> *cases : {&forward, &decoding, &few, &avx2})
     for (ShapeCase &made : *cases) {
       progress(made.shape.short_text());
       TENON_TRY(made.timed.run_round(milliseconds));
     }
-  for (std::vector<Comparison> *comparisons : {&half, &masks, &expressions, &dropout, &window, &threads})
+  for (std::vector<Comparison> *comparisons :
+       {&half, &masks, &expressions, &dropout, &window, &threads})
     for (Comparison &made : *comparisons) {
       progress(made.of);
       TENON_TRY(made.plain.run_round(milliseconds));

@@ -1,7 +1,7 @@
-#include "CallOverhead.h"
-#include "ColdStart.h"
-#include "HostSuite.h"
-#include "LengthPicture.h"
+#include "bench/CallOverhead.h"
+#include "bench/ColdStart.h"
+#include "bench/HostSuite.h"
+#include "bench/LengthPicture.h"
 
 #include "tenon/Parallel.h"
 #include "tenon/Target.h"
@@ -75,7 +75,8 @@ public:
   }
   void step(const std::string &what) const {
     if (terminal_)
-      std::fprintf(stderr, "\r\033[K%s%s%s", round_.c_str(), round_.empty() ? "" : ": ", what.c_str());
+      std::fprintf(stderr, "\r\033[K%s%s%s", round_.c_str(), round_.empty() ? "" : ": ",
+                   what.c_str());
   }
 
 private:
@@ -100,7 +101,8 @@ std::string closing_lines(const RunFigures &run) {
   std::string lines = text(run.peaks);
   std::snprintf(line, sizeof line, "a later call costs %.0f ns besides its kernel\n", run.overhead);
   lines += line;
-  std::snprintf(line, sizeof line, "from the process's start to the first result %.0f ms\n", run.to_first_result);
+  std::snprintf(line, sizeof line, "from the process's start to the first result %.0f ms\n",
+                run.to_first_result);
   lines += line;
   if (run.compile_host == 0 || run.compile_ptx == 0)
     return lines;
@@ -111,7 +113,8 @@ std::string closing_lines(const RunFigures &run) {
   return lines + line;
 }
 
-Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOptions> &shapes, const Beside &beside) {
+Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOptions> &shapes,
+                          const Beside &beside) {
   std::vector<ShapeCase> cases;
   RunFigures run;
   Progress progress;
@@ -165,9 +168,11 @@ Result<void> bench_host(const BenchCommand &command, const Beside &beside) {
   const std::vector<Requirement> requirements = suite.requirements(run, beside);
   const std::vector<ShapeCase> shapes = suite.shapes();
   if (!command.json) {
-    const std::string machine = host_features().processor + ", " + std::to_string(parallel_concurrency()) +
-                                " threads, " + host_target() + "; " + std::to_string(rounds) + " rounds\n";
-    return print(machine + requirement_table(requirements) + "\n" + shape_table(shapes, run) + text(run.peaks));
+    const std::string machine = host_features().processor + ", " +
+                                std::to_string(parallel_concurrency()) + " threads, " +
+                                host_target() + "; " + std::to_string(rounds) + " rounds\n";
+    return print(machine + requirement_table(requirements) + "\n" + shape_table(shapes, run) +
+                 text(run.peaks));
   }
   Json object = {{"processor", host_features().processor},
                  {"threads", parallel_concurrency()},
@@ -200,13 +205,16 @@ Result<void> run_bench(BenchCommand command) {
     command.device = Way::kHost;
     return bench_shapes(command, length_shapes(command.shorter), beside);
   }
-  return bench_shapes(command, command.one_shape ? std::vector{command.shape} : default_shapes(), beside);
+  return bench_shapes(command, command.one_shape ? std::vector{command.shape} : default_shapes(),
+                      beside);
 }
 
 void add_suite_options(CLI::App &bench, BenchCommand &options) {
   bench.add_option("--suite", options.suite, "host or lengths, instead of shapes")
       ->check(CLI::IsMember({"host", "lengths"}));
-  bench.add_option("--beside", options.beside, "figures of other programs, as tests/benchmarks/peers writes them")
+  bench
+      .add_option("--beside", options.beside,
+                  "figures of other programs, as tests/benchmarks/peers writes them")
       ->type_name("FILE")
       ->needs("--suite");
   bench.add_option("--shorter", options.shorter, "divides the lengths of a suite: to try it out")
@@ -231,8 +239,8 @@ void check_suite(const BenchCommand &options) {
 
 void add_bench(CLI::App &app, Action &action) {
   auto options = std::make_shared<BenchCommand>();
-  CLI::App *bench =
-      app.add_subcommand("bench", "How fast: a list of shapes, the one that flags describe, or a suite");
+  CLI::App *bench = app.add_subcommand(
+      "bench", "How fast: a list of shapes, the one that flags describe, or a suite");
   bench->footer(kFooter);
   options->shape.add_to(*bench);
   add_device_option(*bench, options->device);

@@ -1,6 +1,6 @@
-#include "Requirement.h"
+#include "bench/Requirement.h"
 
-#include "Measurement.h"
+#include "bench/Measurement.h"
 
 #include <algorithm>
 
@@ -12,7 +12,8 @@ std::string in_unit(double number, Unit unit) {
     const char *format;
     double factor;
   };
-  static constexpr Form kForms[] = {{"%.1f %%", 100}, {"%.3f x", 1}, {"%.0f ns", 1}, {"%.0f ms", 1}, {"%.2f MB", 1}, {"%.1f GB/s", 1}};
+  static constexpr Form kForms[] = {{"%.1f %%", 100}, {"%.3f x", 1},  {"%.0f ns", 1},
+                                    {"%.0f ms", 1},   {"%.2f MB", 1}, {"%.1f GB/s", 1}};
   if (unit == Unit::kYes)
     return number > 0 ? "yes" : "no";
   const Form &form = kForms[static_cast<size_t>(unit)];
@@ -31,8 +32,8 @@ std::string required(const Requirement &requirement) {
 std::string row(const std::string &what, const std::string &required, const std::string &measured,
                 const std::string &spread, const std::string &reached, const std::string &of) {
   char line[512];
-  std::snprintf(line, sizeof line, "%-66s %11s %11s %7s %8s  %s\n", what.c_str(), required.c_str(), measured.c_str(),
-                spread.c_str(), reached.c_str(), of.c_str());
+  std::snprintf(line, sizeof line, "%-66s %11s %11s %7s %8s  %s\n", what.c_str(), required.c_str(),
+                measured.c_str(), spread.c_str(), reached.c_str(), of.c_str());
   return line;
 }
 
@@ -75,17 +76,20 @@ std::string requirement_table(const std::vector<Requirement> &requirements) {
     const std::optional<bool> reached = requirement.reached();
     char percent[32];
     std::snprintf(percent, sizeof percent, "%.0f %%", 100 * spread(worst->rounds));
-    table += row(requirement.what, required(requirement), in_unit(median(worst->rounds), requirement.unit), percent,
+    table += row(requirement.what, required(requirement),
+                 in_unit(median(worst->rounds), requirement.unit), percent,
                  reached ? (*reached ? "yes" : "no") : "-", worst->of);
   }
   return table;
 }
 
 Json to_json(const Requirement &requirement) {
-  static constexpr const char *kUnits[] = {"share", "times", "nanoseconds", "milliseconds", "megabytes", "gigabytes_per_second", "yes"};
+  static constexpr const char *kUnits[] = {
+      "share", "times", "nanoseconds", "milliseconds", "megabytes", "gigabytes_per_second", "yes"};
   Json samples = Json::array();
   for (const Sample &sample : requirement.samples)
-    samples.push_back({{"of", sample.of}, {"median", median(sample.rounds)}, {"rounds", sample.rounds}});
+    samples.push_back(
+        {{"of", sample.of}, {"median", median(sample.rounds)}, {"rounds", sample.rounds}});
   const Sample *worst = requirement.worst();
   return {{"what", requirement.what},
           {"required", requirement.limit ? Json(*requirement.limit) : Json()},

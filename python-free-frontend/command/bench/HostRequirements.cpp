@@ -1,4 +1,4 @@
-#include "HostSuite.h"
+#include "bench/HostSuite.h"
 
 #include "tenon/Parallel.h"
 #include "tenon/Target.h"
@@ -45,7 +45,9 @@ std::vector<Sample> causal_over_full(const Cases &forward, int64_t shorter) {
   std::vector<Sample> samples;
   for (size_t i = 0; i + 1 < forward.size(); i += 2)
     if (forward[i].shape.keys * shorter >= 2048)
-      samples.push_back(Comparison{forward[i + 1].shape.short_text(), forward[i].timed, forward[i + 1].timed}.time());
+      samples.push_back(
+          Comparison{forward[i + 1].shape.short_text(), forward[i].timed, forward[i + 1].timed}
+              .time());
   return samples;
 }
 
@@ -61,7 +63,8 @@ std::vector<Sample> ahead_of(const std::string &by, const Cases &cases, const Be
   std::vector<Sample> samples;
   for (const ShapeCase &made : cases)
     if (const std::optional<double> theirs = beside.milliseconds(by, made.shape)) {
-      const double ours = beside.milliseconds("Tenon", made.shape).value_or(median(made.timed.rounds));
+      const double ours =
+          beside.milliseconds("Tenon", made.shape).value_or(median(made.timed.rounds));
       samples.push_back({made.shape.short_text(), {*theirs / ours}});
     }
   return samples;
@@ -119,17 +122,20 @@ std::vector<Requirement> of_peaks(const HostSuite &suite, const HostPeaks &peaks
 }
 
 std::vector<Requirement> of_variants(const HostSuite &suite) {
-  return {at_least("float16: speed of float32", 0.9, Unit::kTimes, speeds(suite.half)),
-          at_most("causal, S >= 2,048: time of full", 0.56, Unit::kTimes, causal_over_full(suite.forward, suite.shorter)),
-          at_most("the last 256 of 8,192 keys: time of full", 0.06, Unit::kTimes, times(suite.window)),
-          at_least("bool or additive mask [S, S], f32: speed of unmasked", 0.8, Unit::kTimes, speeds(suite.masks)),
-          at_least("ALiBi and soft cap by expression, f32: speed of plain", 0.75, Unit::kTimes,
-                   speeds(suite.expressions)),
-          at_least("dropout 0.1, f32: speed of plain", 0.75, Unit::kTimes, speeds(suite.dropout)),
-          with_reason(at_least("two threads: speed of one", 1.9, Unit::kTimes, speeds(suite.threads)),
-                      "one thread is all there is"),
-          with_reason(at_least("two threads: the same bits as one", 1, Unit::kYes, suite.same_bits),
-                      "one thread is all there is")};
+  return {
+      at_least("float16: speed of float32", 0.9, Unit::kTimes, speeds(suite.half)),
+      at_most("causal, S >= 2,048: time of full", 0.56, Unit::kTimes,
+              causal_over_full(suite.forward, suite.shorter)),
+      at_most("the last 256 of 8,192 keys: time of full", 0.06, Unit::kTimes, times(suite.window)),
+      at_least("bool or additive mask [S, S], f32: speed of unmasked", 0.8, Unit::kTimes,
+               speeds(suite.masks)),
+      at_least("ALiBi and soft cap by expression, f32: speed of plain", 0.75, Unit::kTimes,
+               speeds(suite.expressions)),
+      at_least("dropout 0.1, f32: speed of plain", 0.75, Unit::kTimes, speeds(suite.dropout)),
+      with_reason(at_least("two threads: speed of one", 1.9, Unit::kTimes, speeds(suite.threads)),
+                  "one thread is all there is"),
+      with_reason(at_least("two threads: the same bits as one", 1, Unit::kYes, suite.same_bits),
+                  "one thread is all there is")};
 }
 
 std::vector<Requirement> of_waiting(const HostSuite &suite, const RunFigures &run) {
@@ -137,10 +143,11 @@ std::vector<Requirement> of_waiting(const HostSuite &suite, const RunFigures &ru
   std::vector<Requirement> rows = {
       at_most("a call's overhead on a hit", 300, Unit::kNanoseconds, {{"", {run.overhead}}})};
   for (size_t i = 0; i < suite.compile_times.size(); ++i)
-    rows.push_back(at_most("cold compile, LLVM loaded: " + suite.compile_times[i].of, kMilliseconds[i],
-                           Unit::kMilliseconds, {{"", suite.compile_times[i].rounds}}));
-  rows.push_back(at_most("memory a thread beyond tensors (and packed K and V in flight)", kMostMemory, Unit::kMegabytes,
-                         suite.memory));
+    rows.push_back(at_most("cold compile, LLVM loaded: " + suite.compile_times[i].of,
+                           kMilliseconds[i], Unit::kMilliseconds,
+                           {{"", suite.compile_times[i].rounds}}));
+  rows.push_back(at_most("memory a thread beyond tensors (and packed K and V in flight)",
+                         kMostMemory, Unit::kMegabytes, suite.memory));
   rows.back().missing = suite.no_memory;
   return rows;
 }
@@ -158,7 +165,8 @@ std::vector<Requirement> of_few_queries(const HostSuite &suite, const HostPeaks 
   for (double milliseconds : shortest.timed.rounds)
     call.rounds.push_back(milliseconds * 1e6);
   return {for_information("decoding: bytes of its tensors", Unit::kGigabytesPerSecond, rates),
-          for_information("decoding: of what its bytes allow", Unit::kShare, bound_shares(suite.decoding, peaks)),
+          for_information("decoding: of what its bytes allow", Unit::kShare,
+                          bound_shares(suite.decoding, peaks)),
           for_information("short: the shortest call", Unit::kNanoseconds, {call}),
           for_information("short: of its bound, the call's overhead included", Unit::kShare,
                           bound_shares(suite.few, peaks))};
@@ -166,10 +174,11 @@ std::vector<Requirement> of_few_queries(const HostSuite &suite, const HostPeaks 
 
 } // namespace
 
-std::vector<Requirement> HostSuite::requirements(const RunFigures &run, const Beside &beside) const {
+std::vector<Requirement> HostSuite::requirements(const RunFigures &run,
+                                                 const Beside &beside) const {
   std::vector<Requirement> all = beside_others(*this, beside);
-  for (std::vector<Requirement> part : {of_peaks(*this, run.peaks), of_variants(*this), of_waiting(*this, run),
-                                        of_few_queries(*this, run.peaks)})
+  for (std::vector<Requirement> part : {of_peaks(*this, run.peaks), of_variants(*this),
+                                        of_waiting(*this, run), of_few_queries(*this, run.peaks)})
     all.insert(all.end(), part.begin(), part.end());
   return all;
 }

@@ -1,4 +1,4 @@
-#include "HostMemory.h"
+#include "bench/HostMemory.h"
 
 #include "tenon/Parallel.h"
 
@@ -31,8 +31,9 @@ double heads_in_flight(const TimedCall &call, int threads) {
   double bytes = 0;
   for (size_t i : {1, 2}) {
     const Shape &shape = call.inputs[i].shape();
-    bytes += static_cast<double>(std::min<int64_t>(shape[0] * shape[1], threads) * shape[2] * shape[3]) *
-             static_cast<double>(size_in_bytes(call.inputs[i].dtype()));
+    bytes +=
+        static_cast<double>(std::min<int64_t>(shape[0] * shape[1], threads) * shape[2] * shape[3]) *
+        static_cast<double>(size_in_bytes(call.inputs[i].dtype()));
   }
   return bytes / 1e6;
 }
@@ -43,7 +44,8 @@ Result<MemoryOfCall> memory_of_first_call(TimedCall &call) {
   const std::vector<TensorReference> inputs(call.inputs.begin(), call.inputs.end());
   TENON_ASSIGN_OR_RETURN(const Explanation compiled, call.function.explain(inputs));
   std::memset(call.output.data(), 0,
-              static_cast<size_t>(call.output.element_count()) * size_in_bytes(call.output.dtype()));
+              static_cast<size_t>(call.output.element_count()) *
+                  size_in_bytes(call.output.dtype()));
   const int threads = parallel_concurrency();
   parallel_for(threads, [](int64_t) {}); // the threads themselves
   if (!reset_peak())
@@ -52,7 +54,8 @@ Result<MemoryOfCall> memory_of_first_call(TimedCall &call) {
   TENON_TRY(call.begin());
   TENON_ASSIGN_OR_RETURN(const double most, kilobytes("VmHWM"));
   const double grown = (most - before) * 1024 / 1e6;
-  return MemoryOfCall{grown / threads, std::max(0.0, grown - heads_in_flight(call, threads)) / threads};
+  return MemoryOfCall{grown / threads,
+                      std::max(0.0, grown - heads_in_flight(call, threads)) / threads};
 }
 
 } // namespace tenon::command

@@ -1,14 +1,15 @@
 /// How much memory a call takes besides its tensors.
 #pragma once
 
-#include "Measurement.h"
+#include "bench/Measurement.h"
 
 namespace tenon::command {
 
 /// Megabytes a thread.
 struct MemoryOfCall {
-  double all = 0;          ///< by which the process grows at most
-  double beyond_heads = 0; ///< besides key and value of the heads in flight, of which a schedule may keep packed copies
+  double all = 0; ///< by which the process grows at most
+  double beyond_heads =
+      0; ///< besides key and value of the heads in flight, of which a schedule may keep packed copies
 };
 
 /// Of a call that runs for the first time, compiled before. Errors: kUnsupported where Linux does not tell.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "Command.h"
-#include "PeakRate.h"
 #include "ShapeOptions.h"
+#include "bench/PeakRate.h"
 
 #include "tenon/Attention.h"
 

@@ -15,11 +15,11 @@ double measure_fma_peak();
 
 /// Rates in 10^9 a second; 0 where the processor has no such instruction.
 struct HostPeaks {
-  double float32 = 0;       ///< fused multiply-adds, of the widest vectors
-  double float32_avx2 = 0;  ///< the same on 256 bits
-  double bfloat16 = 0;      ///< vdpbf16ps
-  double bfloat16_amx = 0;  ///< tdpbf16ps on random numbers
-  double exponentials = 0;  ///< powers of two in float32; 0 without AVX-512
+  double float32 = 0;      ///< fused multiply-adds, of the widest vectors
+  double float32_avx2 = 0; ///< the same on 256 bits
+  double bfloat16 = 0;     ///< vdpbf16ps
+  double bfloat16_amx = 0; ///< tdpbf16ps on random numbers
+  double exponentials = 0; ///< powers of two in float32; 0 without AVX-512
 
   struct Read {
     std::string level;    ///< "L1", "L2", "L3", "memory"

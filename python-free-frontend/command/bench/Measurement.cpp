@@ -1,4 +1,4 @@
-#include "Measurement.h"
+#include "bench/Measurement.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,8 @@ Result<Tensor> noise(const Shape &shape, DataType dtype, uint64_t seed) {
   const size_t bytes = static_cast<size_t>(tensor.element_count()) * size_in_bytes(dtype),
                step = static_cast<size_t>(kPeriod) * size_in_bytes(dtype);
   for (size_t at = 0; at < bytes; at += step)
-    std::memcpy(static_cast<std::byte *>(tensor.data()) + at, period.data(), std::min(step, bytes - at));
+    std::memcpy(static_cast<std::byte *>(tensor.data()) + at, period.data(),
+                std::min(step, bytes - at));
   return tensor;
 }
 
@@ -80,16 +81,18 @@ Result<TimedCall> make_call(Function function, const ShapeOptions &shape, Way wa
     TENON_ASSIGN_OR_RETURN(tensor, tensor.to(location));
     made.inputs.push_back(std::move(tensor));
   }
-  TENON_ASSIGN_OR_RETURN(made.output, Tensor::empty({shape.batch, shape.heads, shape.queries, shape.value_dim},
-                                                    made.inputs[0].dtype(), location));
+  TENON_ASSIGN_OR_RETURN(made.output,
+                         Tensor::empty({shape.batch, shape.heads, shape.queries, shape.value_dim},
+                                       made.inputs[0].dtype(), location));
   return made;
 }
 
 Result<ShapeCase> make_case(const ShapeOptions &shape, Way way) {
   ShapeCase made{shape, {}};
   TENON_TRY(made.shape.complete());
-  TENON_ASSIGN_OR_RETURN(const Function function,
-                         attention_function(made.shape.graph(), {.device = way, .tf32 = made.shape.tf32}));
+  TENON_ASSIGN_OR_RETURN(
+      const Function function,
+      attention_function(made.shape.graph(), {.device = way, .tf32 = made.shape.tf32}));
   TENON_ASSIGN_OR_RETURN(made.timed, make_call(function, made.shape, way));
   made.timed.launch.scalars.add({"scale", 1 / std::sqrt(static_cast<double>(made.shape.head_dim))});
   if (made.shape.dropout)
@@ -127,7 +130,7 @@ Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks) {
     const char *name;
     double amount, rate; // 10^9 a second
   };
-  const Part parts[] = {{products == peaks.float32  ? "float32 FMA"
+  const Part parts[] = {{products == peaks.float32    ? "float32 FMA"
                          : products == peaks.bfloat16 ? "bfloat16 dot"
                                                       : "AMX",
                          shape.operations(), products},
@@ -147,7 +150,8 @@ Figures figures_of(const ShapeCase &made, const Bound &bound) {
   Figures figures;
   figures.milliseconds = median(made.timed.rounds);
   figures.spread = spread(made.timed.rounds);
-  figures.gflops = figures.milliseconds > 0 ? made.shape.operations() / figures.milliseconds / 1e6 : 0;
+  figures.gflops =
+      figures.milliseconds > 0 ? made.shape.operations() / figures.milliseconds / 1e6 : 0;
   figures.share = bound.gflops > 0 ? figures.gflops / bound.gflops : 0;
   return figures;
 }
@@ -156,18 +160,15 @@ Json to_json(const HostPeaks &peaks) {
   Json reads = Json::object();
   for (const HostPeaks::Read &read : peaks.reads)
     reads[read.level] = read.gigabytes;
-  return {{"float32_fma_gflops", peaks.float32},
-          {"float32_fma_avx2_gflops", peaks.float32_avx2},
-          {"bfloat16_dot_gflops", peaks.bfloat16},
-          {"bfloat16_amx_gflops", peaks.bfloat16_amx},
-          {"exp2_per_ns", peaks.exponentials},
-          {"read_gigabytes_per_second", reads}};
+  return {{"float32_fma_gflops", peaks.float32},   {"float32_fma_avx2_gflops", peaks.float32_avx2},
+          {"bfloat16_dot_gflops", peaks.bfloat16}, {"bfloat16_amx_gflops", peaks.bfloat16_amx},
+          {"exp2_per_ns", peaks.exponentials},     {"read_gigabytes_per_second", reads}};
 }
 
 std::string text(const HostPeaks &peaks) {
   char part[160];
-  std::snprintf(part, sizeof part, "peaks: float32 FMA %.0f GFLOP/s (AVX2 %.0f), bfloat16 dot %.0f", peaks.float32,
-                peaks.float32_avx2, peaks.bfloat16);
+  std::snprintf(part, sizeof part, "peaks: float32 FMA %.0f GFLOP/s (AVX2 %.0f), bfloat16 dot %.0f",
+                peaks.float32, peaks.float32_avx2, peaks.bfloat16);
   std::string line = part;
   if (peaks.bfloat16_amx > 0) {
     std::snprintf(part, sizeof part, ", AMX %.0f", peaks.bfloat16_amx);
@@ -217,16 +218,17 @@ Json to_json(const ShapeCase &made, const RunFigures &run) {
 
 std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &run) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-66s %9s %10s %7s %10s %12s %7s %10s\n", "shape", "runs on", "ms", "spread",
-                "GFLOP/s", "bound", "of it", "first ms");
+  std::snprintf(line, sizeof line, "%-66s %9s %10s %7s %10s %12s %7s %10s\n", "shape", "runs on",
+                "ms", "spread", "GFLOP/s", "bound", "of it", "first ms");
   std::string text = label(line, 0);
   for (const ShapeCase &made : cases) {
     const Bound bound = bound_of(made.shape, run.peaks);
     const Figures figures = figures_of(made, bound);
     std::snprintf(line, sizeof line, "%-66s %9s %10.3f %6.0f%% %10.1f %12s %6.0f%% %10.1f\n",
-                  made.shape.text().c_str(), std::string(name(made.timed.explanation.executed_by)).c_str(),
-                  figures.milliseconds, 100 * figures.spread, figures.gflops, bound.name.c_str(), 100 * figures.share,
-                  made.timed.first_milliseconds);
+                  made.shape.text().c_str(),
+                  std::string(name(made.timed.explanation.executed_by)).c_str(),
+                  figures.milliseconds, 100 * figures.spread, figures.gflops, bound.name.c_str(),
+                  100 * figures.share, made.timed.first_milliseconds);
     text += line;
   }
   return text;

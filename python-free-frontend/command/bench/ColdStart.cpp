@@ -1,4 +1,4 @@
-#include "ColdStart.h"
+#include "bench/ColdStart.h"
 
 #include <algorithm>
 #include <ctime>

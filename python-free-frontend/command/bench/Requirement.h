@@ -15,12 +15,20 @@ struct Sample {
   std::vector<double> rounds;
 };
 
-enum class Unit : uint8_t { kShare, kTimes, kNanoseconds, kMilliseconds, kMegabytes, kGigabytesPerSecond, kYes };
+enum class Unit : uint8_t {
+  kShare,
+  kTimes,
+  kNanoseconds,
+  kMilliseconds,
+  kMegabytes,
+  kGigabytesPerSecond,
+  kYes
+};
 
 struct Requirement {
   std::string what;
   std::optional<double> limit; ///< none: for information
-  bool at_least = true; ///< else at most
+  bool at_least = true;        ///< else at most
   Unit unit = Unit::kTimes;
   std::vector<Sample> samples = {};
   std::string missing = {}; ///< why there are none

@@ -1,4 +1,4 @@
-#include "LengthPicture.h"
+#include "bench/LengthPicture.h"
 
 #include "tenon/Parallel.h"
 #include "tenon/Target.h"
@@ -15,7 +15,8 @@ namespace {
 // Colours that people of any colour vision tell apart: Okabe and Ito 2008. Tenon's is the strongest.
 constexpr const char *kTenonColour = "#0072b2";
 constexpr std::array kColours = {"#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
-constexpr double kWidth = 980, kPanelWidth = 335, kPanelHeight = 210, kLeft = 62, kTop = 92, kGapX = 148, kGapY = 70;
+constexpr double kWidth = 980, kPanelWidth = 335, kPanelHeight = 210, kLeft = 62, kTop = 92,
+                 kGapX = 148, kGapY = 70;
 constexpr double kNearestLabels = 15; ///< between the baselines of two names
 constexpr double kGrid = 4;           ///< steps of the axis of GFLOP/s, about
 
@@ -79,8 +80,8 @@ public:
   }
 
   std::string draw() const {
-    std::string text = format("<text class=\"title\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x_, y_ - 14,
-                              panel_.title.c_str());
+    std::string text = format("<text class=\"title\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x_,
+                              y_ - 14, panel_.title.c_str());
     text += grid() + bound();
     for (const Line &line : panel_.lines)
       text += curve(line);
@@ -89,25 +90,30 @@ public:
 
 private:
   double at(const Point &point) const {
-    return last_ > first_ ? x_ + kPanelWidth * std::log(point.length / first_) / std::log(last_ / first_) : x_;
+    return last_ > first_
+               ? x_ + kPanelWidth * std::log(point.length / first_) / std::log(last_ / first_)
+               : x_;
   }
   double height(double gflops) const { return y_ + kPanelHeight * (1 - gflops / top_); }
 
   std::string grid() const {
     std::string text;
     for (double value = 0; value <= top_; value += step_) {
-      text += format("<path class=\"%s\" d=\"M%.1f %.1fh%.1f\"/>", value == 0 ? "axis" : "grid", x_, height(value),
-                     kPanelWidth);
-      text += format("<text class=\"tick\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x_ - 8,
-                     height(value) + 4, number(value).c_str());
+      text += format("<path class=\"%s\" d=\"M%.1f %.1fh%.1f\"/>", value == 0 ? "axis" : "grid", x_,
+                     height(value), kPanelWidth);
+      text += format("<text class=\"tick\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
+                     x_ - 8, height(value) + 4, number(value).c_str());
     }
     for (const Point &point : panel_.bound)
-      text += format("<path class=\"axis\" d=\"M%.1f %.1fv4\"/><text class=\"tick\" text-anchor=\"middle\" x=\"%.1f\" "
+      text += format("<path class=\"axis\" d=\"M%.1f %.1fv4\"/><text class=\"tick\" "
+                     "text-anchor=\"middle\" x=\"%.1f\" "
                      "y=\"%.1f\">%s</text>\n",
-                     at(point), y_ + kPanelHeight, at(point), y_ + kPanelHeight + 18, number(point.length).c_str());
-    text += format("<text class=\"tick\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">GFLOP/s</text>", x_ - 8, y_ - 2);
-    return text + format("<text class=\"tick\" x=\"%.1f\" y=\"%.1f\">keys</text>\n", x_ + kPanelWidth + 22,
-                         y_ + kPanelHeight + 18);
+                     at(point), y_ + kPanelHeight, at(point), y_ + kPanelHeight + 18,
+                     number(point.length).c_str());
+    text += format("<text class=\"tick\" text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">GFLOP/s</text>",
+                   x_ - 8, y_ - 2);
+    return text + format("<text class=\"tick\" x=\"%.1f\" y=\"%.1f\">keys</text>\n",
+                         x_ + kPanelWidth + 22, y_ + kPanelHeight + 18);
   }
 
   std::string path_of(const std::vector<Point> &points) const {
@@ -126,12 +132,15 @@ private:
 
   std::string curve(const Line &line) const {
     const bool tenon = line.colour == kTenonColour;
-    std::string text = format("<path class=\"line\" stroke=\"%s\" stroke-width=\"%s\" d=\"%s\"/>", line.colour.c_str(),
-                              tenon ? "3" : "1.8", path_of(line.points).c_str());
+    std::string text =
+        format("<path class=\"line\" stroke=\"%s\" stroke-width=\"%s\" d=\"%s\"/>",
+               line.colour.c_str(), tenon ? "3" : "1.8", path_of(line.points).c_str());
     for (const Point &point : line.points)
-      text += format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"%s\"><title>%s, %s keys: %s GFLOP/s</title></circle>",
+      text += format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"%s\"><title>%s, %s keys: %s "
+                     "GFLOP/s</title></circle>",
                      at(point), height(point.gflops), tenon ? "4" : "2.8", line.colour.c_str(),
-                     escaped(line.name).c_str(), number(point.length).c_str(), number(point.gflops).c_str());
+                     escaped(line.name).c_str(), number(point.length).c_str(),
+                     number(point.gflops).c_str());
     return text + "\n";
   }
 
@@ -141,7 +150,8 @@ private:
     for (const Line &line : panel_.lines)
       if (!line.points.empty())
         order.push_back(&line);
-    std::ranges::sort(order, std::greater(), [](const Line *line) { return line->points.back().gflops; });
+    std::ranges::sort(order, std::greater(),
+                      [](const Line *line) { return line->points.back().gflops; });
     std::vector<double> places;
     for (const Line *line : order)
       places.push_back(std::max(height(line->points.back().gflops) + 4,
@@ -161,7 +171,8 @@ private:
   double x_, y_, most_ = 0, step_ = 1, top_ = 1, first_ = 1, last_ = 1;
 };
 
-std::vector<Panel> panels_of(const std::vector<ShapeCase> &cases, const HostPeaks &peaks, const Beside &beside) {
+std::vector<Panel> panels_of(const std::vector<ShapeCase> &cases, const HostPeaks &peaks,
+                             const Beside &beside) {
   std::vector<Panel> panels;
   const std::vector<std::string> names = beside.names();
   for (const ShapeCase &made : cases) {
@@ -177,7 +188,9 @@ std::vector<Panel> panels_of(const std::vector<ShapeCase> &cases, const HostPeak
       panel->lines.push_back({"Tenon", kTenonColour, {}});
     }
     const auto length = static_cast<double>(shape.keys);
-    const auto gflops = [&](double milliseconds) { return shape.operations() / milliseconds / 1e6; };
+    const auto gflops = [&](double milliseconds) {
+      return shape.operations() / milliseconds / 1e6;
+    };
     panel->bound.push_back({length, bound_of(shape, peaks).gflops});
     for (size_t i = 0; i < names.size(); ++i)
       if (const std::optional<double> theirs = beside.milliseconds(names[i], shape))
@@ -201,22 +214,28 @@ text { font-family: system-ui, "DejaVu Sans", sans-serif; fill: #333 }
 
 } // namespace
 
-std::string length_picture(const std::vector<ShapeCase> &cases, const HostPeaks &peaks, const Beside &beside) {
+std::string length_picture(const std::vector<ShapeCase> &cases, const HostPeaks &peaks,
+                           const Beside &beside) {
   const std::vector<Panel> panels = panels_of(cases, peaks, beside);
   const ShapeOptions &first = cases.front().shape;
   const double rows = std::ceil(static_cast<double>(panels.size()) / 2);
   const double height = kTop + rows * (kPanelHeight + kGapY) - kGapY / 2;
-  std::string svg = format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
-                           "height=\"%.0f\">\n",
-                           kWidth, height, kWidth, height);
+  std::string svg =
+      format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
+             "height=\"%.0f\">\n",
+             kWidth, height, kWidth, height);
   svg += kStyle;
   svg += "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n";
-  svg += format("<text class=\"head\" x=\"%.0f\" y=\"30\">Attention on the host: GFLOP/s over length</text>\n", kLeft);
-  svg += format("<text class=\"sub\" x=\"%.0f\" y=\"50\">%s, %d threads, %s. %d heads of width %d, %s queries "
-                "in all. Pairs that a mask leaves out count for nothing.</text>\n",
-                kLeft, escaped(host_features().processor).c_str(), parallel_concurrency(), host_target().c_str(),
-                static_cast<int>(first.heads), static_cast<int>(first.head_dim),
-                number(static_cast<double>(first.batch * first.queries)).c_str());
+  svg += format("<text class=\"head\" x=\"%.0f\" y=\"30\">Attention on the host: GFLOP/s over "
+                "length</text>\n",
+                kLeft);
+  svg +=
+      format("<text class=\"sub\" x=\"%.0f\" y=\"50\">%s, %d threads, %s. %d heads of width %d, %s "
+             "queries "
+             "in all. Pairs that a mask leaves out count for nothing.</text>\n",
+             kLeft, escaped(host_features().processor).c_str(), parallel_concurrency(),
+             host_target().c_str(), static_cast<int>(first.heads), static_cast<int>(first.head_dim),
+             number(static_cast<double>(first.batch * first.queries)).c_str());
   for (size_t i = 0; i < panels.size(); ++i)
     svg += Axes(panels[i], kLeft + static_cast<double>(i % 2) * (kPanelWidth + kGapX),
                 kTop + static_cast<double>(i / 2) * (kPanelHeight + kGapY))

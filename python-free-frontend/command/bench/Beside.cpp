@@ -1,4 +1,4 @@
-#include "Beside.h"
+#include "bench/Beside.h"
 
 #include <algorithm>
 #include <sstream>
@@ -8,8 +8,8 @@ namespace tenon::command {
 namespace {
 
 auto sizes_of(const ShapeOptions &shape) {
-  return std::tuple(shape.batch, shape.heads, shape.key_heads, shape.queries, shape.keys, shape.head_dim, shape.dtype,
-                    shape.causal.empty());
+  return std::tuple(shape.batch, shape.heads, shape.key_heads, shape.queries, shape.keys,
+                    shape.head_dim, shape.dtype, shape.causal.empty());
 }
 
 } // namespace
@@ -20,14 +20,17 @@ Result<Beside> Beside::read(const std::string &path) {
   try {
     for (const Json &row : Json::parse(text)) {
       ShapeOptions shape;
-      shape.batch = row.at("batch"), shape.heads = row.at("heads"), shape.key_heads = row.at("kv_heads");
-      shape.queries = row.at("queries"), shape.keys = row.at("keys"), shape.head_dim = row.at("head_dim");
+      shape.batch = row.at("batch"), shape.heads = row.at("heads"),
+      shape.key_heads = row.at("kv_heads");
+      shape.queries = row.at("queries"), shape.keys = row.at("keys"),
+      shape.head_dim = row.at("head_dim");
       shape.dtype = row.at("dtype");
       shape.causal = row.at("causal").get<bool>() ? "top-left" : "";
       beside.rows_.push_back({row.at("by"), shape, row.at("milliseconds")});
     }
   } catch (const Json::exception &wrong) {
-    return Error::invalid_argument("--beside", path, std::string("an array of figures: ") + wrong.what());
+    return Error::invalid_argument("--beside", path,
+                                   std::string("an array of figures: ") + wrong.what());
   }
   return beside;
 }

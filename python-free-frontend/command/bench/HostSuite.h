@@ -1,9 +1,9 @@
 /// What Tenon asks of its host code, each figure beside what it must be: `tenon bench --suite host`.
 #pragma once
 
-#include "Beside.h"
-#include "Measurement.h"
-#include "Requirement.h"
+#include "bench/Beside.h"
+#include "bench/Measurement.h"
+#include "bench/Requirement.h"
 
 #include "tenon/FunctionRef.h"
 
@@ -27,12 +27,13 @@ inline constexpr double kMostMemory = 2; ///< megabytes a thread, where a schedu
 
 /// All that the suite runs, each called once.
 struct HostSuite {
-  int64_t shorter = 1; ///< all lengths are divided by this
-  std::vector<ShapeCase> forward; ///< full and causal in turns, of every type and shape
+  int64_t shorter = 1;                  ///< all lengths are divided by this
+  std::vector<ShapeCase> forward;       ///< full and causal in turns, of every type and shape
   std::vector<ShapeCase> decoding, few; ///< one query against many keys; few of both
-  std::vector<ShapeCase> avx2;    ///< code for x86-64-v3
+  std::vector<ShapeCase> avx2;          ///< code for x86-64-v3
   std::vector<Comparison> half, masks, expressions, dropout, window, threads;
-  std::vector<std::pair<std::string, CompileRequest>> compiled; ///< full, causal, with a score expression
+  std::vector<std::pair<std::string, CompileRequest>>
+      compiled; ///< full, causal, with a score expression
   std::vector<Sample> compile_times, memory, same_bits;
   std::string no_memory; ///< why it could not be measured
 
@@ -46,6 +47,7 @@ struct HostSuite {
 
 /// The lengths of the picture, divided by `shorter`: heads of width 64, as many queries as keys.
 std::vector<ShapeOptions> length_shapes(int64_t shorter);
-ShapeOptions square_shape(int64_t batch, int64_t heads, int64_t length, int64_t width, const char *dtype, bool causal);
+ShapeOptions square_shape(int64_t batch, int64_t heads, int64_t length, int64_t width,
+                          const char *dtype, bool causal);
 
 } // namespace tenon::command

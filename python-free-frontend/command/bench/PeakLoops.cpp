@@ -1,4 +1,4 @@
-#include "PeakLoops.h"
+#include "bench/PeakLoops.h"
 
 #include <array>
 #include <immintrin.h>
@@ -67,7 +67,10 @@ constexpr int kBlock = 1024;
       asm("vscalefps %1, %0, %0" : "+v"(power) : "v"(whole));
       _mm512_store_ps(powers + i, power);
     }
-    asm volatile("" : : "r"(scores), "r"(powers) : "memory"); // both anew each time, for all the compiler knows
+    asm volatile(""
+                 :
+                 : "r"(scores), "r"(powers)
+                 : "memory"); // both anew each time, for all the compiler knows
   }
 }
 
@@ -110,13 +113,15 @@ struct alignas(64) RandomTile {
 } // namespace
 
 constexpr double kMultiplyAdd = 2, kPair = 2;
-const PeakLoop kFmaAvx2 = {fma_avx2, kMultiplyAdd * kChains * kLanesAvx2};
-const PeakLoop kFmaAvx512 = {fma_avx512, kMultiplyAdd * kChains * kLanes};
-const PeakLoop kDotBFloat16 = {dot_bfloat16, kMultiplyAdd * kPair * kChains * kLanes};
-const PeakLoop kTilesBFloat16 = {tiles_bfloat16, kMultiplyAdd * kTileProducts * kTileRows * kTileColumns * kTileDepth};
+const PeakLoop kFmaAvx2 = {fma_avx2, kMultiplyAdd *kChains *kLanesAvx2};
+const PeakLoop kFmaAvx512 = {fma_avx512, kMultiplyAdd *kChains *kLanes};
+const PeakLoop kDotBFloat16 = {dot_bfloat16, kMultiplyAdd *kPair *kChains *kLanes};
+const PeakLoop kTilesBFloat16 = {tiles_bfloat16,
+                                 kMultiplyAdd *kTileProducts *kTileRows *kTileColumns *kTileDepth};
 const PeakLoop kExponentials = {exponentials, kBlock};
 
-[[gnu::target("avx512f"), gnu::noinline]] void read_avx512(const std::byte *data, int64_t bytes, int64_t repeats) {
+[[gnu::target("avx512f"), gnu::noinline]] void read_avx512(const std::byte *data, int64_t bytes,
+                                                           int64_t repeats) {
   for (int64_t repeat = 0; repeat < repeats; ++repeat)
     for (int64_t at = 0; at < bytes; at += 512)
       asm volatile("vmovaps (%0), %%zmm0\n vmovaps 64(%0), %%zmm1\n vmovaps 128(%0), %%zmm2\n"
@@ -127,7 +132,8 @@ const PeakLoop kExponentials = {exponentials, kBlock};
                    : TENON_EIGHT_REGISTERS);
 }
 
-[[gnu::target("avx2"), gnu::noinline]] void read_avx2(const std::byte *data, int64_t bytes, int64_t repeats) {
+[[gnu::target("avx2"), gnu::noinline]] void read_avx2(const std::byte *data, int64_t bytes,
+                                                      int64_t repeats) {
   for (int64_t repeat = 0; repeat < repeats; ++repeat)
     for (int64_t at = 0; at < bytes; at += 256)
       asm volatile("vmovaps (%0), %%ymm0\n vmovaps 32(%0), %%ymm1\n vmovaps 64(%0), %%ymm2\n"

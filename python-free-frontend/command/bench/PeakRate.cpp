@@ -1,7 +1,7 @@
-#include "PeakRate.h"
+#include "bench/PeakRate.h"
 
 #include "Command.h"
-#include "PeakLoops.h"
+#include "bench/PeakLoops.h"
 
 #include "tenon/FunctionRef.h"
 #include "tenon/Parallel.h"
@@ -61,7 +61,8 @@ struct Cache {
 /// As Linux describes the first processor's. sysconf(3) counts third levels of other cores in.
 Cache data_cache(int level) {
   for (int index = 0; index < 8; ++index) {
-    const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+    const std::string folder =
+        "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
     const auto word = [&](const char *name) {
       std::string text;
       std::ifstream(folder + name) >> text;
@@ -72,7 +73,8 @@ Cache data_cache(int level) {
     int64_t threads = 0; // bits of a mask in hexadecimal digits, between commas
     for (char digit : word("shared_cpu_map"))
       if (std::isxdigit(static_cast<unsigned char>(digit)))
-        threads += std::popcount(static_cast<unsigned>(std::stoi(std::string(1, digit), nullptr, 16)));
+        threads +=
+            std::popcount(static_cast<unsigned>(std::stoi(std::string(1, digit), nullptr, 16)));
     constexpr int64_t kKibibyte = 1024; // "32768K"
     return {std::atoll(word("size").c_str()) * kKibibyte, std::max<int64_t>(threads, 1)};
   }
@@ -98,25 +100,30 @@ HostPeakMeter::HostPeakMeter() : threads_(parallel_concurrency()) {
   for (int level : {1, 2, 3}) {
     const Cache cache = data_cache(level);
     const int64_t sharers = std::min<int64_t>(cache.threads, threads_);
-    levels.push_back({"L" + std::to_string(level), cache.bytes * threads_ / sharers, cache.bytes / 2 / sharers});
+    levels.push_back(
+        {"L" + std::to_string(level), cache.bytes * threads_ / sharers, cache.bytes / 2 / sharers});
     most = std::max(most, levels.back().holds);
   }
   levels.push_back({"memory", 0, std::clamp(8 * most / threads_, kLeastOfMemory, kMostOfMemory)});
   for (Level level : levels)
     if (level.bytes_of_thread = level.bytes_of_thread / kStep * kStep; level.bytes_of_thread > 0)
       levels_.push_back(level);
-  const auto bytes = static_cast<size_t>((levels_.back().bytes_of_thread + kHugePage - 1) / kHugePage * kHugePage);
+  const auto bytes =
+      static_cast<size_t>((levels_.back().bytes_of_thread + kHugePage - 1) / kHugePage * kHugePage);
   for (int i = 0; i < threads_; ++i)
     areas_.emplace_back(static_cast<std::byte *>(std::aligned_alloc(kHugePage, bytes)), &std::free);
   if (std::ranges::any_of(areas_, [](const Area &area) { return !area; })) {
     levels_.clear();
     return;
   }
-  parallel_for(threads_, [&](int64_t thread) { std::memset(areas_[static_cast<size_t>(thread)].get(), 1, bytes); });
+  parallel_for(threads_, [&](int64_t thread) {
+    std::memset(areas_[static_cast<size_t>(thread)].get(), 1, bytes);
+  });
 }
 
 HostPeaks HostPeakMeter::measure() {
-  constexpr int64_t kLeastBytes = 64 << 20; // of one burst: so many passes that a cache has taken what it can hold
+  constexpr int64_t kLeastBytes =
+      64 << 20; // of one burst: so many passes that a cache has taken what it can hold
   const HostFeatures &features = host_features();
   HostPeaks peaks;
   peaks.float32 = measure_fma_peak();
@@ -130,10 +137,12 @@ HostPeaks HostPeakMeter::measure() {
     peaks.exponentials = rate(threads_, kExponentials, kRoundsOfExponentials);
   const auto read = features.avx512 ? read_avx512 : read_avx2;
   for (const Level &level : levels_) {
-    const int64_t bytes = level.bytes_of_thread, repeats = std::max<int64_t>(kLeastBytes / bytes, 1);
-    const double seconds = best_seconds(
-        threads_, level.holds == 0 ? kBurstsOfMemory : kBursts,
-        [&](int64_t thread) { read(areas_[static_cast<size_t>(thread)].get(), bytes, repeats); });
+    const int64_t bytes = level.bytes_of_thread,
+                  repeats = std::max<int64_t>(kLeastBytes / bytes, 1);
+    const double seconds =
+        best_seconds(threads_, level.holds == 0 ? kBurstsOfMemory : kBursts, [&](int64_t thread) {
+          read(areas_[static_cast<size_t>(thread)].get(), bytes, repeats);
+        });
     peaks.reads.push_back(
         {level.name, level.holds, threads_ * static_cast<double>(bytes * repeats) / seconds / 1e9});
   }
@@ -141,8 +150,9 @@ HostPeaks HostPeakMeter::measure() {
 }
 
 void HostPeaks::merge(const HostPeaks &other) {
-  for (double HostPeaks::*figure : {&HostPeaks::float32, &HostPeaks::float32_avx2, &HostPeaks::bfloat16,
-                                    &HostPeaks::bfloat16_amx, &HostPeaks::exponentials})
+  for (double HostPeaks::*figure :
+       {&HostPeaks::float32, &HostPeaks::float32_avx2, &HostPeaks::bfloat16,
+        &HostPeaks::bfloat16_amx, &HostPeaks::exponentials})
     this->*figure = std::max(this->*figure, other.*figure);
   if (reads.empty())
     reads = other.reads;

@@ -1,4 +1,4 @@
-#include "CallOverhead.h"
+#include "bench/CallOverhead.h"
 
 #include "Command.h"
 
