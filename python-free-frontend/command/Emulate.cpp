@@ -222,7 +222,7 @@ void add_emulate(CLI::App &app, Action &action) {
       ->type_name("ARGUMENT");
   emulate_command->add_option("--check", options->check, "all, none, or checkers between commas");
   emulate_command->add_option("--card", options->card, "to emulate; a100 unless told")
-      ->check(CLI::IsMember({"a100", "h100", "rtx4090"}));
+      ->check(CLI::IsMember({"a100", "b200", "h100", "rtx4090"}));
   emulate_command->add_option("--schedule", options->schedule, "order of blocks and warps")
       ->check(CLI::IsMember({"forward", "reverse", "random"}));
   emulate_command->add_option("--seed", options->seed, "of a random schedule, and of --perturb");

@@ -4,7 +4,7 @@
 //     TENON_EMULATOR_ISA=avx2 build/bin/benchmarks/emulator_speed     # or baseline
 //
 // The figures to hold with AVX-512: 6 million a second on flash attention with tensor cores bit by bit, 100 million in a
-// loop of arithmetic. TENON_EMULATED_DEVICE=h100 adds as Hopper does.
+// loop of arithmetic. TENON_EMULATOR_CARD=h100 adds as Hopper does.
 #include "execute/Execute.h"
 #include "tenon/Attention.h"
 #include "tenon/Tensor.h"

@@ -113,7 +113,7 @@ TEST_F(BadInput, CommandLines) {
           {"compile --dtype f64", "f64 not in"},
           {"compile --target ''", "--target: must not be empty"},
           {"compile -o ''", "--output: must not be empty"},
-          {"emulate k.ptx --block 32 --card v100", "v100 not in {a100,h100,rtx4090}"},
+          {"emulate k.ptx --block 32 --card v100", "v100 not in {a100,b200,h100,rtx4090}"},
           {"compile --causal=x", "x not in {top-left,bottom-right}"}});
   expect(kUsageStatus, kInputs,
          {{"--bogus", "not expected: --bogus"},

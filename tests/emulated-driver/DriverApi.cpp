@@ -10,7 +10,8 @@ TEST(DriverApi, TheCardIsWhatWasAskedFor) {
     int multiprocessors, optin, major, minor;
   };
   for (Expected expected :
-       {Expected{"a100", 108, 163 * 1024, 8, 0}, {"h100", 132, 227 * 1024, 9, 0}, {"rtx4090", 128, 99 * 1024, 8, 9}}) {
+       {Expected{"a100", 108, 163 * 1024, 8, 0}, {"h100", 132, 227 * 1024, 9, 0}, {"rtx4090", 128, 99 * 1024, 8, 9},
+        {"b200", 148, 227 * 1024, 10, 0}}) {
     Card card(expected.key);
     auto attribute = [](int number) {
       int value = -1;

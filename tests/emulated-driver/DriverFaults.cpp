@@ -52,7 +52,7 @@ TEST(DriverFaults, SharedMemoryHasTheCardsLimits) {
     const char *card;
     unsigned optin;
   };
-  for (Limit limit : {Limit{"a100", 163 * 1024}, {"h100", 227 * 1024}, {"rtx4090", 99 * 1024}}) {
+  for (Limit limit : {Limit{"a100", 163 * 1024}, {"h100", 227 * 1024}, {"rtx4090", 99 * 1024}, {"b200", 227 * 1024}}) {
     Card card(limit.card);
     auto *kernel = card.load(kEmpty);
     EXPECT_EQ(card.launch(kernel, 1, 32, 48 * 1024), kSuccess);

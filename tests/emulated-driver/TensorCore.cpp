@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, TensorCoreRecords,
                          testing::Values(Records{"A100_fp16", "a100", "sm_80", kF16}, Records{"A100_bf16", "a100", "sm_80", kBf16},
                                          Records{"A100_fp16", "rtx4090", "sm_80", kF16},
                                          Records{"H100_fp16", "h100", "sm_80", kF16}, Records{"H100_bf16", "h100", "sm_80", kBf16},
-                                         Records{"B200_fp16", "h100", "sm_80", kF16}, Records{"B200_bf16", "h100", "sm_80", kBf16}),
+                                         Records{"B200_fp16", "b200", "sm_80", kF16}, Records{"B200_bf16", "b200", "sm_80", kBf16}),
                          [](const auto &record) {
                            return std::string(record.param.prefix) + "_on_" + record.param.device;
                          });

@@ -170,7 +170,7 @@ Tensor tensor_core(DeviceKind kind) {
 
 /// The emulated card that adds as this one does.
 const char *card_like(int capability) {
-  return capability >= 90 ? "h100" : capability == 89 ? "rtx4090" : "a100";
+  return capability >= 100 ? "b200" : capability >= 90 ? "h100" : capability == 89 ? "rtx4090" : "a100";
 }
 
 Json card_of(DeviceKind kind) {

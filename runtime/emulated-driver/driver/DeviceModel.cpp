@@ -12,6 +12,9 @@ constexpr DeviceModel kModels[] = {
      1'980'000, 2'619'000, 5120, 32 << 20, 2, true, true},
     {"rtx4090", "NVIDIA GeForce RTX 4090 (emulated)", 89, 128, 25'386'352'640, 100 * 1024, 99 * 1024, 1536, 24,
      72 << 20, 2'520'000, 10'501'000, 384, 48 << 20, 64, false, false},
+    // How much of its cache may persist is not published: five eighths, as of an H100's.
+    {"b200", "NVIDIA B200 (emulated)", 100, 148, 182'630ull << 20, 228 * 1024, 227 * 1024, 2048, 32, 253 << 19,
+     1'965'000, 3'996'000, 7680, 79 << 20, 2, true, true},
 };
 } // namespace
 
