@@ -265,9 +265,20 @@ void FlashForwardMaker::epilogue(const State &state) {
   Value logsumexp; // in base 2, −∞ where ℓ = 0
   if (plan_.logsumexp || chunk_)
     logsumexp = arith::AddFOp::create(b, state.maximum, math::Log2Op::create(b, state.sum));
-  if (chunk_)
+  if (!chunk_)
+    return storeResults(output, logsumexp);
+  if (!plan_.storesLoneChunk)
     return storePartial(output, logsumexp);
+  Value lone = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, block_.keyLength, index(plan_.chunkKeys));
+  auto either = scf::IfOp::create(b, lone, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(either.thenBlock());
+  storeResults(output, logsumexp);
+  b.setInsertionPointToStart(either.elseBlock());
+  storePartial(output, logsumexp);
+}
 
+void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
   tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.firstRow, block_.rows,
                         plan_.valueWidth, kRowsAdjacent, /*column=*/0, plan_.packed);
   if (!plan_.logsumexp)

@@ -42,7 +42,8 @@
 ///
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
 /// of the grid of its own: it leaves its output, and m + log₂ ℓ, as a row of head chunk · heads + head of two
-/// tensors, from which kernels/Combine.h makes the result. Where `packed` heads share a key and a tile, row r of
+/// tensors, from which kernels/Combine.h makes the result; or, of `storesLoneChunk`, the result itself where there is
+/// no other chunk: the bits are the same, since it would weigh 1. Where `packed` heads share a key and a tile, row r of
 /// the tile is query r / packed of head r mod packed of the group, so that the group's keys are read once.
 ///
 /// The algorithm knows no target, only this plan.
@@ -77,6 +78,7 @@ struct FlashForwardPlan {
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group; 1 with dropout
   uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps follow
+  bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result
 };
 
 /// What a block of the grid computes: scalars of type i32.

@@ -86,6 +86,7 @@ private:
   Value rowSum(Value probabilities, Value operand);
   Value dropped(Value probabilities, Value operand, Value firstKey);
   void epilogue(const State &state);
+  void storeResults(Value output, Value logsumexp);
   void storePartial(Value output, Value logsumexp);
 
   ImplicitLocOpBuilder &b;

@@ -120,7 +120,8 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   if (figures.gpu)
     return chooseGpuSchedule(getOperation(), figures, problem,
                              {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
-  schedule.tileQueries = tileQueries ? tileQueries : figures.tileQueries;
+  int64_t most = problem.few ? std::min(problem.few->tileQueries, figures.tileQueries) : figures.tileQueries;
+  schedule.tileQueries = !tileQueries ? most : problem.few ? std::min<int64_t>(tileQueries, most) : tileQueries;
   // Pairs of bfloat16 take half the bytes and half the time: twice the keys between two additions to the output.
   bool pairs = figures.bfloat16Products && problem.storage.isBF16();
   schedule.tileKeys = tileKeys ? tileKeys : pairs ? 2 * figures.tileKeys : figures.tileKeys;
@@ -129,6 +130,8 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
       "{0} queries, a multiple of the {1} lanes of a vector; {2} keys, whose {3} KiB stay in the {4} KiB "
       "second-level cache", schedule.tileQueries, figures.lanes, schedule.tileKeys, block / 1024,
       figures.secondLevelBytes / 1024);
+  if (problem.few)
+    problem.few->addTo(schedule, kHostChunkKeys);
   return success();
 }
 

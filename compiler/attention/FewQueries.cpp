@@ -32,9 +32,9 @@ std::optional<FewQueries> FewQueries::of(attention::FusedOp fused) {
   return FewQueries{std::clamp(rows, kLeastRows, kMostRows), group};
 }
 
-void FewQueries::addTo(Schedule &schedule) const {
+void FewQueries::addTo(Schedule &schedule, int64_t chunkKeys) const {
   schedule.packedHeads = packedHeads;
-  schedule.chunkKeys = static_cast<int64_t>(llvm::alignTo(kChunkKeys, static_cast<uint64_t>(schedule.tileKeys)));
+  schedule.chunkKeys = static_cast<int64_t>(llvm::alignTo(chunkKeys, static_cast<uint64_t>(schedule.tileKeys)));
   schedule.explanation += llvm::formatv("; few queries: chunks of {0} keys, each a block of the grid, combined after",
                                         schedule.chunkKeys);
   if (packedHeads != 1)

@@ -1,9 +1,9 @@
-/// The schedule of few queries on a GPU: keys in chunks, heads of a group in one tile.
+/// The schedule of few queries: keys in chunks, heads of a group in one tile.
 ///
-/// A step of decoding has one row of queries a head: with one block a head most of a GPU would idle while a few
+/// A step of decoding has one row of queries a head: with one block a head most of a device would idle while a few
 /// blocks read all keys. So the keys are cut in chunks, each of which a block of the grid computes, and a second
 /// phase combines them (kernels/Combine.h). The cut is at multiples of one constant, whatever the batch, the heads
-/// and the GPU's size: the same row gives the same bits in every batch.
+/// and the device's size: the same row gives the same bits in every batch.
 ///
 /// The heads of a group read the same keys. Their rows stand in one tile, whose 16 rows a product has anyway, so
 /// that these are read once.
@@ -20,6 +20,9 @@ namespace tenon {
 /// hundred processors of a data-centre GPU, and what a chunk of width 64 leaves in float32 is a sixteenth of what
 /// it read of a float16 group of 8.
 inline constexpr int64_t kChunkKeys = 256;
+/// On the host: 8 chunks of 4,096 keys keep as many cores busy with one head, and what a chunk leaves is a hundredth
+/// of what it reads.
+inline constexpr int64_t kHostChunkKeys = 512;
 
 struct FewQueries {
   int64_t tileQueries; ///< rows of a tile: one fragment of 16, more where a group has more heads
@@ -27,8 +30,8 @@ struct FewQueries {
 
   /// Nothing for a signature of any number of queries.
   static std::optional<FewQueries> of(attention::FusedOp fused);
-  /// Chunks for its tiles, and why.
-  void addTo(Schedule &schedule) const;
+  /// Chunks for its tiles, of some `chunkKeys` keys, and why.
+  void addTo(Schedule &schedule, int64_t chunkKeys) const;
 };
 
 } // namespace tenon

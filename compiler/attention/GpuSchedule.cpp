@@ -15,6 +15,7 @@ using namespace tenon;
 namespace {
 
 constexpr int64_t kMostQueries = 128;  // four warps of 32: more would leave blocks without rows at short lengths
+constexpr int64_t kLeastRowsOfWarp = 16; // mma.m16n8k16
 constexpr int64_t kLongScore = 8;      // operations
 constexpr int64_t kNarrow = 64;        // width up to which the second product does not hide the exponentials
 constexpr uint32_t kAnyStrides = 2;    // layout of a tensor: Tile.td
@@ -69,8 +70,12 @@ bool GpuScheduler::choose(std::string &why) {
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
                problem.tf32, problem.dropout, problem.readsTables, problem.strided, problem.scoreOperations,
                schedule.rescaling == kByLaneMaxima};
-  GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
+  GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
+  if (problem.few) { // what was given is for many
+    tile.queries = std::min(tile.queries, mostQueries);
+    tile.warps = std::min(tile.warps, mostQueries / kLeastRowsOfWarp);
+  }
   std::optional<GpuChoice> choice = cheapestTile(figures, work, tile, mostQueries, why);
   if (!choice)
     return false;
@@ -80,7 +85,7 @@ bool GpuScheduler::choose(std::string &why) {
   schedule.threads = choice->tile.warps() * kLanesOfWarp;
   schedule.explanation = choice->explanation + "; " + rescaling;
   if (problem.few)
-    problem.few->addTo(schedule);
+    problem.few->addTo(schedule, kChunkKeys);
   return true;
 }
 

@@ -64,8 +64,11 @@ LogicalResult tenon::attachSignature(func::FuncOp function, const Signature &sig
                                              Twine(llvm::StringRef(name(signature.output))));
   function->setAttr(kOutputAttribute, TypeAttr::get(output));
   function->setAttr(kGroupAttribute, b.getI32IntegerAttr(signature.group));
-  if (signature.queries == QueryLengths::kFew)
-    function->setAttr(kFewQueriesAttribute, b.getUnitAttr());
+  QueryLengths queries = signature.queries;
+  if (queries == QueryLengths::kAny && signature.exact)
+    queries = signature.exact->query_length <= kFewQueries ? QueryLengths::kFew : QueryLengths::kMany;
+  if (queries != QueryLengths::kMany)
+    function->setAttr(queries == QueryLengths::kFew ? kFewQueriesAttribute : kAnyQueriesAttribute, b.getUnitAttr());
   if (signature.tf32)
     function->setAttr(kTf32Attribute, b.getUnitAttr());
   if (signature.exact) {

@@ -7,7 +7,7 @@
 ///                                                 attention.layout = 0 : i32}, …)
 ///         -> tensor<*xf32> attributes {attention.output = f16, attention.group = 4 : i32}
 ///
-/// Bool storage is i1. The attribute names are in dialects/attention/Attention.h.
+/// Bool storage is i1. The other attributes' names are in dialects/attention/Attention.h.
 #pragma once
 
 #include "dialects/attention/Attention.h"
@@ -17,6 +17,9 @@
 #include "tenon/Signature.h"
 
 namespace tenon {
+
+/// On a function for any number of queries: SplitQueries.td.
+inline constexpr llvm::StringLiteral kAnyQueriesAttribute = "attention.any_queries";
 
 /// Errors: the number of inputs, or a storage that the input's kind of element cannot have.
 llvm::LogicalResult attachSignature(mlir::func::FuncOp function, const Signature &signature);

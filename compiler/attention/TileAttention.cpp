@@ -5,6 +5,7 @@
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
+#include "compiler/attention/SplitQueries.h"
 #include "compiler/attention/Targets.h"
 #include "compiler/attention/TileExpressions.h"
 #include "dialects/tile/Tile.h"
@@ -36,9 +37,9 @@ using Builder = ImplicitLocOpBuilder;
 /// Makes the kernel of one fused operation.
 class KernelMaker {
 public:
-  KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule)
-      : function_(function), fused_(fused), schedule_(std::move(schedule)),
-        inputs_(firstSlots(fused, schedule_)),
+  /// `chunks`: a kernel of the launch leaves partial outputs in the workspace, this one or another.
+  KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, bool chunks)
+      : function_(function), fused_(fused), schedule_(std::move(schedule)), inputs_(firstSlots(fused, chunks)),
         mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
         score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
 
@@ -46,7 +47,7 @@ public:
 
 private:
   static bool hasLogsumexp(FusedOp fused) { return fused.getLogsumexp() && !fused.getLogsumexp().use_empty(); }
-  static SmallVector<int32_t> firstSlots(FusedOp fused, const Schedule &schedule);
+  static SmallVector<int32_t> firstSlots(FusedOp fused, bool chunks);
   LogicalResult plan(kernels::FlashForwardPlan &plan);
   kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
   std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
@@ -64,8 +65,9 @@ private:
   FlashForwardBlock block_;
 };
 
-// Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r.
-SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, const Schedule &schedule) {
+// Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r. The same
+// for all kernels of a launch, which share its arguments.
+SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
   SmallVector<int32_t> slots;
   for (Value input : {fused.getQuery(), fused.getKey(), fused.getValue()})
     slots.push_back(static_cast<int32_t>(cast<BlockArgument>(input).getArgNumber()));
@@ -76,7 +78,7 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, const Schedule &sche
   resultSlot(scaledOutput(fused).value);
   if (hasLogsumexp(fused))
     resultSlot(fused.getLogsumexp());
-  if (schedule.chunkKeys != 0)
+  if (chunks)
     slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1});
   return slots;
 }
@@ -130,6 +132,7 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
   plan.chunkKeys = schedule_.chunkKeys;
   plan.packed = schedule_.packedHeads;
+  plan.storesLoneChunk = figures && !figures->gpu;
   plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - 2;
   return success();
 }
@@ -255,6 +258,8 @@ LogicalResult KernelMaker::make() {
   for (func::FuncOp phase : ArrayRef(phases).drop_front())
     setWarps(phase, 1);
   for (func::FuncOp phase : phases) {
+    if (function_.getName().ends_with(kFewQueriesSuffix))
+      phase.setName((phase.getName() + kFewQueriesSuffix).str());
     describe(phase);
     fixSizes(phase);
   }
@@ -264,13 +269,17 @@ LogicalResult KernelMaker::make() {
 
 struct TileAttention : tenon::impl::TileAttentionBase<TileAttention> {
   void runOnOperation() override {
+    bool chunks = llvm::any_of(getOperation().getOps<func::FuncOp>(), [](func::FuncOp function) {
+      std::optional<Schedule> schedule = Schedule::of(function);
+      return schedule && schedule->chunkKeys != 0;
+    });
     for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (!function.isDeclaration() && failed(tile(function)))
+      if (!function.isDeclaration() && failed(tile(function, chunks)))
         return signalPassFailure();
   }
 
 private:
-  LogicalResult tile(func::FuncOp function) {
+  LogicalResult tile(func::FuncOp function, bool chunks) {
     if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
       return failure();
     auto fused = function.getOps<FusedOp>();
@@ -281,7 +290,7 @@ private:
       return refuse(function, "tile", "there is no schedule; run choose-schedule before tile-attention");
     if (failed(checkIsKernel(*fused.begin(), "tile")))
       return failure();
-    return KernelMaker(function, *fused.begin(), *schedule).make();
+    return KernelMaker(function, *fused.begin(), *schedule, chunks).make();
   }
 };
 

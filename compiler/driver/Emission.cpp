@@ -1,6 +1,8 @@
 #include "compiler/driver/Emission.h"
 
 #include "compiler/attention/ChooseSchedule.h"
+#include "compiler/attention/KernelSignature.h"
+#include "compiler/attention/SplitQueries.h"
 #include "compiler/attention/TileAttention.h"
 #include "kernels/Combine.h"
 #ifdef TENON_WITH_GPU
@@ -16,6 +18,8 @@
 
 #include "tenon/DataType.h"
 #include "tenon/KernelCache.h"
+
+#include <array>
 
 using namespace mlir;
 using namespace tenon;
@@ -54,42 +58,50 @@ LaunchPhase phaseOf(const Schedule &schedule, std::string entry, int64_t rows) {
   return phase;
 }
 
-// Chunks of keys run side by side, and leave their outputs in the workspace to the phase after.
-void addChunks(func::FuncOp kernel, const Schedule &schedule, const std::string &entry, LaunchDescription &launch) {
+// Chunks of keys run side by side, and leave their outputs in the workspace to the phase after; on the host a lone one
+// leaves none.
+void addChunks(func::FuncOp kernel, const Schedule &schedule, bool isGpu, LaunchDescription &launch) {
   auto chunk = static_cast<uint32_t>(schedule.chunkKeys);
-  launch.phases[0].grid[0].times = Dimension::kKeyLength;
-  launch.phases[0].grid[0].times_divisor = chunk;
-  launch.phases.push_back(phaseOf(schedule, entry + "_combine", kernels::kCombineRows));
+  LaunchPhase &partial = launch.phases.back();
+  partial.grid[0].times = Dimension::kKeyLength;
+  partial.grid[0].times_divisor = chunk;
+  LaunchPhase combine = phaseOf(schedule, partial.entry + "_combine", kernels::kCombineRows);
+  combine.when = partial.when;
+  if (!isGpu)
+    combine.when.keys.least = static_cast<int32_t>(chunk) + 1;
   GridExtent heads{Dimension::kHeads, 1, 1, Dimension::kKeyLength, chunk};
   for (int32_t width : kernel->getAttrOfType<DenseI32ArrayAttr>(kWorkspaceAttribute).asArrayRef())
     launch.workspace_tensors.push_back({{{Dimension::kBatch, 1}, heads, {Dimension::kQueryLength, 1}},
-                                        static_cast<uint32_t>(width)});
+                                        static_cast<uint32_t>(width), combine.when});
+  launch.phases.push_back(std::move(combine));
 }
 
-LaunchDescription launchOf(func::FuncOp kernel, const Schedule &schedule, const std::string &entry) {
-  LaunchDescription launch;
-  launch.phases.push_back(phaseOf(schedule, entry, schedule.tileQueries));
-  if (schedule.chunkKeys != 0)
-    addChunks(kernel, schedule, entry, launch);
+// The arguments that all phases share.
+void addArguments(func::FuncOp kernel, LaunchDescription &launch) {
   for (int32_t slot : kernel->getAttrOfType<DenseI32ArrayAttr>(kTensorsAttribute).asArrayRef())
     launch.tensors.push_back(slotOf(slot));
   auto scalars = kernel->getAttrOfType<DenseI32ArrayAttr>(kScalarsAttribute).asArrayRef();
   launch.scalars.assign(scalars.begin(), scalars.end());
   launch.uses_dropout = kernel->hasAttr(kDropoutAttribute);
-  return launch;
 }
 
-std::string scheduleText(const Schedule &schedule, uint32_t threads, uint32_t sharedBytes, uint64_t workspace) {
+// Kernels of one launch take the same tensors and scalars in the same slots.
+bool shareArguments(func::FuncOp a, func::FuncOp b) {
+  return llvm::all_of(std::array{kTensorsAttribute, kScalarsAttribute},
+                      [&](StringRef name) { return a->getAttr(name) == b->getAttr(name); });
+}
+
+std::string scheduleText(const Schedule &schedule, const LaunchPhase &phase) {
   llvm::json::Object object{{"tile_queries", schedule.tileQueries},
                             {"tile_keys", schedule.tileKeys},
                             {"padded_width", schedule.paddedWidth},
                             {"padded_value_width", schedule.paddedValueWidth},
-                            {"threads", static_cast<int64_t>(threads)},
-                            {"warps", static_cast<int64_t>(threads + kLanesOfWarp - 1) / kLanesOfWarp},
+                            {"threads", static_cast<int64_t>(phase.threads)},
+                            {"warps", static_cast<int64_t>(phase.threads + kLanesOfWarp - 1) / kLanesOfWarp},
                             {"stages", schedule.stages},
                             {"rescaling", schedule.rescaling},
-                            {"shared_bytes", static_cast<int64_t>(sharedBytes)},
-                            {"workspace_bytes", static_cast<int64_t>(workspace)},
+                            {"shared_bytes", static_cast<int64_t>(phase.shared_bytes)},
+                            {"workspace_bytes", static_cast<int64_t>(phase.workspace.fixed_bytes)},
                             {"explanation", schedule.explanation}};
   if (schedule.chunkKeys != 0) {
     object["chunk_keys"] = schedule.chunkKeys;
@@ -98,6 +110,16 @@ std::string scheduleText(const Schedule &schedule, uint32_t threads, uint32_t sh
   std::string text;
   llvm::raw_string_ostream(text) << llvm::json::Value(std::move(object));
   return text;
+}
+
+// Once threads and memory of the phases are known.
+void writeSchedules(KernelDescription &kernel) {
+  auto text = [&](const KernelClass &one) {
+    return scheduleText(one.schedule, kernel.image.launch.phases[one.firstPhase]);
+  };
+  kernel.image.schedule = text(kernel.classes.front());
+  if (kernel.classes.size() > 1)
+    kernel.image.few_schedule = text(kernel.classes.back());
 }
 
 [[maybe_unused]] std::string serialized(const KernelImage &image) {
@@ -111,8 +133,8 @@ std::string scheduleText(const Schedule &schedule, uint32_t threads, uint32_t sh
 }
 
 #ifdef TENON_WITH_GPU
-llvm::Expected<std::string> emitGpu(ModuleOp module, const Request &request, const Schedule &schedule,
-                                    KernelImage &image) {
+llvm::Expected<std::string> emitGpu(ModuleOp module, const Request &request, KernelDescription &kernel) {
+  KernelImage &image = kernel.image;
   llvm::Expected<std::string> ptx = emitPtx(module, *GpuTarget::find(request.target));
   if (!ptx || request.emit == Emit::kPtx)
     return ptx;
@@ -123,8 +145,7 @@ llvm::Expected<std::string> emitGpu(ModuleOp module, const Request &request, con
     if (auto bytes = function->getAttrOfType<IntegerAttr>("tile.shared_bytes"))
       phase.shared_bytes = static_cast<uint32_t>(bytes.getInt());
   }
-  const LaunchPhase &phase = image.launch.phases.front();
-  image.schedule = scheduleText(schedule, phase.threads, phase.shared_bytes, 0);
+  writeSchedules(kernel);
   addSection(image, SectionKind::kPtx, request.target,
              {reinterpret_cast<const std::byte *>(ptx->data()), ptx->size()});
   return serialized(image);
@@ -132,8 +153,8 @@ llvm::Expected<std::string> emitGpu(ModuleOp module, const Request &request, con
 #endif
 
 #ifdef TENON_WITH_HOST
-llvm::Expected<std::string> emitHost(ModuleOp module, const Request &request, const Schedule &schedule,
-                                     KernelImage &image) {
+llvm::Expected<std::string> emitHost(ModuleOp module, const Request &request, KernelDescription &kernel) {
+  KernelImage &image = kernel.image;
   llvm::Expected<HostTarget> target = HostTarget::named(request.target);
   if (!target)
     return target.takeError();
@@ -142,16 +163,37 @@ llvm::Expected<std::string> emitHost(ModuleOp module, const Request &request, co
     return code.takeError();
   if (request.emit == Emit::kAsm)
     return std::move(code->assembly);
-  LaunchPhase &phase = image.launch.phases.front();
-  phase.workspace.bytes_per_block = code->workspaceBytes;
-  phase.code_offset = code->entryOffset;
-  image.schedule = scheduleText(schedule, 1, 0, code->workspaceBytes);
+  for (LaunchPhase &phase : image.launch.phases) {
+    const HostEntryPoint &entry = *llvm::find_if(code->entries, [&](const HostEntryPoint &each) {
+      return each.name == phase.entry;
+    });
+    phase.workspace.fixed_bytes = entry.workspaceBytes; // a thread's own, whatever the blocks
+    phase.code_offset = entry.offset;
+  }
+  writeSchedules(kernel);
   addSection(image, SectionKind::kHostCode, request.target, code->bytes);
   return serialized(image);
 }
 #endif
 
 } // namespace
+
+// The phases that begin with a kernel. Where there are two classes each is for its lengths alone.
+static void addClass(func::FuncOp kernel, const Request &request, KernelDescription &description) {
+  LaunchDescription &launch = description.image.launch;
+  bool second = !description.classes.empty();
+  std::string entry = description.image.kernel + (hasFewQueries(kernel) ? kFewQueriesSuffix.str() : "");
+  Schedule schedule = *Schedule::of(kernel);
+  size_t first = launch.phases.size();
+  launch.phases.push_back(phaseOf(schedule, entry, schedule.tileQueries));
+  if (second) {
+    launch.phases[description.classes.front().firstPhase].when.queries.least = kFewQueries + 1;
+    launch.phases.back().when.queries.most = kFewQueries;
+  }
+  if (schedule.chunkKeys != 0)
+    addChunks(kernel, schedule, request.isGpu(), launch);
+  description.classes.push_back({std::move(schedule), first});
+}
 
 std::string tenon::printed(ModuleOp module) {
   std::string text;
@@ -166,15 +208,24 @@ llvm::Expected<KernelDescription> tenon::describeKernel(ModuleOp module, const R
   auto functions = llvm::to_vector(module.getOps<func::FuncOp>());
   if (functions.empty())
     return llvm::createStringError("there must be a kernel in the module");
-  func::FuncOp kernel = functions.front();
-  KernelKey key({request.graph.hash(), request.signature.text(), request.target, request.options});
-  KernelDescription result{{}, *Schedule::of(kernel)};
+  // A stage that shows one class of lengths has the names of the whole image.
+  Signature signature = request.signature;
+  signature.queries = QueryLengths::kAny;
+  KernelKey key({request.graph.hash(), signature.text(), request.target, request.options});
+  KernelDescription result;
   result.image.key = key.text();
-  result.image.kernel = kernelName(kernel, request, key);
-  result.image.launch = launchOf(kernel, result.schedule, result.image.kernel);
-  if (functions.size() != result.image.launch.phases.size())
+  result.image.kernel = kernelName(functions.front(), request, key);
+  LaunchDescription &launch = result.image.launch;
+  addArguments(functions.front(), launch);
+  while (launch.phases.size() < functions.size()) {
+    func::FuncOp kernel = functions[launch.phases.size()];
+    if (!shareArguments(kernel, functions.front()))
+      return llvm::createStringError("the kernels of a module must take the same arguments");
+    addClass(kernel, request, result);
+  }
+  if (functions.size() != launch.phases.size())
     return llvm::createStringError("the module must hold one kernel for each phase of the launch");
-  for (auto [function, phase] : llvm::zip_equal(functions, result.image.launch.phases))
+  for (auto [function, phase] : llvm::zip_equal(functions, launch.phases))
     function.setName(phase.entry);
   return result;
 }
@@ -185,11 +236,11 @@ llvm::Expected<std::string> tenon::emitDevice(ModuleOp module, const Request &re
     return printed(module);
 #ifdef TENON_WITH_GPU
   if (request.isGpu())
-    return emitGpu(module, request, kernel.schedule, kernel.image);
+    return emitGpu(module, request, kernel);
 #endif
 #ifdef TENON_WITH_HOST
   if (!request.isGpu())
-    return emitHost(module, request, kernel.schedule, kernel.image);
+    return emitHost(module, request, kernel);
 #endif
   return llvm::createStringError("this compiler makes no code for " + request.target);
 }

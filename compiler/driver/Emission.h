@@ -14,13 +14,20 @@ namespace tenon {
 /// The IR as text.
 std::string printed(mlir::ModuleOp module);
 
-/// A tile kernel as it is known before it becomes code: an image without code, and the schedule.
-struct KernelDescription {
-  KernelImage image;
+/// What a class of lengths runs: its phases in the image, the first of them the one that has the schedule.
+struct KernelClass {
   Schedule schedule;
+  size_t firstPhase;
 };
 
-/// Of the module's one tile kernel. The kernel function takes the image's name.
+/// Tile kernels as they are known before they become code: an image without code, and schedules. Where there are two
+/// classes, the second is that of few queries.
+struct KernelDescription {
+  KernelImage image;
+  llvm::SmallVector<KernelClass, 2> classes;
+};
+
+/// Of the module's tile kernels. Their functions take the names of their entries, which begin with the image's.
 llvm::Expected<KernelDescription> describeKernel(mlir::ModuleOp module, const Request &request);
 
 /// What the request wants of the module once the device's pipeline has lowered it: a text, or the image

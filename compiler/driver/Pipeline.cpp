@@ -4,6 +4,7 @@
 #include "compiler/attention/ChooseSchedule.h"
 #include "compiler/attention/FuseAttention.h"
 #include "compiler/attention/SimplifyAttention.h"
+#include "compiler/attention/SplitQueries.h"
 #include "compiler/attention/Targets.h"
 #include "compiler/attention/TileAttention.h"
 #include "dialects/attention/Attention.h"
@@ -57,6 +58,8 @@ static void buildTileStage(OpPassManager &passes, const PipelineOptions &options
   schedule.stages = options.stages;
   schedule.warps = options.warps;
   schedule.rescaling = options.rescaling;
+  // One kernel for many queries and one for few.
+  passes.addPass(createSplitQueries());
   // Tiles by the target's figures.
   passes.addNestedPass<func::FuncOp>(createChooseSchedule(schedule));
   // The loops, with mask and score on tiles.
@@ -119,8 +122,8 @@ void tenon::registerDialects(DialectRegistry &registry) {
 
 void tenon::registerPasses() {
   void (*const registrations[])() = {
-      registerSimplifyAttention, registerFuseAttention, registerAnalyzeMask, registerChooseSchedule,
-      registerTileAttention,     registerCanonicalizer, registerCSE,
+      registerSimplifyAttention, registerFuseAttention, registerAnalyzeMask, registerSplitQueries,
+      registerChooseSchedule,    registerTileAttention, registerCanonicalizer, registerCSE,
       // Upstream's way from the last of ours to the llvm dialect.
       registerSCFToControlFlowPass, registerConvertMathToLLVMPass, registerConvertVectorToLLVMPass,
       registerConvertToLLVMPass, registerReconcileUnrealizedCastsPass,

@@ -75,6 +75,7 @@ private:
   // Global memory: Memory.cpp. Tables: Gather.cpp. Dropout: Random.cpp.
   struct TensorView;
   LogicalResult pack(LoadOp op);
+  Values loadElements(LoadOp op);
   struct Transfer {
     Value start, rowStride, columnStride; ///< in global memory
     bool adjacent;                        ///< the elements of a row

@@ -96,6 +96,8 @@ LogicalResult BlockProgram::lowerVector(Operation *op) {
     values = Values{scalars_.lookup(splat.getSource())};
   } else if (auto table = dyn_cast<GatherOp>(op)) {
     values = gather(table, valuesOf);
+  } else if (auto load = dyn_cast<LoadOp>(op)) {
+    values = loadElements(load);
   } else if (isElementwise(op)) {
     values = repeat(op, valuesOf);
   } else {

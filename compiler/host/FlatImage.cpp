@@ -21,11 +21,12 @@ Error refuse(const Twine &reason) {
 
 class Layout {
 public:
-  Expected<FlatImage> make(const ELF64LEObjectFile &object, StringRef entry);
+  Expected<FlatImage> make(const ELF64LEObjectFile &object, ArrayRef<StringRef> entries);
 
 private:
   Error place(const SectionRef &section);
   Error relocate(const SectionRef &section);
+  Expected<uint64_t> find(const ELF64LEObjectFile &object, StringRef entry);
   Expected<uint64_t> address(const ELF64LEObjectFile &object, const SymbolRef &symbol);
 
   FlatImage image_;
@@ -99,13 +100,7 @@ Error Layout::relocate(const SectionRef &section) {
   return Error::success();
 }
 
-Expected<FlatImage> Layout::make(const ELF64LEObjectFile &object, StringRef entry) {
-  for (const SectionRef &section : object.sections())
-    if (Error error = place(section))
-      return error;
-  for (const SectionRef &section : object.sections())
-    if (Error error = relocate(section))
-      return error;
+Expected<uint64_t> Layout::find(const ELF64LEObjectFile &object, StringRef entry) {
   for (const SymbolRef &symbol : object.symbols()) {
     Expected<StringRef> name = symbol.getName();
     Expected<SymbolRef::Type> type = symbol.getType();
@@ -113,25 +108,37 @@ Expected<FlatImage> Layout::make(const ELF64LEObjectFile &object, StringRef entr
       return error;
     if (*name != entry || *type == SymbolRef::ST_File) // the module's name is a symbol too
       continue;
-    Expected<uint64_t> offset = address(object, symbol);
-    if (!offset)
-      return offset.takeError();
-    image_.entryOffset = *offset;
-    return std::move(image_);
+    return address(object, symbol);
   }
   return refuse("has no function " + entry);
 }
 
+Expected<FlatImage> Layout::make(const ELF64LEObjectFile &object, ArrayRef<StringRef> entries) {
+  for (const SectionRef &section : object.sections())
+    if (Error error = place(section))
+      return error;
+  for (const SectionRef &section : object.sections())
+    if (Error error = relocate(section))
+      return error;
+  for (StringRef entry : entries) {
+    Expected<uint64_t> offset = find(object, entry);
+    if (!offset)
+      return offset.takeError();
+    image_.entryOffsets.push_back(*offset);
+  }
+  return std::move(image_);
+}
+
 } // namespace
 
-Expected<FlatImage> makeFlatImage(MemoryBufferRef object, StringRef entry) {
+Expected<FlatImage> makeFlatImage(MemoryBufferRef object, ArrayRef<StringRef> entries) {
   Expected<std::unique_ptr<ObjectFile>> file = ObjectFile::createELFObjectFile(object);
   if (!file)
     return file.takeError();
   auto *elf = dyn_cast<ELF64LEObjectFile>(file->get());
   if (!elf || elf->getArch() != Triple::x86_64)
     return refuse("is not ELF for x86-64");
-  return Layout().make(*elf, entry);
+  return Layout().make(*elf, entries);
 }
 
 } // namespace tenon

@@ -5,6 +5,7 @@
 /// loader knows no relocations. Code that needs more than that is refused.
 #pragma once
 
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/MemoryBufferRef.h"
 
@@ -15,11 +16,11 @@ namespace tenon {
 
 struct FlatImage {
   std::vector<std::byte> bytes; ///< to be loaded at a multiple of 64
-  uint64_t entryOffset = 0;
+  std::vector<uint64_t> entryOffsets; ///< in the order in which they were asked for
 };
 
 /// `object`: ELF for x86-64. Errors: a symbol that is not defined in it ("imports memcpy"), data
-/// that would be written to, an absolute address, or no function of the name `entry`.
-llvm::Expected<FlatImage> makeFlatImage(llvm::MemoryBufferRef object, llvm::StringRef entry);
+/// that would be written to, an absolute address, or no function of the name of one of `entries`.
+llvm::Expected<FlatImage> makeFlatImage(llvm::MemoryBufferRef object, llvm::ArrayRef<llvm::StringRef> entries);
 
 } // namespace tenon

@@ -96,11 +96,11 @@ llvm::Expected<std::string> emit(llvm::TargetMachine &machine, llvm::Module &mod
 
 llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &target,
                                              bool withAssembly) {
-  LLVM::LLVMFuncOp kernel;
-  for (auto function : module.getOps<LLVM::LLVMFuncOp>())
-    if (function->hasAttr(kWorkspaceBytesAttribute))
-      kernel = function;
-  if (!kernel)
+  HostCode result;
+  for (auto kernel : module.getOps<LLVM::LLVMFuncOp>())
+    if (auto bytes = kernel->getAttrOfType<IntegerAttr>(kWorkspaceBytesAttribute))
+      result.entries.push_back({kernel.getName().str(), 0, static_cast<uint64_t>(bytes.getInt())});
+  if (result.entries.empty())
     return llvm::createStringError("the module has no lowered kernel");
   auto machine = makeTargetMachine(target);
   if (!machine)
@@ -124,8 +124,6 @@ llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &
     }
   }
 
-  HostCode result;
-  result.workspaceBytes = kernel->getAttrOfType<IntegerAttr>(kWorkspaceBytesAttribute).getInt();
   if (withAssembly) {
     std::unique_ptr<llvm::Module> copy = llvm::CloneModule(*code);
     auto text = emit(**machine, *copy, llvm::CodeGenFileType::AssemblyFile);
@@ -136,10 +134,14 @@ llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &
   auto object = emit(**machine, *code, llvm::CodeGenFileType::ObjectFile);
   if (!object)
     return object.takeError();
-  auto image = makeFlatImage(llvm::MemoryBufferRef(*object, kernel.getName()), kernel.getName());
+  llvm::SmallVector<llvm::StringRef> names;
+  for (const HostEntryPoint &entry : result.entries)
+    names.push_back(entry.name);
+  auto image = makeFlatImage(llvm::MemoryBufferRef(*object, names.front()), names);
   if (!image)
     return image.takeError();
   result.bytes = std::move(image->bytes);
-  result.entryOffset = image->entryOffset;
+  for (auto [entry, offset] : llvm::zip_equal(result.entries, image->entryOffsets))
+    entry.offset = offset;
   return result;
 }

@@ -20,15 +20,21 @@ void buildHostPipeline(mlir::OpPassManager &pipeline, const HostTarget &target);
 void registerHostPasses();
 void registerHostTranslations(mlir::DialectRegistry &registry);
 
-/// A flat image (FlatImage.h) that one HostEntry is called in.
-struct HostCode {
-  std::vector<std::byte> bytes;
-  uint64_t entryOffset = 0;
+/// Where a HostEntry lies in a flat image.
+struct HostEntryPoint {
+  std::string name;
+  uint64_t offset = 0;
   uint64_t workspaceBytes = 0; ///< of a call
-  std::string assembly;        ///< where it was asked for
 };
 
-/// Machine code of the one kernel of a module that buildHostPipeline has lowered.
+/// A flat image (FlatImage.h) and its entries, in the order of the module's kernels.
+struct HostCode {
+  std::vector<std::byte> bytes;
+  std::vector<HostEntryPoint> entries;
+  std::string assembly; ///< where it was asked for
+};
+
+/// Machine code of the kernels of a module that buildHostPipeline has lowered.
 /// Errors: code that would need a symbol from elsewhere, with the symbol's name.
 llvm::Expected<HostCode> emitHostCode(mlir::ModuleOp module, const HostTarget &target,
                                       bool withAssembly = false);

@@ -194,6 +194,26 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   return success();
 }
 
+// One element a row, 0 where there is none: by way of the workspace.
+Values BlockProgram::loadElements(LoadOp op) {
+  TensorView tensor = view(op.getTensor());
+  int64_t rows = cast<RankedTensorType>(op.getResult().getType()).getDimSize(0);
+  int64_t offset = workspace_.allocate(rows * sizeof(float));
+  clearBuffer(offset, rows, 1);
+  Transfer t = transferOf(op, tensor, rows, offset);
+  loop(i64(0), t.count, 1, [&](Value row) {
+    Value element = load(storageOf(tensor.element), rowPlace(t, row), tensor.bytes);
+    store(fromStorage(element, tensor.element), byte(t.buffer, multiply(row, i64(sizeof(float)))));
+  });
+  Values vectors;
+  VectorType vector = vectorOf(builder_.getF32Type(), rows);
+  int64_t vectorBytes = vector.getNumElements() * sizeof(float);
+  for (int64_t i = 0; i < vectorsOf(op.getResult().getType()); ++i)
+    vectors.push_back(load(vector, byte(t.buffer, i * vectorBytes), vectorBytes));
+  workspace_.release(offset);
+  return vectors;
+}
+
 // A mask of the first `count` lanes.
 Value BlockProgram::lanesBelow(Value count, int64_t lanes) {
   auto vector = VectorType::get({lanes}, builder_.getI32Type());

@@ -110,6 +110,7 @@ Result<void> show(const Options &options) {
                  {"key", image.key},
                  {"graph", image.graph},
                  {"schedule", image.schedule},
+                 {"few_schedule", image.few_schedule},
                  {"made", Json::parse(store->provenance(hash))}};
   for (const ImageSection &section : image.sections) {
     constexpr const char *kKinds[] = {"host_code", "ptx", "cubin"};
@@ -122,7 +123,8 @@ Result<void> show(const Options &options) {
   if (options.json)
     return print_json(object);
   std::string text = label(hash, 0) + "\n" + label("kernel", 10) + image.kernel + "\n" +
-                     label("schedule", 10) + image.schedule + "\n" + label("made", 10) +
+                     label("schedule", 10) + image.schedule + "\n" +
+                     (image.few_schedule.empty() ? "" : label("", 10) + image.few_schedule + "\n") + label("made", 10) +
                      object["made"].dump() + "\n" + image.key + image.graph;
   for (const Json &section : object["sections"]) {
     text += label("section", 10) + section["kind"].get<std::string>() + " for " +

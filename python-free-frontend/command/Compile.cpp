@@ -79,6 +79,16 @@ Result<Product> produce(const CompileCommand &command, const CompileRequest &req
   return product;
 }
 
+/// An image holds code for any number of queries; a stage on the way shows that of as many as the shape has.
+CompileRequest stage_request(const CompileCommand &command, CompileRequest request) {
+  Result<Signature> signature = Signature::parse(request.signature);
+  if (command.emit == "image" || !signature)
+    return request;
+  signature->queries = command.shape.queries <= kFewQueries ? QueryLengths::kFew : QueryLengths::kMany;
+  request.signature = signature->text();
+  return request;
+}
+
 /// kernel, target, what the schedule says (tile_queries, …), and what ptxas says.
 Result<Json> describe(const CompileCommand &command, const CompileRequest &request,
                       const Product &product) {
@@ -89,7 +99,7 @@ Result<Json> describe(const CompileCommand &command, const CompileRequest &reque
   TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
   TENON_ASSIGN_OR_RETURN(const KernelImage image, KernelImage::parse(outcome.bytes));
   object["kernel"] = image.kernel;
-  const Json schedule = Json::parse(image.schedule, nullptr, false);
+  const Json schedule = Json::parse(image.schedule_for(command.shape.queries), nullptr, false);
   if (schedule.is_object())
     object.update(schedule);
   const LaunchPhase &phase = image.launch.phases.front();
@@ -133,7 +143,7 @@ Result<void> run_compile(CompileCommand command) {
                          stand_ins(function.graph(), command.shape));
   const std::vector<TensorReference> inputs(tensors.begin(), tensors.end());
   TENON_ASSIGN_OR_RETURN(const CompileRequest request, function.request(inputs, command.target));
-  TENON_ASSIGN_OR_RETURN(const Product product, produce(command, request, is_gpu));
+  TENON_ASSIGN_OR_RETURN(const Product product, produce(command, stage_request(command, request), is_gpu));
   Json description;
   if (command.json) {
     TENON_ASSIGN_OR_RETURN(description, describe(command, request, product));

@@ -250,8 +250,6 @@ Result<Signature> Planner::signature_of(const Call &call, const Target &target) 
                    "result " + std::to_string(i) + " is " + std::string(name(call.types[i])) +
                        "; kernels write a logsumexp as f32, other results like the output");
   signature.group = static_cast<int32_t>(call.key_heads > 0 ? call.heads / call.key_heads : 1);
-  if (gpu && call.queries <= kFewQueries)
-    signature.queries = QueryLengths::kFew;
   signature.tf32 = gpu && options_.tf32 &&
                    std::ranges::any_of(signature.inputs, [](const InputSignature &input) {
                      return input.width > 0 && input.dtype == DataType::kFloat32;

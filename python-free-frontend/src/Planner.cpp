@@ -28,17 +28,23 @@ TensorArgument argument_of(const Tensor &tensor, bool table) {
   return argument;
 }
 
-/// What all blocks share on a GPU; on the host what each thread has, for all threads.
+/// What all blocks share on a GPU; on the host what each thread has, for all threads, and what its phases share.
 uint64_t workspace_bytes(const Plan &plan) {
   const LaunchDescription &launch = plan.kernel->description();
   if (plan.way != Way::kHost) {
     const Result<uint64_t> bytes = workspace_of(launch, plan.arguments);
     return bytes ? *bytes : 0;
   }
+  const Result<uint64_t> shared = workspace_of(launch, plan.arguments);
   uint64_t bytes = 0;
+  size_t phases = 0;
   for (const LaunchPhase &phase : launch.phases)
-    bytes = std::max(bytes, phase.workspace.fixed_bytes + phase.workspace.bytes_per_block);
-  return bytes * static_cast<uint64_t>(parallel_concurrency());
+    if (runs(phase, plan.arguments)) {
+      bytes = std::max(bytes, phase.workspace.fixed_bytes + phase.workspace.bytes_per_block);
+      ++phases;
+    }
+  bytes *= static_cast<uint64_t>(parallel_concurrency());
+  return phases > 1 && shared ? bytes + *shared : bytes;
 }
 
 } // namespace
@@ -220,7 +226,7 @@ Status Planner::decide(Way way, const Call &call, Plan &plan,
     TENON_TRY(fill(plan, call, kernel, outputs));
     explanation.workspace_bytes = workspace_bytes(plan);
     explanation.kernel = kernel.loaded->kernel();
-    explanation.schedule = kernel.cached->image().schedule;
+    explanation.schedule = kernel.cached->image().schedule_for(call.queries);
     explanation.cache = kernel.outcome;
     explanation.cache_choice = kernel.cached->choice();
     explanation.cache_notes = kernel.cached->notes();

@@ -181,6 +181,8 @@ bool blocks_bytes(const LaunchDescription &launch, const LaunchSizes &sizes, uin
   for (const LaunchPhase &phase : launch.phases) {
     GridSize grid;
     uint64_t need = 0;
+    if (!holds(phase.when, sizes))
+      continue;
     if (!compute_grid(phase, sizes, grid) ||
         __builtin_mul_overflow(phase.workspace.bytes_per_block, uint64_t(grid.blocks()), &need) ||
         __builtin_add_overflow(need, phase.workspace.fixed_bytes, &need))
@@ -190,11 +192,16 @@ bool blocks_bytes(const LaunchDescription &launch, const LaunchSizes &sizes, uin
   return true;
 }
 
-// Appends a tensor at the next aligned byte: where it begins, and its sizes.
+// Appends a tensor at the next aligned byte: where it begins, and its sizes. Nothing of one that the lengths leave out.
 bool append_tensor(const WorkspaceTensor &tensor, const LaunchSizes &sizes, uint64_t &bytes,
                    uint64_t &begin, int64_t (&extents)[4]) {
   uint64_t need = sizeof(float);
   extents[3] = tensor.width;
+  if (!holds(tensor.when, sizes)) {
+    begin = bytes;
+    std::ranges::fill(extents, 0);
+    return true;
+  }
   for (int i = 0; i < 3; ++i)
     if (!compute_extent(tensor.sizes[i], sizes, extents[i]))
       return false;
@@ -211,7 +218,7 @@ bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes,
   if (!blocks_bytes(launch, sizes, bytes))
     return false;
   uint64_t begin = 0;
-  int64_t extents[4];
+  int64_t extents[4] = {};
   return std::ranges::all_of(launch.workspace_tensors, [&](const WorkspaceTensor &tensor) {
     return append_tensor(tensor, sizes, bytes, begin, extents);
   });
@@ -223,7 +230,7 @@ void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes 
     return;
   TensorArgument placed[kMaxTensorArguments] = {};
   uint64_t bytes = 0, begin = 0;
-  int64_t extents[4];
+  int64_t extents[4] = {};
   blocks_bytes(launch, sizes, bytes);
   for (size_t i = 0; i < launch.workspace_tensors.size(); ++i) {
     append_tensor(launch.workspace_tensors[i], sizes, bytes, begin, extents);
@@ -269,6 +276,10 @@ Result<uint64_t> workspace_of(const LaunchDescription &launch, const KernelArgum
   if (!launch.phases.empty() && !shared_workspace(launch, LaunchSizes(arguments), bytes))
     return grid_error(launch.phases.front(), arguments);
   return bytes;
+}
+
+bool runs(const LaunchPhase &phase, const KernelArguments &arguments) {
+  return holds(phase.when, LaunchSizes(arguments));
 }
 
 Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArguments &arguments) {

@@ -31,6 +31,15 @@ inline bool compute_extent(const GridExtent &rule, const LaunchSizes &sizes, int
   return !__builtin_mul_overflow(first, second, &extent) && extent <= int64_t{1} << 62;
 }
 
+/// Whether a launch of these sizes has a part.
+inline bool holds(const LaunchCondition &when, const LaunchSizes &sizes) {
+  auto within = [&](const LengthRange &range, Dimension dimension) {
+    int64_t size = sizes.of[static_cast<int>(dimension)];
+    return size < 0 || (size >= range.least && size <= range.most); // for the grid to refuse
+  };
+  return within(when.queries, Dimension::kQueryLength) && within(when.keys, Dimension::kKeyLength);
+}
+
 /// Whether the sizes give a grid; false for a negative size or more than 2^62 blocks.
 inline bool compute_grid(const LaunchPhase &phase, const LaunchSizes &sizes, GridSize &grid) {
   int64_t *extents[3] = {&grid.x, &grid.y, &grid.z};

@@ -34,13 +34,19 @@ ordered_json write_extents(const GridExtent (&extents)[3]) {
   return list;
 }
 
+// [least queries, most, least keys, most]
+ordered_json write_condition(const LaunchCondition &when) {
+  return {when.queries.least, when.queries.most, when.keys.least, when.keys.most};
+}
+
 ordered_json write_phase(const LaunchPhase &phase) {
   return {{"entry", phase.entry},
           {"grid", write_extents(phase.grid)},
           {"threads", phase.threads},
           {"shared_bytes", phase.shared_bytes},
           {"workspace", {phase.workspace.fixed_bytes, phase.workspace.bytes_per_block}},
-          {"code_offset", phase.code_offset}};
+          {"code_offset", phase.code_offset},
+          {"when", write_condition(phase.when)}};
 }
 
 // Walks JSON with every access checked. After the first failure all reads give defaults, and `what`
@@ -130,6 +136,16 @@ void read_extents(Walker &walker, const json &value, const char *key, GridExtent
   }
 }
 
+LaunchCondition read_condition(Walker &walker, const json &value) {
+  int32_t bounds[4] = {};
+  const json &list = walker.array(value, "when", 4, 4);
+  for (size_t i = 0; i < list.size(); ++i)
+    bounds[i] = walker.number<int32_t>(list[i], "when");
+  if (bounds[0] > bounds[1] || bounds[2] > bounds[3])
+    walker.fail("when");
+  return {{bounds[0], bounds[1]}, {bounds[2], bounds[3]}};
+}
+
 LaunchPhase read_phase(Walker &walker, const json &value) {
   LaunchPhase phase;
   phase.entry = walker.string(value, "entry");
@@ -141,6 +157,7 @@ LaunchPhase read_phase(Walker &walker, const json &value) {
     phase.workspace = {walker.number<uint64_t>(workspace[0], "workspace", 0, kMaxWorkspaceBytes),
                        walker.number<uint64_t>(workspace[1], "workspace", 0, kMaxWorkspaceBytes)};
   phase.code_offset = walker.number<uint64_t>(walker.at(value, "code_offset"), "code_offset");
+  phase.when = read_condition(walker, value);
   return phase;
 }
 
@@ -162,6 +179,7 @@ LaunchDescription read_launch(Walker &walker, const json &value) {
     WorkspaceTensor tensor;
     read_extents(walker, given, "sizes", tensor.sizes);
     tensor.width = walker.number<uint32_t>(walker.at(given, "width"), "width", 1);
+    tensor.when = read_condition(walker, given);
     launch.workspace_tensors.push_back(tensor);
   }
   for (const TensorSlot &slot : launch.tensors)
@@ -189,10 +207,13 @@ std::string write_header(const KernelImage &image) {
   for (int32_t scalar : image.launch.scalars)
     scalars.push_back(scalar);
   for (const WorkspaceTensor &tensor : image.launch.workspace_tensors)
-    workspace.push_back({{"sizes", write_extents(tensor.sizes)}, {"width", tensor.width}});
+    workspace.push_back({{"sizes", write_extents(tensor.sizes)},
+                         {"width", tensor.width},
+                         {"when", write_condition(tensor.when)}});
   ordered_json header = {{"kernel", image.kernel},
                          {"key", image.key},
                          {"schedule", image.schedule},
+                         {"few_schedule", image.few_schedule},
                          {"graph", image.graph},
                          {"sections", std::move(sections)},
                          {"launch",
@@ -213,6 +234,7 @@ Result<ParsedHeader> parse_header(std::string_view text) {
   parsed.image.kernel = walker.string(header, "kernel");
   parsed.image.key = walker.string(header, "key");
   parsed.image.schedule = walker.string(header, "schedule");
+  parsed.image.few_schedule = walker.string(header, "few_schedule");
   parsed.image.graph = walker.string(header, "graph");
   for (const json &section : walker.array(header, "sections", 0, kMaxSections)) {
     parsed.image.sections.push_back(

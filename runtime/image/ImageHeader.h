@@ -1,12 +1,13 @@
 /// The JSON header of a kernel image: everything but the bytes of its sections.
 ///
-///     {"kernel", "key", "schedule", "graph", "sections": [{"kind", "target", "bytes"}…],
+///     {"kernel", "key", "schedule", "few_schedule", "graph", "sections": [{"kind", "target", "bytes"}…],
 ///      "launch": {"phases": [{"entry", "grid": [extent × 3], "threads", "shared_bytes",
-///                             "workspace": [fixed, a block], "code_offset"}…],
+///                             "workspace": [fixed, a block], "code_offset", "when"}…],
 ///                 "tensors": [[role, index]…], "scalars": [index…],
-///                 "workspace_tensors": [{"sizes": [extent × 3], "width"}…], "uses_dropout"}}
+///                 "workspace_tensors": [{"sizes": [extent × 3], "width", "when"}…], "uses_dropout"}}
 ///
-/// where an extent is [dimension, divisor, multiplier, times, times_divisor].
+/// where an extent is [dimension, divisor, multiplier, times, times_divisor], and "when" [least queries, most queries,
+/// least keys, most keys].
 #pragma once
 
 #include "tenon/KernelImage.h"

@@ -2,6 +2,7 @@
 
 #include "device/Text.h"
 #include "image/ImageHeader.h"
+#include "tenon/Signature.h"
 
 #include <algorithm>
 #include <cstring>
@@ -80,6 +81,10 @@ Result<void> check_entries(const KernelImage &image) {
 const ImageSection *KernelImage::find(SectionKind kind) const {
   auto found = std::ranges::find(sections, kind, &ImageSection::kind);
   return found == sections.end() ? nullptr : &*found;
+}
+
+const std::string &KernelImage::schedule_for(int64_t queries) const {
+  return queries <= kFewQueries && !few_schedule.empty() ? few_schedule : schedule;
 }
 
 std::vector<std::byte> KernelImage::serialize() const {

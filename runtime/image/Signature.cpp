@@ -13,7 +13,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::string_view kKeys[] = {"inputs", "output", "group", "queries", "tf32", "exact"};
-constexpr std::string_view kLengthNames[] = {"any", "few"};
+constexpr std::string_view kLengthNames[] = {"any", "few", "many"};
 constexpr std::string_view kLayoutNames[] = {"aligned", "rows", "strided"};
 constexpr int64_t kAlignment = 16; // bytes: one vector load of a GPU (ld.global.v4.b32)
 
@@ -95,10 +95,11 @@ InputSignature read_input(Reader &reader, const json &object, const std::string 
 void read_classes(Reader &reader, const json &object, Signature &signature) {
   if (object.contains("queries")) {
     const std::string text = reader.string(object, "queries", "signature");
-    if (text == kLengthNames[1])
-      signature.queries = QueryLengths::kFew;
-    else if (text != kLengthNames[0])
-      reader.fail(concat("signature \"queries\" is \"", text, "\", must be any or few"));
+    const auto *found = std::ranges::find(kLengthNames, text);
+    if (found == std::end(kLengthNames))
+      reader.fail(concat("signature \"queries\" is \"", text, "\", must be any, few or many"));
+    else
+      signature.queries = static_cast<QueryLengths>(found - kLengthNames);
   }
   if (object.contains("tf32")) {
     if (!object["tf32"].is_boolean())

@@ -75,6 +75,22 @@ TEST_F(CacheCommand, ALowerLayerServesAndMustHitForbidsCompiling) {
       << "auto fell back to the interpreter in silence";
 }
 
+// What was built serves prefill and decoding, on the host and on a GPU.
+TEST_F(CacheCommand, AnyNumberOfQueriesNeedsNoCompiler) {
+  ASSERT_EQ(run(std::string(kBuild) + "kernels").status, 0);
+  const std::string settings =
+      "TENON_CACHE_DIR=own TENON_CACHE_PATH=kernels TENON_CACHE_POLICY=must_hit";
+  for (int64_t queries : {1, 16, 17, 40}) {
+    write_attention_inputs({1, 2, queries, 64});
+    for (const char *device : {"host", "emulator"}) {
+      const Ran ran = run(std::string("sdpa --query q.npy --key k.npy --value v.npy --json --output o.npy --device ") + device,
+                          settings);
+      ASSERT_EQ(ran.status, 0) << device << ", " << queries << " queries: " << ran.err;
+      EXPECT_EQ(ran.parsed()["cache"], "disk");
+    }
+  }
+}
+
 TEST_F(CacheCommand, ARefusalIsReportedAndEndsWithOne) {
   write("manifest.json",
         R"({"tenon_manifest": 1, "kernels": [{"sdpa": {"head_dim": [64, 300]}}]})");

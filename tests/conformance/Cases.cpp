@@ -132,7 +132,7 @@ void add_tf32(std::vector<Case> &list) {
   add("decode", 3, 700, 64, 64, [](Case &c) { c.causal = CausalAlignment::kBottomRight; });
 }
 
-// Few queries: keys in chunks of 256, the heads of a group in one tile.
+// Few queries: keys in chunks of 256 on a GPU and of 576 on the host, the heads of a group in one tile.
 void add_decoding(std::vector<Case> &list) {
   auto add = [&](std::string name, DataType dtype, int64_t group, int64_t queries, int64_t keys, auto change) {
     Case c = sized("decode_" + name, dtype, 2, 2 * group, 2, queries, keys, 64, 64);
@@ -142,7 +142,7 @@ void add_decoding(std::vector<Case> &list) {
   };
   auto plain = [](Case &) {};
   for (DataType dtype : kTypes) {
-    for (int64_t keys : {1, 255, 256, 257, 1031})
+    for (int64_t keys : {1, 255, 256, 257, 576, 577, 1031, 1153})
       add("keys_" + std::to_string(keys), dtype, 4, 1, keys, plain);
     add("long", dtype, 4, 1, 20'011, [](Case &c) { c.batch = 1; });
     for (int64_t group : {1, 2, 3, 8, 20, 71})

@@ -308,6 +308,8 @@ Result<void> CudaDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   for (size_t i = 0; i < phases.size(); ++i) {
     const LaunchPhase &phase = phases[i];
     GridSize grid;
+    if (!holds(phase.when, LaunchSizes(arguments)))
+      continue;
     if (!compute_grid(phase, LaunchSizes(arguments), grid))
       return grid_error(phase, arguments);
     if (Result<void> checked = check_grid(kernel, phase, grid); !checked)

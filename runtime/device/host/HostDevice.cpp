@@ -7,6 +7,7 @@
 #include "tenon/Log.h"
 #include "tenon/Parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -107,6 +108,13 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
   return !exhausted.load(std::memory_order_relaxed);
 }
 
+// Whether more than one phase runs, so that one may leave something to the next.
+bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &sizes) {
+  return phases.size() > 1 && std::ranges::count_if(phases, [&](const LaunchPhase &phase) {
+                                return holds(phase.when, sizes);
+                              }) > 1;
+}
+
 Error out_of_workspace(const LaunchPhase &phase) {
   return Error(ErrorCode::kOutOfMemory,
                concat("workspace of ", phase.entry, ": ",
@@ -183,6 +191,8 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
   LaunchSizes sizes(arguments);
   for (const LaunchPhase &phase : launch.phases) {
     GridSize grid;
+    if (!holds(phase.when, sizes))
+      continue;
     if (!compute_grid(phase, sizes, grid))
       return grid_error(phase, arguments);
     // One for each thread of the arena, and one for a caller from outside it.
@@ -191,7 +201,7 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
       return done;
   }
   uint64_t shared = 0;
-  if (launch.phases.size() <= 1)
+  if (!has_several(launch.phases, sizes))
     return {};
   if (!shared_workspace(launch, sizes, shared))
     return grid_error(launch.phases.front(), arguments);
@@ -206,7 +216,7 @@ Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   const std::vector<LaunchPhase> &phases = host.description().phases;
   LaunchSizes sizes(arguments);
   std::optional<workspace::Lease> lease;
-  if (phases.size() > 1) {
+  if (has_several(phases, sizes)) {
     uint64_t bytes = 0;
     if (!shared_workspace(host.description(), sizes, bytes))
       return grid_error(phases.front(), arguments);
@@ -219,6 +229,8 @@ Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   }
   for (size_t i = 0; i < phases.size(); ++i) {
     GridSize grid;
+    if (!holds(phases[i].when, sizes))
+      continue;
     if (!compute_grid(phases[i], sizes, grid))
       return grid_error(phases[i], arguments);
     log(LogEvent::kLaunch, [&] { return launch_line(kernel, phases[i], grid, 0); });

@@ -99,8 +99,8 @@ public:
   /// captured in a CUDA graph. Of `arguments` only the sizes are read.
   virtual Result<void> prepare(const LoadedKernel &kernel, const KernelArguments &arguments,
                                StreamHandle stream) = 0;
-  /// Runs all phases in order. Sets arguments.workspace on a GPU, and on the host where there are
-  /// several phases: an area that all blocks share, as large as WorkspaceRule says for a GPU.
+  /// Runs the phases that these lengths have, in order. Sets arguments.workspace on a GPU, and on the
+  /// host where there are several of them: an area that all blocks share, as large as WorkspaceRule says for a GPU.
   /// Errors: kInvalidArgument for negative sizes; kUnsupported for a grid beyond the device's
   /// limits; kDevice for what the driver reports.
   virtual Result<void> launch(const LoadedKernel &kernel, KernelArguments &arguments,
@@ -135,6 +135,9 @@ struct DeviceStatus {
 /// Every way to run a kernel, those that are not available included: at least one line each for
 /// host, cuda and emulator.
 TENON_API std::vector<DeviceStatus> list_devices();
+
+/// Whether a launch of these sizes has the phase.
+TENON_API bool runs(const LaunchPhase &phase, const KernelArguments &arguments);
 
 /// The blocks of a phase for these sizes. Errors: kInvalidArgument for a negative size, naming it.
 struct GridSize {

@@ -83,11 +83,22 @@ struct GridExtent {
   bool operator==(const GridExtent &) const = default;
 };
 
+/// The lengths for which a part of a launch is there, bounds included: a length outside leaves it out.
+struct LengthRange {
+  int32_t least = 0, most = INT32_MAX;
+  bool operator==(const LengthRange &) const = default;
+};
+struct LaunchCondition {
+  LengthRange queries, keys;
+  bool operator==(const LaunchCondition &) const = default;
+};
+
 /// A float32 tensor [batch, heads, rows, width] that phases hand on, contiguous; its sizes follow the lengths
 /// of the launch.
 struct WorkspaceTensor {
   GridExtent sizes[3];
   uint32_t width = 1;
+  LaunchCondition when = {};
 };
 
 /// Beside the workspace tensors, what a block needs for itself: fixed_bytes, plus bytes_per_block for each
@@ -97,7 +108,8 @@ struct WorkspaceRule {
   uint64_t bytes_per_block = 0;
 };
 
-/// One entry point with its geometry. Phases run in order, each after the one before has ended.
+/// One entry point with its geometry. Phases run in order, each after the one before has ended. One image has phases
+/// for few queries and for many, and a launch runs those whose condition its lengths meet.
 struct LaunchPhase {
   std::string entry;
   GridExtent grid[3];
@@ -105,6 +117,7 @@ struct LaunchPhase {
   uint32_t shared_bytes = 0;  ///< dynamic shared memory a block
   WorkspaceRule workspace;
   uint64_t code_offset = 0;   ///< of the entry in the host section
+  LaunchCondition when = {};
 };
 
 struct LaunchDescription {
@@ -125,16 +138,19 @@ struct ImageSection {
 class TENON_API KernelImage {
 public:
   /// Of the bytes that `serialize` writes and `parse` reads.
-  static constexpr uint32_t kFormatVersion = 3;
+  static constexpr uint32_t kFormatVersion = 4;
 
   std::string kernel;    ///< a readable name, unique within a process: attention_f16_d64_causal_3f2a…
   std::string key;       ///< all that the code depends on, in readable form
   std::string graph;     ///< canonical text of the graph whose hash the key holds; "" where no cache gave it
   std::string schedule;  ///< JSON object: tile_queries, tile_keys, threads, shared_bytes, …
+  std::string few_schedule; ///< the same of few queries, where they have phases of their own
   std::vector<ImageSection> sections;
   LaunchDescription launch;
 
   const ImageSection *find(SectionKind kind) const;
+  /// Of what so many queries run.
+  const std::string &schedule_for(int64_t queries) const;
   std::vector<std::byte> serialize() const;
   /// Errors: kCorruptFile with what is wrong, for anything truncated, altered or of another version.
   static Result<KernelImage> parse(std::span<const std::byte> bytes);

@@ -40,10 +40,11 @@ struct ExactShape {
   bool operator==(const ExactShape &) const = default;
 };
 
-/// The class of a query's length. A kernel for few queries cuts the keys in chunks that run side by side, and
-/// packs the heads of a group into the rows of one tile; targets of the host have one kernel for all lengths.
-enum class QueryLengths : uint8_t { kAny, kFew };
-inline constexpr int64_t kFewQueries = 16;  ///< at most: a fragment of mma.m16n8k16
+/// The class of a query's length. Code for few queries cuts the keys in chunks that run side by side, and packs
+/// the heads of a group into the rows of one tile. An image for any length holds entries of both classes, of which
+/// a launch takes those of its own; an image for one class alone shows its stages, or is for an exact shape.
+enum class QueryLengths : uint8_t { kAny, kFew, kMany };
+inline constexpr int32_t kFewQueries = 16;  ///< at most: a fragment of mma.m16n8k16
 
 struct TENON_API Signature {
   std::vector<InputSignature> inputs;  ///< in the order of the graph's inputs; scalars have width 0

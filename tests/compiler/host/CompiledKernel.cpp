@@ -59,11 +59,11 @@ void CompiledKernel::compile(ModuleOp module, const std::string &name) {
   std::memcpy(code_, code->bytes.data(), bytes_);
   ASSERT_EQ(mprotect(code_, bytes_, PROT_READ | PROT_EXEC), 0);
   constexpr size_t kAlignment = 64;
-  size_t space = code->workspaceBytes + kAlignment;
+  size_t space = code->entries.front().workspaceBytes + kAlignment;
   workspace_ = std::make_unique<std::byte[]>(space);
   alignedWorkspace_ = workspace_.get();
-  std::align(kAlignment, code->workspaceBytes, alignedWorkspace_, space);
-  entry_ = reinterpret_cast<HostEntry>(static_cast<std::byte *>(code_) + code->entryOffset);
+  std::align(kAlignment, code->entries.front().workspaceBytes, alignedWorkspace_, space);
+  entry_ = reinterpret_cast<HostEntry>(static_cast<std::byte *>(code_) + code->entries.front().offset);
 }
 
 CompiledKernel::~CompiledKernel() {

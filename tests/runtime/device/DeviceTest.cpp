@@ -171,6 +171,33 @@ TEST_P(DeviceTest, WorkspaceTensorsFollowTheLengths) {
   }
 }
 
+// Up to two rows take one phase, more the other; what is left out needs no workspace.
+TEST_P(DeviceTest, LengthsChooseThePhases) {
+  LaunchPhase few = phase("fill_workspace"), twice = phase("double_workspace"), many = phase("count_block");
+  few.workspace = {64, 0};
+  few.when.queries = twice.when.queries = {0, 2};
+  many.when.queries.least = 3;
+  KernelImage image = image_of({many, few, twice});
+  GridExtent rows{Dimension::kQueryLength, 1};
+  image.launch.workspace_tensors = {{{rows, rows, rows}, 1 << 20, few.when}};
+  auto kernel = device_->load(image).value();
+  for (int32_t length : {1, 2, 3, 1 << 16}) {
+    KernelArguments arguments = testing::sizes(1, 1, length);
+    auto count = static_cast<size_t>(length);
+    arguments.tensors[0].data = zeros(count);
+    EXPECT_EQ(workspace_of(image.launch, arguments).value() == 0, length > 2);
+    ASSERT_TRUE(device_->prepare(*kernel, arguments, 0));
+    ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+    std::vector<int32_t> expected(count, 1);
+    if (length <= 2)
+      for (int32_t i = 0; i < length; ++i)
+        expected[static_cast<size_t>(i)] = 2 * (i + 1);
+    EXPECT_EQ(read(arguments.tensors[0].data, count), expected) << length;
+    EXPECT_EQ(runs(few, arguments), length <= 2);
+    EXPECT_EQ(runs(many, arguments), length > 2);
+  }
+}
+
 TEST_P(DeviceTest, AWorkspaceBeyondMemoryIsAnError) {
   KernelImage image = image_of({phase("fill_workspace"), phase("double_workspace")});
   GridExtent length{Dimension::kQueryLength, 1};

@@ -34,11 +34,12 @@ KernelImage sample() {
   split.workspace = {uint64_t{1} << 40, 4096};
   combine.entry = "combine";
   combine.code_offset = 199;
+  combine.when = {{1, 16}, {257, INT32_MAX}};
   image.launch = {{split, combine},
                   {{TensorRole::kInput, 0}, {TensorRole::kInput, 3}, {TensorRole::kOutput, 1},
                    {TensorRole::kWorkspace, 0}},
                   {3, 7},
-                  {{{{Dimension::kBatch}, {Dimension::kHeads}, {Dimension::kQueryLength}}, 64}},
+                  {{{{Dimension::kBatch}, {Dimension::kHeads}, {Dimension::kQueryLength}}, 64, {{0, 16}, {}}}},
                   true};
   return image;
 }
@@ -57,11 +58,23 @@ TEST(KernelImage, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read->launch.phases[0].grid[0], sample().launch.phases[0].grid[0]);
   EXPECT_EQ(read->launch.phases[0].workspace.fixed_bytes, uint64_t{1} << 40);
   EXPECT_EQ(read->launch.phases[1].code_offset, 199u);
+  EXPECT_EQ(read->launch.phases[0].when, LaunchCondition());
+  EXPECT_EQ(read->launch.phases[1].when, sample().launch.phases[1].when);
+  EXPECT_EQ(read->launch.workspace_tensors[0].when.queries.most, 16);
   EXPECT_EQ(read->launch.tensors[2].role, TensorRole::kOutput);
   EXPECT_EQ(read->launch.workspace_tensors[0].sizes[1].dimension, Dimension::kHeads);
   EXPECT_EQ(read->launch.workspace_tensors[0].width, 64u);
   EXPECT_EQ(read->launch.scalars, (std::vector<int32_t>{3, 7}));
   EXPECT_TRUE(read->launch.uses_dropout);
+}
+
+TEST(KernelImage, AScheduleIsThatOfTheLength) {
+  KernelImage image = sample();
+  EXPECT_EQ(image.schedule_for(1), image.schedule);
+  image.few_schedule = R"({"tile_queries": 16})";
+  EXPECT_EQ(image.schedule_for(16), image.few_schedule);
+  EXPECT_EQ(image.schedule_for(17), image.schedule);
+  EXPECT_EQ(KernelImage::parse(image.serialize()).value().few_schedule, image.few_schedule);
 }
 
 TEST(KernelImage, AnEmptyImageIsAnImage) {
@@ -116,7 +129,7 @@ TEST(KernelImage, RandomBytesAreRefused) {
     for (std::byte &byte : bytes)
       byte = std::byte(random());
     if (round % 2 && bytes.size() >= 16)
-      std::memcpy(bytes.data(), "TENONIMG\3\0\0\0\10\0\0", 16);
+      std::memcpy(bytes.data(), "TENONIMG\4\0\0\0\10\0\0", 16);
     EXPECT_FALSE(KernelImage::parse(bytes));
   }
 }
@@ -138,6 +151,8 @@ TEST(KernelImage, FieldsOutOfTheirRangeAreRefused) {
       [](KernelImage &image) { image.launch.tensors.resize(kMaxTensorArguments + 1); },
       [](KernelImage &image) { image.launch.phases[0].grid[0].times_divisor = 0; },
       [](KernelImage &image) { image.launch.tensors[0].index = -1; },
+      [](KernelImage &image) { image.launch.phases[0].when.queries = {5, 4}; },
+      [](KernelImage &image) { image.launch.workspace_tensors[0].when.keys.least = -1; },
       [](KernelImage &image) { image.launch.tensors[3].index = 1; },
       [](KernelImage &image) { image.launch.workspace_tensors[0].width = 0; },
       [](KernelImage &image) { image.launch.scalars.resize(kMaxScalarArguments + 1); },

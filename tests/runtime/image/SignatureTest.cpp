@@ -54,7 +54,7 @@ TEST(Signature, WhatIsWrongIsNamed) {
        "\"group\" must be an integer"},
       {R"({"inputs":[],"output":"f32","group":1.5})", "\"group\" must be an integer"},
       {R"({"inputs":[],"output":"f32","group":1,"exact":{"batch":1}})", "has no \"heads\""},
-      {R"({"inputs":[],"output":"f32","group":1,"queries":"two"})", "must be any or few"},
+      {R"({"inputs":[],"output":"f32","group":1,"queries":"two"})", "must be any, few or many"},
       {R"({"inputs":[],"output":"f32","group":1,"tf32":1})", "\"tf32\" must be true or false"},
       {R"({"inputs":[],"output":"f32","group":1,"exakt":{}})", "unknown key \"exakt\""},
       {R"({"inputs":[{"name":"q","dtype":"f16","width":8,"layout":"x"}],"output":"f32","group":1})",

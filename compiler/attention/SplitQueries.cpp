@@ -1,0 +1,35 @@
+#include "compiler/attention/SplitQueries.h"
+
+#include "compiler/attention/KernelSignature.h"
+#include "compiler/attention/PassOrder.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace tenon;
+
+namespace tenon {
+#define GEN_PASS_DEF_SPLITQUERIES
+#include "compiler/attention/SplitQueries.h.inc"
+} // namespace tenon
+
+namespace {
+
+struct SplitQueries : tenon::impl::SplitQueriesBase<SplitQueries> {
+  void runOnOperation() override {
+    for (auto many : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      if (!many->hasAttr(kAnyQueriesAttribute))
+        continue;
+      if (failed(checkOrder(many, getArgument(), Form::kGraph, Form::kFused)))
+        return signalPassFailure();
+      many->removeAttr(kAnyQueriesAttribute);
+      OpBuilder b(&getContext());
+      b.setInsertionPointAfter(many);
+      auto few = cast<func::FuncOp>(b.clone(*many));
+      few.setName((many.getName() + kFewQueriesSuffix).str());
+      few->setAttr(attention::kFewQueriesAttribute, b.getUnitAttr());
+    }
+  }
+};
+
+} // namespace
