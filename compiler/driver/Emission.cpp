@@ -208,13 +208,15 @@ llvm::Expected<KernelDescription> tenon::describeKernel(ModuleOp module, const R
   auto functions = llvm::to_vector(module.getOps<func::FuncOp>());
   if (functions.empty())
     return llvm::createStringError("there must be a kernel in the module");
+  auto keyOf = [&](const Signature &signature) {
+    return KernelKey({request.graph.hash(), signature.text(), request.target, request.options});
+  };
   // A stage that shows one class of lengths has the names of the whole image.
-  Signature signature = request.signature;
-  signature.queries = QueryLengths::kAny;
-  KernelKey key({request.graph.hash(), signature.text(), request.target, request.options});
+  Signature whole = request.signature;
+  whole.queries = QueryLengths::kAny;
   KernelDescription result;
-  result.image.key = key.text();
-  result.image.kernel = kernelName(functions.front(), request, key);
+  result.image.key = keyOf(request.signature).text();
+  result.image.kernel = kernelName(functions.front(), request, keyOf(whole));
   LaunchDescription &launch = result.image.launch;
   addArguments(functions.front(), launch);
   while (launch.phases.size() < functions.size()) {
