@@ -17,8 +17,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr uint32_t kRowsAdjacent = 1, kAnyStrides = 2; // layouts: see tile.load
-constexpr int64_t kChunksAtOnce = 4;    // whose loads are under way together: a load takes some 500 cycles
-constexpr int64_t kColumnsAtOnce = 32;  // so that those of four chunks fit in registers at any width
 
 class Combine {
 public:
@@ -64,9 +62,9 @@ void Combine::build() {
   findBlock();
   findReference();
   Value weights;
-  for (int64_t column = 0; column < plan_.width; column += kColumnsAtOnce) {
-    int64_t padded = std::min(plan_.paddedWidth - column, kColumnsAtOnce);
-    int64_t width = std::min(plan_.width - column, kColumnsAtOnce);
+  for (int64_t column = 0; column < plan_.width; column += plan_.columnsAtOnce) {
+    int64_t padded = std::min(plan_.paddedWidth - column, plan_.columnsAtOnce);
+    int64_t width = std::min(plan_.width - column, plan_.columnsAtOnce);
     auto type = RankedTensorType::get({plan_.rows, padded}, f32_);
     Sums sums = sum(type, column, width);
     weights = sums.weights;
@@ -122,7 +120,7 @@ void Combine::findReference() {
 }
 
 Combine::Sums Combine::sum(RankedTensorType type, int64_t column, int64_t width) {
-  auto loop = scf::ForOp::create(b, index(0), chunks_, index(kChunksAtOnce),
+  auto loop = scf::ForOp::create(b, index(0), chunks_, index(plan_.chunksAtOnce),
                                  ValueRange{filled(rows_, 0), filled(type, 0)});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -135,15 +133,15 @@ Combine::Sums Combine::sum(RankedTensorType type, int64_t column, int64_t width)
 // Loads first, then the sums in the order of the chunks. A chunk that does not exist has no rows, so that its
 // output is 0 and nothing is read; its weight is made 0.
 Combine::Sums Combine::addChunks(Value first, RankedTensorType type, int64_t column, int64_t width, Sums sums) {
-  Value there[kChunksAtOnce], logsumexp[kChunksAtOnce], output[kChunksAtOnce];
-  for (int64_t i = 0; i < kChunksAtOnce; ++i) {
+  SmallVector<Value, 4> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce);
+  for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value chunk = arith::AddIOp::create(b, first, index(i));
     there[i] = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, chunk, chunks_);
     Value limit = arith::SelectOp::create(b, there[i], limit_, index(0));
     logsumexp[i] = partial(plan_.partialSlot + 1, rows_, chunk, 1, 0, limit);
     output[i] = partial(plan_.partialSlot, type, chunk, width, column, limit);
   }
-  for (int64_t i = 0; i < kChunksAtOnce; ++i) {
+  for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value weight = math::Exp2Op::create(b, arith::SubFOp::create(b, logsumexp[i], reference_));
     Value exists = tile::SplatOp::create(b, rows_.clone(b.getI1Type()), there[i]);
     weight = arith::SelectOp::create(b, exists, weight, filled(rows_, 0));

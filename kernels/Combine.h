@@ -28,6 +28,9 @@ struct CombinePlan {
   uint32_t outputSlot, logsumexpSlot;
   uint32_t partialSlot;          ///< outputs of the chunks [batch, chunks · heads, queries, width], float32;
                                  ///< the slot after it: their logsumexps
+  /// Chunks whose loads are under way together, which on a GPU take some 500 cycles each, and columns, so that those
+  /// of the chunks fit in registers at any width. Where tiles lie in memory: one chunk, all columns.
+  int64_t chunksAtOnce = 4, columnsAtOnce = 32;
 };
 
 /// What may be assumed of the rows of partial outputs: see tile.load.

@@ -138,8 +138,12 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
 }
 
 kernels::CombinePlan KernelMaker::planCombine(const kernels::FlashForwardPlan &plan) const {
-  return {kernels::kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth, plan.paddedValueWidth, plan.output,
-          plan.logsumexp, kernels::kOutputSlot, kernels::kLogsumexpSlot, plan.partialSlot};
+  kernels::CombinePlan combine{kernels::kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth,
+                               plan.paddedValueWidth, plan.output, plan.logsumexp, kernels::kOutputSlot,
+                               kernels::kLogsumexpSlot, plan.partialSlot};
+  if (schedule_.threads == 1) // on the host
+    combine.chunksAtOnce = 1, combine.columnsAtOnce = plan.paddedValueWidth;
+  return combine;
 }
 
 // The heads of packed rows are as many as the queries: vectors, both.

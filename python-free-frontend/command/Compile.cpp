@@ -4,6 +4,7 @@
 
 #include "tenon/Compiler.h"
 #include "tenon/KernelImage.h"
+#include "tenon/Signature.h"
 #include "tenon/Target.h"
 
 #include <memory>
