@@ -87,6 +87,7 @@ private:
     int64_t group = 1;
     Value headStride = {}, firstRow = {};
   };
+  static constexpr int64_t kStripRows = 4; ///< a square of them is transposed in four registers
   Value rowPlace(const Transfer &transfer, Value row);
   template <typename Op>
   Transfer transferOf(Op op, const TensorView &tensor, int64_t rows, int64_t offset);
@@ -94,7 +95,7 @@ private:
   void packStrip(const Transfer &transfer, ArrayRef<Value> pointers, Value row, Value target,
                  Type stored, int64_t alignment, llvm::function_ref<Value(Value)> convert);
   void clearBuffer(int64_t offset, int64_t rows, int64_t columns);
-  /// `strip`: pointers to four elements in each of a vector of rows, the first row, and the place
+  /// `strip`: pointers to four elements in each of kStripRows rows, the first row, and the place
   /// of the first of these four columns in the buffer. `element`: a place in global memory, and one
   /// in the buffer.
   void transfer(const Transfer &transfer,

@@ -104,19 +104,20 @@ Value BlockProgram::rowPlace(const Transfer &t, Value row) {
 
 template BlockProgram::Transfer BlockProgram::transferOf(LoadOp, const TensorView &, int64_t, int64_t);
 
-// Rows in global memory and the columns of a buffer: most in strips of four columns, transposed in
-// registers, the rest one by one. A strip's rows beyond the last repeat it.
+// Rows in global memory and the columns of a buffer: most in strips of four columns of four rows, transposed in
+// registers, the rest one by one. A strip's rows beyond the last repeat it. Strips of a whole vector of rows would need
+// fewer shuffles; but they are a pointer a row to keep, a third of what a kernel takes to compile.
 void BlockProgram::transfer(const Transfer &t,
                             llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                             llvm::function_ref<void(Value, Value)> element) {
-  int64_t lanes = lanesOf(t.rows), columnBytes = t.rows * sizeof(float);
-  bool hasStrips = t.adjacent && lanes >= kTransposedColumns;
+  int64_t columnBytes = t.rows * sizeof(float);
+  bool hasStrips = t.adjacent && t.rows % kStripRows == 0;
   int64_t whole = hasStrips ? t.width / kTransposedColumns * kTransposedColumns : 0;
   Value last = add(t.count, i64(-1));
   if (whole != 0)
-    loop(i64(0), t.count, lanes, [&](Value row) {
+    loop(i64(0), t.count, kStripRows, [&](Value row) {
       Values places;
-      for (int64_t i = 0; i < lanes; ++i)
+      for (int64_t i = 0; i < kStripRows; ++i)
         places.push_back(rowPlace(t, minimum(add(row, i64(i)), last)));
       Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
       loop(i64(0), i64(whole), kTransposedColumns, [&](Value column) {
@@ -149,7 +150,7 @@ void BlockProgram::clearBuffer(int64_t offset, int64_t rows, int64_t columns) {
 void BlockProgram::packStrip(const Transfer &t, ArrayRef<Value> pointers, Value row, Value target,
                              Type stored, int64_t alignment,
                              llvm::function_ref<Value(Value)> convert) {
-  int64_t lanes = lanesOf(t.rows);
+  auto lanes = static_cast<int64_t>(pointers.size());
   Type piece = VectorType::get({kTransposedColumns}, stored);
   Values rows;
   for (int64_t i = 0; i < kTransposedColumns; ++i) {
@@ -172,7 +173,7 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   if (!tile.getElementType().isF32())
     return op.emitOpError("loads tiles of float32 on the host, not ") << tile.getElementType();
   TensorView tensor = view(op.getTensor());
-  int64_t rows = tile.getDimSize(0), lanes = lanesOf(rows);
+  int64_t rows = tile.getDimSize(0);
   int64_t offset = allocateBuffer(tile);
   bind(op.getResult(), offset);
   done_.insert(op);
@@ -181,7 +182,7 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   Transfer t = transferOf(op, tensor, rows, offset);
   auto widened = [&](Value bits) {
     if (tensor.element.isF16())
-      bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, tensor.element), bits);
+      bits = arith::BitcastOp::create(builder_, VectorType::get({kStripRows}, tensor.element), bits);
     return fromStorage(bits, tensor.element);
   };
   auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
@@ -315,24 +316,21 @@ LogicalResult BlockProgram::lowerStore(StoreOp op) {
       return failure();
     offset = *place;
   }
-  int64_t lanes = lanesOf(rows), vectorBytes = lanes * sizeof(float);
   auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
     Values columns;
-    Type vector = VectorType::get({lanes}, builder_.getF32Type());
+    Type vector = VectorType::get({kStripRows}, builder_.getF32Type());
     for (int64_t i = 0; i < kTransposedColumns; ++i)
-      columns.push_back(load(vector, byte(source, i * rows * sizeof(float)), vectorBytes));
+      columns.push_back(load(vector, byte(source, i * rows * sizeof(float)), kStripRows * sizeof(float)));
     Values pieces;
     for (Value row : transposePieces(builder_, columns)) {
       Value bits = toStorage(row, tensor.element);
       if (tensor.element.isF16())
-        bits = arith::BitcastOp::create(builder_, VectorType::get({lanes}, builder_.getI16Type()),
-                                        bits);
+        bits = arith::BitcastOp::create(builder_, VectorType::get({kTransposedColumns}, builder_.getI16Type()), bits);
       pieces.push_back(bits);
     }
     // What repeats the last row is overwritten by it.
-    for (int64_t i = lanes - 1; i >= 0; --i)
-      store(extractPiece(builder_, pieces[i % kTransposedColumns], i / kTransposedColumns),
-            pointers[i], tensor.bytes);
+    for (int64_t i = kStripRows - 1; i >= 0; --i)
+      store(pieces[i], pointers[i], tensor.bytes);
   };
   transfer(transferOf(op, tensor, rows, offset), strip, [&](Value target, Value source) {
     store(toStorage(load(builder_.getF32Type(), source), tensor.element), target, tensor.bytes);

@@ -39,11 +39,4 @@ Value concatenate(ImplicitLocOpBuilder &builder, ArrayRef<Value> pieces) {
                                        llvm::to_vector(llvm::seq(0, 2 * n)));
 }
 
-Value extractPiece(ImplicitLocOpBuilder &builder, Value vector, int64_t piece) {
-  auto first = static_cast<int32_t>(piece * kTransposedColumns);
-  auto last = static_cast<int32_t>(first + kTransposedColumns);
-  return LLVM::ShuffleVectorOp::create(builder, vector, vector,
-                                       llvm::to_vector(llvm::seq(first, last)));
-}
-
 } // namespace tenon::tile

@@ -14,8 +14,7 @@ inline constexpr int64_t kTransposedColumns = 4;
 llvm::SmallVector<mlir::Value> transposePieces(mlir::ImplicitLocOpBuilder &builder,
                                                llvm::ArrayRef<mlir::Value> vectors);
 
-/// One vector of a power of two of them, and the other way round.
+/// One vector of a power of two of them.
 mlir::Value concatenate(mlir::ImplicitLocOpBuilder &builder, llvm::ArrayRef<mlir::Value> pieces);
-mlir::Value extractPiece(mlir::ImplicitLocOpBuilder &builder, mlir::Value vector, int64_t piece);
 
 } // namespace tenon::tile
