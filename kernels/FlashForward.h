@@ -79,6 +79,7 @@ struct FlashForwardPlan {
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group; 1 with dropout
   uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps follow
   bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result
+  bool oneLoop = false;                  ///< open blocks are computed as those with a mask are: half the code
 };
 
 /// What a block of the grid computes: scalars of type i32.

@@ -108,6 +108,8 @@ KeyLoops kernels::planKeyLoops(ImplicitLocOpBuilder &builder, const FlashForward
     Value zero = arith::ConstantOp::create(builder, builder.getI32IntegerAttr(0));
     bounds = KeyBounds{zero, zero, keyLength, keyLength};
   }
+  if (plan.oneLoop)
+    bounds->openBegin = bounds->openEnd = arith::ConstantOp::create(builder, builder.getI32IntegerAttr(0));
   if (chunk)
     planner.clipToChunk(*bounds, chunk);
   return planner.plan(*bounds);

@@ -132,7 +132,9 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
   plan.chunkKeys = schedule_.chunkKeys;
   plan.packed = schedule_.packedHeads;
+  // On the host few queries wait for their keys: they have the time for a mask, and compile in half of it.
   plan.storesLoneChunk = figures && !figures->gpu;
+  plan.oneLoop = plan.storesLoneChunk && plan.chunkKeys != 0;
   plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - 2;
   return success();
 }
