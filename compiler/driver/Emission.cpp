@@ -158,11 +158,11 @@ llvm::Expected<std::string> emitHost(ModuleOp module, const Request &request, Ke
   llvm::Expected<HostTarget> target = HostTarget::named(request.target);
   if (!target)
     return target.takeError();
-  llvm::Expected<HostCode> code = emitHostCode(module, *target, request.emit == Emit::kAsm);
+  if (request.emit == Emit::kAsm)
+    return emitHostAssembly(module, *target);
+  llvm::Expected<HostCode> code = emitHostCode(module, *target);
   if (!code)
     return code.takeError();
-  if (request.emit == Emit::kAsm)
-    return std::move(code->assembly);
   for (LaunchPhase &phase : image.launch.phases) {
     const HostEntryPoint &entry = *llvm::find_if(code->entries, [&](const HostEntryPoint &each) {
       return each.name == phase.entry;

@@ -13,8 +13,6 @@ using namespace llvm::object;
 namespace tenon {
 namespace {
 
-constexpr uint64_t kImageAlignment = 64;
-
 Error refuse(const Twine &reason) {
   return createStringError("host code " + reason);
 }
@@ -41,7 +39,7 @@ Error Layout::place(const SectionRef &section) {
     return Error::success();
   if ((elf.getFlags() & ELF::SHF_WRITE) || section.isBSS())
     return refuse("has data to be written to: section " + cantFail(section.getName()));
-  if (section.getAlignment().value() > kImageAlignment)
+  if (section.getAlignment().value() > kFlatImageAlignment)
     return refuse("has data with an alignment of more than 64 bytes");
   Expected<StringRef> contents = section.getContents();
   if (!contents)

@@ -14,8 +14,10 @@
 
 namespace tenon {
 
+inline constexpr uint64_t kFlatImageAlignment = 64;
+
 struct FlatImage {
-  std::vector<std::byte> bytes; ///< to be loaded at a multiple of 64
+  std::vector<std::byte> bytes; ///< to be loaded at a multiple of kFlatImageAlignment
   std::vector<uint64_t> entryOffsets; ///< in the order in which they were asked for
 };
 

@@ -6,7 +6,9 @@
 #include "compiler/llvm/ProcessOptions.h"
 #include "compiler/llvm/ToLLVM.h"
 
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/Passes.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
@@ -16,9 +18,12 @@
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/Transforms/Utils/Cloning.h"
 
+#include "tenon/Parallel.h"
+
+#include <array>
 #include <mutex>
+#include <optional>
 
 using namespace mlir;
 using namespace tenon;
@@ -35,11 +40,11 @@ void tenon::buildHostPipeline(OpPassManager &pipeline, const HostTarget &target)
   ExpandMathOptions math;
   math.avx512 = target.hasAvx512;
   pipeline.addPass(createExpandMath(math));
-  // The rest is upstream's.
+  // The rest is upstream's. Of vectors there are broadcasts alone: none needs the rewrites of upstream's own pass.
   pipeline.addPass(createSCFToControlFlowPass());
-  pipeline.addPass(createConvertMathToLLVMPass());
-  pipeline.addPass(createConvertVectorToLLVMPass());
-  pipeline.addPass(createConvertToLLVMPass(scalarsToLLVM()));
+  ConvertToLLVMPassOptions toLLVM = scalarsToLLVM();
+  llvm::append_range(toLLVM.filterDialects, std::array{"math", "vector"});
+  pipeline.addPass(createConvertToLLVMPass(toLLVM));
   pipeline.addPass(createReconcileUnrealizedCastsPass());
 }
 
@@ -52,6 +57,8 @@ void tenon::registerHostTranslations(DialectRegistry &registry) {
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   registerScalarsToLLVM(registry);
+  registerConvertMathToLLVMInterface(registry);
+  vector::registerConvertVectorToLLVMInterface(registry);
 }
 
 namespace {
@@ -92,28 +99,32 @@ llvm::Expected<std::string> emit(llvm::TargetMachine &machine, llvm::Module &mod
   return std::string(buffer.begin(), buffer.end());
 }
 
-} // namespace
+bool isKernel(Operation &op) { return op.hasAttr(kWorkspaceBytesAttribute); }
 
-llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &target,
-                                             bool withAssembly) {
-  HostCode result;
-  for (auto kernel : module.getOps<LLVM::LLVMFuncOp>())
-    if (auto bytes = kernel->getAttrOfType<IntegerAttr>(kWorkspaceBytesAttribute))
-      result.entries.push_back({kernel.getName().str(), 0, static_cast<uint64_t>(bytes.getInt())});
-  if (result.entries.empty())
-    return llvm::createStringError("the module has no lowered kernel");
+// LLVM IR, and the machine that it becomes code for.
+class Translated {
+public:
+  llvm::Error translate(ModuleOp module, const HostTarget &target);
+  llvm::Expected<std::string> emit(llvm::CodeGenFileType type) { return ::emit(*machine_, *code_, type); }
+
+private:
+  llvm::LLVMContext context_;
+  std::unique_ptr<llvm::Module> code_;
+  std::unique_ptr<llvm::TargetMachine> machine_;
+};
+
+llvm::Error Translated::translate(ModuleOp module, const HostTarget &target) {
   auto machine = makeTargetMachine(target);
   if (!machine)
     return machine.takeError();
-
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> code = translateModuleToLLVMIR(module, context, "kernel", kSkipsVerifier);
-  if (!code)
+  machine_ = std::move(*machine);
+  code_ = translateModuleToLLVMIR(module, context_, "kernel", kSkipsVerifier);
+  if (!code_)
     return llvm::createStringError("the kernel could not be translated to LLVM IR");
-  code->setTargetTriple((*machine)->getTargetTriple());
-  code->setDataLayout((*machine)->createDataLayout());
-  code->setPICLevel(llvm::PICLevel::BigPIC);
-  for (llvm::Function &function : *code) {
+  code_->setTargetTriple(machine_->getTargetTriple());
+  code_->setDataLayout(machine_->createDataLayout());
+  code_->setPICLevel(llvm::PICLevel::BigPIC);
+  for (llvm::Function &function : *code_) {
     if (function.isDeclaration())
       continue;
     function.setDSOLocal(true);
@@ -123,25 +134,73 @@ llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &
       function.addFnAttr("min-legal-vector-width", "512");
     }
   }
+  return llvm::Error::success();
+}
 
-  if (withAssembly) {
-    std::unique_ptr<llvm::Module> copy = llvm::CloneModule(*code);
-    auto text = emit(**machine, *copy, llvm::CodeGenFileType::AssemblyFile);
-    if (!text)
-      return text.takeError();
-    result.assembly = std::move(*text);
-  }
-  auto object = emit(**machine, *code, llvm::CodeGenFileType::ObjectFile);
-  if (!object)
-    return object.takeError();
-  llvm::SmallVector<llvm::StringRef> names;
-  for (const HostEntryPoint &entry : result.entries)
-    names.push_back(entry.name);
-  auto image = makeFlatImage(llvm::MemoryBufferRef(*object, names.front()), names);
+// One kernel on its way to code, apart from the others of its module.
+struct Part {
+  Translated translated;
+  std::optional<llvm::Expected<std::string>> object;
+};
+
+// The kernel, and what is no kernel.
+OwningOpRef<ModuleOp> moduleOf(ModuleOp module, LLVM::LLVMFuncOp kernel) {
+  OwningOpRef<ModuleOp> alone = ModuleOp::create(module.getLoc());
+  for (Operation &op : *module.getBody())
+    if (&op == kernel || !isKernel(op))
+      alone->push_back(op.clone());
+  return alone;
+}
+
+// After those that are there.
+llvm::Error append(HostCode &code, llvm::StringRef object, HostEntryPoint entry) {
+  auto image = makeFlatImage(llvm::MemoryBufferRef(object, entry.name), llvm::StringRef(entry.name));
   if (!image)
     return image.takeError();
-  result.bytes = std::move(image->bytes);
-  for (auto [entry, offset] : llvm::zip_equal(result.entries, image->entryOffsets))
-    entry.offset = offset;
+  uint64_t start = llvm::alignTo(code.bytes.size(), kFlatImageAlignment);
+  entry.offset = start + image->entryOffsets.front();
+  code.bytes.resize(start);
+  llvm::append_range(code.bytes, image->bytes);
+  code.entries.push_back(std::move(entry));
+  return llvm::Error::success();
+}
+
+} // namespace
+
+llvm::Expected<std::string> tenon::emitHostAssembly(ModuleOp module, const HostTarget &target) {
+  Translated translated;
+  if (llvm::Error error = translated.translate(module, target))
+    return error;
+  return translated.emit(llvm::CodeGenFileType::AssemblyFile);
+}
+
+llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &target) {
+  SmallVector<LLVM::LLVMFuncOp> kernels;
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+    if (isKernel(*function))
+      kernels.push_back(function);
+  if (kernels.empty())
+    return llvm::createStringError("the module has no lowered kernel");
+
+  // MLIR's context is for one thread, LLVM's for one each. However many threads there are, the bytes are the same.
+  std::vector<Part> parts(kernels.size());
+  for (auto [part, kernel] : llvm::zip_equal(parts, kernels))
+    if (llvm::Error error = part.translated.translate(*moduleOf(module, kernel), target))
+      return error;
+  parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t i) {
+    parts[i].object.emplace(parts[i].translated.emit(llvm::CodeGenFileType::ObjectFile));
+  });
+
+  HostCode result;
+  llvm::Error errors = llvm::Error::success();
+  for (auto [part, kernel] : llvm::zip_equal(parts, kernels)) {
+    llvm::Expected<std::string> &object = *part.object;
+    auto bytes = kernel->getAttrOfType<IntegerAttr>(kWorkspaceBytesAttribute);
+    HostEntryPoint entry{kernel.getName().str(), 0, static_cast<uint64_t>(bytes.getInt())};
+    errors = llvm::joinErrors(std::move(errors),
+                              object ? append(result, *object, std::move(entry)) : object.takeError());
+  }
+  if (errors)
+    return errors;
   return result;
 }

@@ -31,12 +31,13 @@ struct HostEntryPoint {
 struct HostCode {
   std::vector<std::byte> bytes;
   std::vector<HostEntryPoint> entries;
-  std::string assembly; ///< where it was asked for
 };
 
-/// Machine code of the kernels of a module that buildHostPipeline has lowered.
-/// Errors: code that would need a symbol from elsewhere, with the symbol's name.
-llvm::Expected<HostCode> emitHostCode(mlir::ModuleOp module, const HostTarget &target,
-                                      bool withAssembly = false);
+/// Machine code of the kernels of a module that buildHostPipeline has lowered, made for several at once where
+/// parallel_for has threads. Errors: code that would need a symbol from elsewhere, with the symbol's name.
+llvm::Expected<HostCode> emitHostCode(mlir::ModuleOp module, const HostTarget &target);
+
+/// The same as text, to be read.
+llvm::Expected<std::string> emitHostAssembly(mlir::ModuleOp module, const HostTarget &target);
 
 } // namespace tenon
