@@ -3,6 +3,7 @@
 #include "compiler/driver/Compile.h"
 
 #include "tenon/KernelImage.h"
+#include "tenon/Signature.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -85,6 +86,17 @@ TEST(CompileRequest, SaysWhatIsWrongWithARequest) {
   }
 }
 
+// Many queries; few, whose keys are cut in chunks; and what combines these.
+void expectBothClasses(const std::vector<LaunchPhase> &phases) {
+  ASSERT_EQ(phases.size(), 3u);
+  EXPECT_EQ(phases[0].when.queries.least, kFewQueries + 1);
+  EXPECT_EQ(phases[0].when.queries.most, INT32_MAX);
+  for (size_t i : {1, 2}) {
+    EXPECT_EQ(phases[i].when.queries.least, 0);
+    EXPECT_EQ(phases[i].when.queries.most, kFewQueries);
+  }
+}
+
 void expectImage(const std::string &target, SectionKind kind) {
   for (const char *dtype : {"f32", "f16", "bf16"}) {
     CompileAnswer answer = compileRequest(request(target, "image", dtype));
@@ -92,7 +104,11 @@ void expectImage(const std::string &target, SectionKind kind) {
     auto image = KernelImage::parse(std::as_bytes(std::span(answer.bytes)));
     ASSERT_TRUE(image.ok()) << image.error().message();
     EXPECT_NE(image->find(kind), nullptr);
-    EXPECT_EQ(image->launch.tensors.size(), 4u);
+    // Query, key, value, output, and what chunks of keys leave.
+    ASSERT_EQ(image->launch.tensors.size(), 6u);
+    for (size_t i : {4, 5})
+      EXPECT_EQ(image->launch.tensors[i].role, TensorRole::kWorkspace);
+    expectBothClasses(image->launch.phases);
     EXPECT_EQ(image->launch.scalars, std::vector<int32_t>{3});
     EXPECT_THAT(image->kernel, testing::StartsWith(std::string("attention_") + dtype + "_d64_"));
   }
