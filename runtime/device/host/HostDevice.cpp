@@ -84,10 +84,19 @@ private:
   int query_axis_ = -1;
 };
 
+// What blocks keep in a thread's workspace is of one phase of one launch.
+void begin_phase(void *workspace, uint64_t run) {
+  static thread_local uint64_t last_run = 0;
+  if (std::exchange(last_run, run) != run)
+    std::memset(workspace, 0, kOwnWorkspaceBytes);
+}
+
 // False where a thread got no workspace.
 bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
                const KernelArguments &arguments) {
   size_t bytes = phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
+  static std::atomic<uint64_t> runs{0};
+  const uint64_t number = runs.fetch_add(1, std::memory_order_relaxed) + 1;
   std::atomic<bool> exhausted{false};
   auto run = [&](Block block) {
     void *workspace = workspace::of_thread(bytes);
@@ -95,6 +104,8 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
       exhausted.store(true, std::memory_order_relaxed);
       return;
     }
+    if (bytes != 0)
+      begin_phase(workspace, number);
     FlushToZero guard;
     entry(&arguments, workspace, block.x, block.y, block.z);
   };
