@@ -23,6 +23,8 @@ namespace {
 
 constexpr int64_t kColumnMultiple = 16;  // k of mma.m16n8k16; a vector of AVX-512
 constexpr int64_t kDropoutColumns = 32;  // keys that share draws of Philox: Dropout.h
+constexpr int64_t kTileUnitMultiple = 32; // terms of bfloat16 in a row of a tile register
+constexpr int64_t kTileUnitQueries = 32, kTileUnitKeys = 256; // whose scores are 32 KiB; best of those in host/README.md
 constexpr int64_t kMaxWidth = 512;
 constexpr int64_t kMaxGpuWidth = 256;    // the accumulators of a wider output do not fit in registers
 
@@ -120,16 +122,24 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   if (figures.gpu)
     return chooseGpuSchedule(getOperation(), figures, problem,
                              {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
-  int64_t most = problem.few ? std::min(problem.few->tileQueries, figures.tileQueries) : figures.tileQueries;
+  bool tileUnits = figures.tileUnits && problem.storage.isBF16();
+  int64_t preferred = tileUnits ? kTileUnitQueries : figures.tileQueries;
+  int64_t most = problem.few ? std::min(problem.few->tileQueries, preferred) : preferred;
   schedule.tileQueries = !tileQueries ? most : problem.few ? std::min<int64_t>(tileQueries, most) : tileQueries;
   // Pairs of bfloat16 take half the bytes and half the time: twice the keys between two additions to the output.
-  bool pairs = figures.bfloat16Products && problem.storage.isBF16();
+  bool pairs = figures.multipliesBFloat16(schedule.tileQueries) && problem.storage.isBF16();
   schedule.tileKeys = tileKeys ? tileKeys : pairs ? 2 * figures.tileKeys : figures.tileKeys;
+  if (pairs && tileUnits) {
+    schedule.paddedWidth = llvm::alignTo(problem.width, kTileUnitMultiple);
+    schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kTileUnitMultiple);
+    if (!tileKeys && !problem.few) // whose chunks are multiples of the other
+      schedule.tileKeys = kTileUnitKeys;
+  }
   int64_t block = schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * (pairs ? 2 : 4);
   schedule.explanation = llvm::formatv(
       "{0} queries, a multiple of the {1} lanes of a vector; {2} keys, whose {3} KiB stay in the {4} KiB "
-      "second-level cache", schedule.tileQueries, figures.lanes, schedule.tileKeys, block / 1024,
-      figures.secondLevelBytes / 1024);
+      "second-level cache{5}", schedule.tileQueries, figures.lanes, schedule.tileKeys, block / 1024,
+      figures.secondLevelBytes / 1024, pairs && tileUnits ? "; products by tile units" : "");
   if (problem.few)
     problem.few->addTo(schedule, kHostChunkKeys);
   return success();

@@ -20,7 +20,8 @@ static constexpr TargetFigures kTargets[] = {
     {"host:x86-64-v3", false, 8, 16, 32 * kKiB, 256 * kKiB, 16, 96},
     {"host:x86-64-v4", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96},
     {"host:x86-64-v4+bf16", false, 16, 32, 32 * kKiB, 1 * kMiB, 64, 96, true},
-    {"host:x86-64-v4+amx", false, 16, 32, 48 * kKiB, 2 * kMiB, 64, 96},
+    {"host:x86-64-v4+amx", false, 16, 32, 48 * kKiB, 2 * kMiB, 64, 96, true, true},
+    {"host:x86-64-v4+amx-emulated", false, 16, 32, 48 * kKiB, 2 * kMiB, 64, 96, true, true},
 };
 
 llvm::ArrayRef<TargetFigures> tenon::allTargetFigures() { return kTargets; }

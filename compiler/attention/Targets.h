@@ -17,7 +17,12 @@ struct TargetFigures {
   int64_t secondLevelBytes; ///< second-level cache: of the chip on a GPU, of a core on the host
   int64_t tileQueries;      ///< preferred tiles
   int64_t tileKeys;
-  bool bfloat16Products = false; ///< host: pairs of bfloat16 multiply faster than float32
+  bool bfloat16Products = false; ///< host: bfloat16 multiplies faster than float32
+  bool tileUnits = false;        ///< host: by tiles of 32 columns and terms
+
+  /// Whether a tile of so many queries multiplies as bfloat16 on the host. Tile units take 32; fewer queries wait for
+  /// their keys, and need none.
+  bool multipliesBFloat16(int64_t queries) const { return bfloat16Products && (!tileUnits || queries >= 32); }
 };
 
 /// GPUs: CUDA C++ Programming Guide 13.0, "Technical Specifications per Compute Capability" (maximum

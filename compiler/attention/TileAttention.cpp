@@ -118,7 +118,7 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
       return refuse(fused_, "tile", "query, key and value are stored as " + types +
                                         "; a GPU's product takes one type");
     }
-  } else if (figures && figures->bfloat16Products && query.type.isBF16() && key.type.isBF16() &&
+  } else if (figures && figures->multipliesBFloat16(schedule_.tileQueries) && query.type.isBF16() && key.type.isBF16() &&
              value.type.isBF16()) {
     tile = query.type;
   }

@@ -113,5 +113,5 @@ void BlockProgram::releaseBuffers(Block *ending) {
   };
   release(buffers_, [](Value tile) { return tile; });
   for (auto &[operand, offset] : release(rowBuffers_, [](RightOperand operand) { return operand.first; }))
-    rows_.erase(operand);
+    rows_.erase(operand), tileRows_.erase(operand);
 }

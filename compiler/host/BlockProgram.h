@@ -6,6 +6,7 @@
 /// and is computed by the loop over columns that needs it: see LowerTileToVector.td.
 #pragma once
 
+#include "compiler/host/TileUnits.h"
 #include "compiler/host/Workspace.h"
 #include "dialects/tile/Tile.h"
 
@@ -35,7 +36,12 @@ struct VectorRegisters {
 };
 
 /// What the target multiplies.
-enum class Products { kFloat32, kPairs /* also bfloat16, in pairs: vdpbf16ps */ };
+enum class Products {
+  kFloat32,
+  kPairs,         ///< also bfloat16, in pairs: vdpbf16ps
+  kTiles,         ///< also bfloat16, by tile units: TileProducts.cpp
+  kEmulatedTiles, ///< the same, with the units' work done by vectors
+};
 
 /// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in
 /// bytes. Of bfloat16 an element is a word: a pair of neighbours along what the product sums over.
@@ -55,6 +61,9 @@ public:
   /// Lowers the operations of a block, its terminator aside.
   LogicalResult lowerBlock(mlir::Block &block);
   int64_t workspaceBytes() const { return workspace_.bytes(); }
+  /// Before the first operation, and behind the last: where the block has products for tile units.
+  void configureTiles(mlir::Block &kernel);
+  void releaseTiles();
 
 private:
   LogicalResult lower(Operation *op);
@@ -117,6 +126,8 @@ private:
   Values pairsOf(const Values &even, const Values &odd, int64_t rows); ///< rounded
   static bool isRounding(Operation *op);
   Value multiplyPairs(Value left, Value right, Value sum);
+  /// Whether pairs are summed once they are rounded: where tile units are, vdpbf16ps is slower than two additions.
+  bool sumsWords(Type type) const;
   LogicalResult lowerStore(StoreOp op);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
   bool isTileOfTable(GatherOp op);
@@ -157,6 +168,7 @@ private:
     Product product;
   };
   ReduceOp consumerOfProduct(DotOp op, const Product &product);
+  ReduceOp reductionOf(DotOp op);
   LogicalResult lowerProductAndReduce(PendingProduct pending, ReduceOp reduce);
   LogicalResult prepareAccumulator(DotOp op, bool &accumulate, int64_t &offset);
   void rescale(int64_t offset, const Values &factors, int64_t columns);
@@ -210,6 +222,51 @@ private:
   void storeColumns(const Stored &stored, Value first, mlir::MutableArrayRef<ColumnValues> values,
                     ColumnValues &words);
   FailureOr<Values> repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf);
+
+  // Products by tile units: TileProducts.cpp.
+  /// The right operand: 16 rows from a multiple of 16 on, and 32 terms from a multiple of 32 on, are a tile.
+  struct TileRows {
+    Value pointer, rowStride, stepStride; ///< bytes; a step is 32 terms
+    Value count;                          ///< rows that exist, of keys; terms, of values: i64
+    int64_t steps;
+    /// Where the rows from the last multiple of 16 on stand that is not followed by 16; null where there are none.
+    Value tail = {}, tailStride = {};
+  };
+  LogicalResult lowerTileDot(DotOp op);
+  ReduceOp consumerOfTileProduct(DotOp op, const Product &product);
+  std::pair<Value, Value> tileRowsAt(const TileRows &right, Value first);
+  void forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body);
+  void emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
+                     int64_t vectorOffset, Value pending);
+  void storeTileBlock(Value result, int64_t columnBytes);
+  /// Loops over the columns of the scores in strips, folding them once they are stored.
+  struct Folding {
+    ReduceOp reduce;
+    Cone cone;
+    SmallVector<Stored> stored;
+    bool fine = true;
+  };
+  Values foldColumns(Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
+  Values emitStrips(const Product &product, int64_t width, int64_t vectorOffset, Folding *folding,
+                    llvm::function_ref<void(Value, Value)> emit, llvm::function_ref<void(Value)> flush);
+  LogicalResult lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce);
+  Values emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
+                      Folding *folding);
+  Values emitTileScores(const Product &product, const TileRows &right, Folding *folding = nullptr);
+  void emitTileOutputs(const Product &product, const TileRows &right);
+  void clearTerms(const Product &product, Value from, Value to);
+  // Their operands: TileOperands.cpp.
+  FailureOr<TileRows> tileRowsOf(Value operand, bool transposed);
+  TileRows tileRowsOfKeys(LoadOp op, const TensorView &tensor);
+  TileRows tileRowsOfValues(LoadOp op, const TensorView &tensor);
+  struct KeptValues {
+    LoadOp load; ///< the first of those that share them
+    int64_t places, bytes, counts, values; ///< their number, the size of each; in the workspace
+  };
+  bool isKept(LoadOp op);
+  void keepValuesOf(LoadOp op);
+  void copyRow(LoadOp op, const Rows &rows, Value source, Value target);
+  void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target);
 
   // Buffers.
   int64_t allocateBuffer(RankedTensorType type);
@@ -273,6 +330,9 @@ private:
   /// A right operand, and whether the product takes it transposed.
   using RightOperand = std::pair<Value, unsigned>;
   llvm::DenseMap<RightOperand, Rows> rows_;
+  llvm::DenseMap<RightOperand, TileRows> tileRows_;
+  KeptValues keptValues_{};
+  std::unique_ptr<TileUnits> units_; ///< in use: where products of bfloat16 are theirs
 
   llvm::DenseMap<Value, int64_t> buffers_;
   llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten

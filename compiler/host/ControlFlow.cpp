@@ -15,7 +15,10 @@ LogicalResult BlockProgram::prepareOperandsFromOutside(Operation *op) {
         continue;
       auto dot = dyn_cast<DotOp>(inner);
       bool isRightOperand = dot && operand.getOperandNumber() == 1;
-      if (isRightOperand ? failed(rowsOf(tile, dot.getTransposed())) : failed(materialize(tile)))
+      bool ofTiles = units_ && hasPairs(tile.getType());
+      if (isRightOperand && ofTiles ? failed(tileRowsOf(tile, dot.getTransposed()))
+          : isRightOperand          ? failed(rowsOf(tile, dot.getTransposed()))
+                                    : failed(materialize(tile)))
         return WalkResult::interrupt();
     }
     return WalkResult::advance();

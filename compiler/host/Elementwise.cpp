@@ -293,13 +293,13 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
         fine &= succeeded(computeColumn(op, current, ofColumn));
       if (!fine)
         return next;
-      if (hook && !hasPairs(type))
+      if (hook && !sumsWords(type))
         next = hook(current, ofColumn[tile], next);
     }
     ColumnValues words; // of two columns each
     for (Operation *op : llvm::make_filter_range(cone.ops, isPair))
       words[op->getResult(0)] = pairsOf(values[0][op->getResult(0)], values[1][op->getResult(0)], rows);
-    if (hook && hasPairs(type))
+    if (hook && sumsWords(type))
       next = hook(column, words[tile], next);
     for (const Stored &store : stored)
       storeColumns(store, column, values, words);
@@ -374,7 +374,7 @@ Values BlockProgram::fold(Reduction reduction, Type type, const Values &elements
   Values next;
   for (auto [i, sum] : llvm::enumerate(soFar)) {
     Value element = broadcast(elements.size() == 1 ? elements[0] : elements[i], lanes);
-    if (hasPairs(type)) {
+    if (sumsWords(type)) {
       next.push_back(multiplyPairs(element, filled(element.getType(), kPairOfOnes), sum));
     } else if (reduction == Reduction::sum) {
       next.push_back(arith::AddFOp::create(builder_, sum, element));

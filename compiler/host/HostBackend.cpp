@@ -34,7 +34,7 @@ void tenon::buildHostPipeline(OpPassManager &pipeline, const HostTarget &target)
   LowerTileToVectorOptions lowering;
   lowering.lanes = target.lanes;
   lowering.registers = target.registers;
-  lowering.pairs = target.hasFastPairs;
+  lowering.bfloat16 = target.bfloat16;
   pipeline.addPass(createLowerTileToVector(lowering));
   // No call into a library: the image has no imports.
   ExpandMathOptions math;

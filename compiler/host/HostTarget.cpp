@@ -6,10 +6,11 @@
 using namespace tenon;
 
 static const HostTarget kHostTargets[] = {
-    {"host:x86-64-v3", "x86-64-v3", "", 8, 16, false, false},
-    {"host:x86-64-v4", "x86-64-v4", "", 16, 32, true, false},
-    {"host:x86-64-v4+bf16", "x86-64-v4", "+avx512bf16", 16, 32, true, true},
-    {"host:x86-64-v4+amx", "x86-64-v4", "+avx512bf16,+amx-tile,+amx-bf16", 16, 32, true, false},
+    {"host:x86-64-v3", "x86-64-v3", "", 8, 16, false, "none"},
+    {"host:x86-64-v4", "x86-64-v4", "", 16, 32, true, "none"},
+    {"host:x86-64-v4+bf16", "x86-64-v4", "+avx512bf16", 16, 32, true, "pairs"},
+    {"host:x86-64-v4+amx", "x86-64-v4", "+avx512bf16,+amx-tile,+amx-bf16", 16, 32, true, "tiles"},
+    {"host:x86-64-v4+amx-emulated", "x86-64-v4", "+avx512bf16", 16, 32, true, "emulated-tiles"},
 };
 
 llvm::Expected<HostTarget> HostTarget::named(llvm::StringRef name) {

@@ -15,7 +15,9 @@ struct HostTarget {
   int64_t lanes;        ///< float32 elements of a vector register
   int64_t registers;    ///< vector registers
   bool hasAvx512;
-  bool hasFastPairs; ///< vdpbf16ps at twice the rate of float32: AMD's; Intel's has half of it
+  /// Products of bfloat16, as LowerTileToVector.td calls them: vdpbf16ps has twice the rate of float32 on AMD's
+  /// processors, half of it on Intel's.
+  std::string bfloat16;
 
   /// Errors: a name that no level has, with the names that there are.
   static llvm::Expected<HostTarget> named(llvm::StringRef name);

@@ -6,6 +6,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/StringSwitch.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_LOWERTILETOVECTOR
@@ -52,6 +53,14 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
   LogicalResult lowerKernel(func::FuncOp kernel) {
     if (!kernel.getBody().hasOneBlock() || kernel.getNumArguments() != 0)
       return kernel.emitError("a kernel is one block without arguments");
+    auto products = llvm::StringSwitch<std::optional<Products>>(bfloat16)
+                        .Case("none", Products::kFloat32)
+                        .Case("pairs", Products::kPairs)
+                        .Case("tiles", Products::kTiles)
+                        .Case("emulated-tiles", Products::kEmulatedTiles)
+                        .Default(std::nullopt);
+    if (!products)
+      return kernel.emitError("bfloat16 is '") << bfloat16 << "', must be none, pairs, tiles or emulated-tiles";
     SmallVector<DropOp> drops;
     kernel.walk([&](DropOp drop) { drops.push_back(drop); });
     for (DropOp drop : drops)
@@ -68,11 +77,13 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
     Block *entry = function.addEntryBlock(builder);
     builder.setInsertionPointToStart(entry);
     BlockProgram program(builder, entry->getArguments(), {lanes, registers},
-                         pairs ? Products::kPairs : Products::kFloat32);
+                         *products);
+    program.configureTiles(kernel.front());
     if (failed(program.lowerBlock(kernel.front()))) {
       function.erase();
       return failure();
     }
+    program.releaseTiles();
     LLVM::ReturnOp::create(builder, ValueRange());
     function->setAttr(kWorkspaceBytesAttribute,
                       builder.getI64IntegerAttr(program.workspaceBytes()));

@@ -20,14 +20,19 @@ def LowerTileToVector : Pass<"tenon-lower-tile-to-vector", "::mlir::ModuleOp"> {
     in place of an operand that dies there. Products are loops over register tiles; their right operand is
     read where it lies in global memory, unless it must be widened.
 
-    With `pairs`, products of bfloat16 take two terms at once: neighbours along the sum share a 32-bit word.
+    With `bfloat16=pairs`, products of bfloat16 take two terms at once: neighbours along the sum share a 32-bit word.
     Those of a key lie so in memory; those of a value are two rows, interleaved for each block of keys; those
     of the probabilities are two columns, rounded by the loop that sums them up.
+
+    With `bfloat16=tiles` the same words go to tile units: 16 keys where they lie in memory, or 16 columns of the
+    values, transposed for each block of keys, times 16 rows of the tile. Sums lie as those of vectors do.
   }];
   let options = [
     Option<"lanes", "lanes", "int64_t", "16", "float32 elements of a vector register">,
     Option<"registers", "registers", "int64_t", "32", "vector registers">,
-    Option<"pairs", "pairs", "bool", "false", "multiply pairs of bfloat16 by vdpbf16ps">
+    Option<"bfloat16", "bfloat16", "std::string", "\"none\"",
+           "products of bfloat16: none; pairs, by vdpbf16ps; tiles, by tdpbf16ps; emulated-tiles, by vectors that do "
+           "what tdpbf16ps does">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",

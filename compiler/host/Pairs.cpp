@@ -25,6 +25,10 @@ Value BlockProgram::multiplyPairs(Value left, Value right, Value sum) {
       .getResult(0);
 }
 
+bool BlockProgram::sumsWords(Type type) const {
+  return hasPairs(type) && !units_;
+}
+
 // Words of two columns of float32, rounded to nearest even.
 Values BlockProgram::pairsOf(const Values &even, const Values &odd, int64_t rows) {
   int64_t lanes = lanesOf(rows);

@@ -180,6 +180,10 @@ ReduceOp BlockProgram::consumerOfProduct(DotOp op, const Product &product) {
   if (!matchPattern(product.columnCount, m_Constant(&count)) || count.getInt() != product.columns ||
       product.columns % tile.columns != 0 || tile.vectors * lanesOf(product.rows) != product.rows)
     return {};
+  return reductionOf(op);
+}
+
+ReduceOp BlockProgram::reductionOf(DotOp op) {
   Value value = op.getResult();
   for (int i = 0; i <= kMostOpsOfElement; ++i) {
     for (Operation *user : value.getUsers())
@@ -195,6 +199,8 @@ ReduceOp BlockProgram::consumerOfProduct(DotOp op, const Product &product) {
 }
 
 LogicalResult BlockProgram::lowerProductAndReduce(PendingProduct pending, ReduceOp reduce) {
+  if (units_ && pending.product.pairs)
+    return lowerTileProductAndReduce(pending, reduce);
   const Product &product = pending.product;
   Value source = reduce.getSource(), scores = pending.dot.getResult();
   int64_t vectors = product.rows / lanesOf(product.rows);
@@ -318,13 +324,15 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
   auto a = dyn_cast<RankedTensorType>(op.getA().getType());
   auto b = dyn_cast<RankedTensorType>(op.getB().getType());
   auto c = cast<RankedTensorType>(op.getResult().getType());
-  bool pairs = a && hasPairs(a) && products_ == Products::kPairs;
+  bool pairs = a && hasPairs(a) && products_ != Products::kFloat32;
   Type factor = pairs ? a.getElementType() : builder_.getF32Type();
   if (!a || !b || a.getElementType() != factor || b.getElementType() != factor ||
       !c.getElementType().isF32())
-    return op.emitOpError(products_ == Products::kPairs
+    return op.emitOpError(products_ != Products::kFloat32
                               ? "multiplies tiles of float32, or of bfloat16, on this host"
                               : "multiplies tiles of float32 on this host");
+  if (pairs && units_)
+    return lowerTileDot(op);
   FailureOr<int64_t> left = materialize(op.getA());
   FailureOr<Rows> right = rowsOf(op.getB(), op.getTransposed());
   if (failed(left) || failed(right))

@@ -148,7 +148,7 @@ std::vector<std::string> Device::executable_targets() const {
   std::ranges::reverse(names);
   std::erase_if(names, [&](const std::string &name) {
     const Result<Target> target = Target::parse(name);
-    return !target || !can_execute(*target);
+    return !target || !can_execute(*target) || target->level == HostLevel::kV4AmxEmulated;
   });
   return names;
 }

@@ -20,7 +20,8 @@ struct NamedLevel {
 constexpr NamedLevel kHostLevels[] = {{"host:x86-64-v3", HostLevel::kV3},
                                       {"host:x86-64-v4", HostLevel::kV4},
                                       {"host:x86-64-v4+bf16", HostLevel::kV4Bf16},
-                                      {"host:x86-64-v4+amx", HostLevel::kV4Amx}};
+                                      {"host:x86-64-v4+amx", HostLevel::kV4Amx},
+                                      {"host:x86-64-v4+amx-emulated", HostLevel::kV4AmxEmulated}};
 
 struct NamedGpu {
   std::string_view name;
@@ -207,11 +208,13 @@ Result<void> can_execute(const Target &target) {
   if (target.kind != TargetKind::kHost)
     return Error(ErrorCode::kUnsupported, concat(target.text(), " runs on a GPU, not on the host"));
   const HostFeatures &features = host_features();
-  if (target.level != HostLevel::kNone && target.level <= features.level)
+  const HostLevel needed =
+      target.level == HostLevel::kV4AmxEmulated ? HostLevel::kV4Bf16 : target.level;
+  if (needed != HostLevel::kNone && needed <= features.level)
     return {};
   return Error(ErrorCode::kUnsupported,
                concat("this processor (", features.processor, ") cannot execute ", target.text(),
-                      ": it lacks ", missing_for(target.level, features)));
+                      ": it lacks ", missing_for(needed, features)));
 }
 
 } // namespace tenon

@@ -37,6 +37,7 @@ const std::vector<RunWay> &ways() {
       host_level("host_v4", "host:x86-64-v4"),
       host_level("host_v4_bf16", "host:x86-64-v4+bf16"),
       host_level("host_v4_amx", "host:x86-64-v4+amx"),
+      host_level("host_v4_amx_emulated", "host:x86-64-v4+amx-emulated"),
       {"emulator", Way::kEmulator, "", why_missing(DeviceKind::kEmulator)},
       {"cuda", Way::kCuda, "", why_missing(DeviceKind::kCuda)},
   };

@@ -5,6 +5,8 @@
 ///     host:x86-64-v4             AVX-512 F, BW, CD, DQ and VL
 ///     host:x86-64-v4+bf16        with AVX512_BF16
 ///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave to use tiles
+///     host:x86-64-v4+amx-emulated  the code of host:x86-64-v4+amx, but vectors do what tiles do, slowly: for tests on
+///                                a machine with AVX512_BF16; never chosen for `host`
 ///     sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`: that chip and no other
 ///
 /// The levels are those of the x86-64 psABI; each holds the one before it.
@@ -22,8 +24,9 @@ namespace tenon {
 
 enum class TargetKind : uint8_t { kHost, kCuda };
 
-/// Levels of the host in ascending order: a machine that executes one executes those before it.
-enum class HostLevel : uint8_t { kNone, kV3, kV4, kV4Bf16, kV4Amx };
+/// Levels of the host in ascending order: a machine that executes one executes those before it. The emulated one stands
+/// apart, and needs kV4Bf16.
+enum class HostLevel : uint8_t { kNone, kV3, kV4, kV4Bf16, kV4Amx, kV4AmxEmulated };
 
 struct TENON_API Target {
   TargetKind kind = TargetKind::kHost;

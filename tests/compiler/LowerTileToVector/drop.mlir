@@ -1,5 +1,5 @@
 // REQUIRES: host
-// RUN: tenon-opt %s --tenon-lower-tile-to-vector="pairs=true" | FileCheck %s
+// RUN: tenon-opt %s --tenon-lower-tile-to-vector="bfloat16=pairs" | FileCheck %s
 //
 // Dropout of rounded probabilities: the numbers are drawn for a block, and what is dropped is 0 before two columns
 // are rounded to one of words.

@@ -1,5 +1,5 @@
 // REQUIRES: host
-// RUN: tenon-opt %s --tenon-lower-tile-to-vector="pairs=true" | FileCheck %s
+// RUN: tenon-opt %s --tenon-lower-tile-to-vector="bfloat16=pairs" | FileCheck %s
 // RUN: not tenon-opt %s --tenon-lower-tile-to-vector 2>&1 | FileCheck %s --check-prefix=REFUSED
 //
 // Products of bfloat16, two terms at once. Keys: a word of two neighbours lies so in memory, and is broadcast.

@@ -128,6 +128,23 @@ TEST(CompileRequest, MakesHostCode) {
 }
 #endif
 
+#ifdef TENON_WITH_HOST
+// Of bfloat16, for many queries; with float32, and where tile units are emulated, there is no such instruction.
+TEST(CompileRequest, MultipliesByTileUnitsWhereTheTargetHasThem) {
+  auto assembly = [](const char *target, const char *dtype) {
+    CompileAnswer answer = compileRequest(request(target, "asm", dtype));
+    EXPECT_EQ(answer.status, TENON_COMPILED) << answer.payload();
+    return std::string(answer.payload());
+  };
+  const std::string tiles = assembly("host:x86-64-v4+amx", "bf16");
+  for (const char *instruction : {"ldtilecfg", "tileloaddt1", "tdpbf16ps", "tilestored", "tilerelease"})
+    EXPECT_THAT(tiles, testing::HasSubstr(instruction));
+  EXPECT_THAT(tiles, testing::Not(testing::HasSubstr("vdpbf16ps")));
+  EXPECT_THAT(assembly("host:x86-64-v4+amx", "f32"), testing::Not(testing::HasSubstr("tdpbf16ps")));
+  EXPECT_THAT(assembly("host:x86-64-v4+amx-emulated", "bf16"), testing::Not(testing::ContainsRegex("tdpbf16ps|tmm0")));
+}
+#endif
+
 TEST(CompileRequest, GivesEqualBytesFromSeveralThreads) {
   std::string texts[4];
   std::vector<std::thread> threads;

@@ -1,4 +1,5 @@
 // Targets, threads and the log.
+#include "tenon/Device.h"
 #include "tenon/Log.h"
 #include "tenon/Parallel.h"
 #include "tenon/Target.h"
@@ -49,6 +50,15 @@ TEST(Target, AProcessorExecutesItsLevelAndThoseBefore) {
   }
   EXPECT_FALSE(can_execute(Target::parse("sm_80").value()));
   EXPECT_EQ(features.amx, features.amx_refusal.empty());
+}
+
+TEST(Target, EmulatedTilesRunWhereTheirVectorsDoAndAreNeverChosen) {
+  Target emulated = Target::parse("host:x86-64-v4+amx-emulated").value();
+  EXPECT_EQ(can_execute(emulated).ok(), host_features().avx512_bf16);
+  EXPECT_NE(Target::parse("host").value(), emulated);
+  const std::vector<std::string> targets = Device::open(DeviceKind::kHost).value()->executable_targets();
+  EXPECT_THAT(targets, ::testing::Not(::testing::Contains(emulated.text())));
+  EXPECT_EQ(targets.front(), host_target());
 }
 
 TEST(Target, FeaturesAgreeWithTheCompilersProbe) {

@@ -1,0 +1,223 @@
+// Right operands of products by tile units (TileProducts.cpp): rows of 32 terms of bfloat16, in 64 bytes each.
+//
+//     keys      lie so in memory, where their width is a multiple of 32; else they are copied, filled with zeros
+//     values    are transposed: for each 32 keys, a row of 64 bytes for each column
+//
+// Values are transposed once for all blocks of queries of a head that a thread computes one after the other: they stay
+// in its workspace, whose first bytes say whose they are. These are zero where a launch begins.
+//
+// A tile is read whole, and generated code reads nothing beyond a tensor: the last keys, fewer than 16, are copied.
+#include "compiler/host/BlockProgram.h"
+#include "compiler/host/Transpose.h"
+#include "dialects/tile/Schedule.h"
+
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::tile;
+
+static constexpr int64_t kElementBytes = 2;
+static constexpr int64_t kTransposedColumnsOfPairs = 8; ///< as many bfloat16 as 128 bits hold
+static constexpr int64_t kMostKeptBytes = 1 << 20;      ///< half a second-level cache; 8,192 keys of width 64
+// In the first bytes of the workspace.
+static constexpr int64_t kOwner = 0, kNoOnesCount = sizeof(int64_t);
+
+FailureOr<BlockProgram::TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
+  if (auto it = tileRows_.find({operand, transposed}); it != tileRows_.end())
+    return it->second;
+  auto op = operand.getDefiningOp<LoadOp>();
+  TensorView tensor = op ? view(op.getTensor()) : TensorView();
+  if (!op || !tensor.element.isBF16()) {
+    emitError(operand.getLoc(), "the right operand of a product of bfloat16 must be loaded as such");
+    return failure();
+  }
+  if (op.getGroup() != 1 || op.getColumn() != 0)
+    return op.emitOpError("has packed rows, or begins in the middle of one: no right operand of a product on the host");
+  TileRows rows = transposed ? tileRowsOfKeys(op, tensor) : tileRowsOfValues(op, tensor);
+  tileRows_[{operand, transposed}] = rows;
+  return rows;
+}
+
+// Pieces of a row, the largest vectors first, of as many elements as there are.
+void BlockProgram::copyRow(LoadOp op, const Rows &rows, Value source, Value target) {
+  if (op.getLayout() > 1)
+    return loop(i64(0), i64(rows.width), 1, [&](Value column) {
+      Value bits = load(builder_.getI16Type(), byte(source, multiply(column, rows.columnStride)), kElementBytes);
+      store(bits, byte(target, multiply(column, i64(kElementBytes))), kElementBytes);
+    });
+  for (int64_t column = 0, piece = TileUnits::kTerms; column < rows.width; column += piece) {
+    while (piece > rows.width - column)
+      piece /= 2;
+    Type type = VectorType::get({piece}, builder_.getI16Type());
+    int64_t offset = column * kElementBytes;
+    store(load(type, byte(source, offset), kElementBytes), byte(target, offset), kElementBytes);
+  }
+}
+
+BlockProgram::TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView &tensor) {
+  int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
+  int64_t rowBytes = padded * kElementBytes;
+  Rows rows = rowsInMemory(op, tensor);
+  TileRows result{rows.pointer, rows.rowStride, i64(TileUnits::kRowBytes), rows.count, padded / TileUnits::kTerms};
+  bool inPlace = op.getLayout() <= 1 && rows.width == padded;
+  IntegerAttr count;
+  if (inPlace && matchPattern(rows.count, m_Constant(&count)) && count.getInt() % TileUnits::kRows == 0)
+    return result;
+  Value first = inPlace ? arith::AndIOp::create(builder_, rows.count, i64(-TileUnits::kRows)).getResult() : i64(0);
+  int64_t offset = allocateRows(op, /*transposed=*/true, (inPlace ? TileUnits::kRows : rows.rows) * rowBytes);
+  auto zeros = VectorType::get({TileUnits::kTerms}, builder_.getI16Type());
+  loop(first, rows.count, 1, [&](Value row) {
+    Value target = byte(buffer(offset), multiply(builder_.createOrFold<arith::SubIOp>(row, first), i64(rowBytes)));
+    if (rows.width != padded)
+      store(filled(zeros, 0), byte(target, rowBytes - TileUnits::kRowBytes), TileUnits::kRowBytes);
+    copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), target);
+  });
+  if (inPlace) {
+    result.tail = buffer(offset);
+    result.tailStride = i64(rowBytes);
+  } else {
+    result.pointer = buffer(offset);
+    result.rowStride = i64(rowBytes);
+  }
+  return result;
+}
+
+// Element j of vector k becomes element k of vector j, in each piece of eight: punpcklwd, punpckhwd and their kin.
+static Values transposeEights(ImplicitLocOpBuilder &builder, Values vectors) {
+  auto n = static_cast<int32_t>(cast<VectorType>(vectors[0].getType()).getNumElements());
+  constexpr auto kPiece = static_cast<int32_t>(kTransposedColumnsOfPairs);
+  // Runs of the lower, or the upper half of each piece of a and b in turn.
+  auto interleave = [&](Value a, Value b, int32_t run, bool upper) -> Value {
+    SmallVector<int32_t> mask;
+    for (int32_t piece = 0; piece < n; piece += kPiece)
+      for (int32_t i = 0; i < kPiece / 2; i += run)
+        for (int32_t side = 0; side < 2; ++side)
+          for (int32_t j = 0; j < run; ++j)
+            mask.push_back(side * n + piece + (upper ? kPiece / 2 : 0) + i + j);
+    return LLVM::ShuffleVectorOp::create(builder, a, b, mask);
+  };
+  for (int32_t run = 1; run < kPiece; run *= 2) {
+    Values next(kPiece);
+    for (int32_t i = 0; i < kPiece; i += 2 * run)
+      for (int32_t j = 0; j < run; ++j)
+        for (int32_t upper = 0; upper < 2; ++upper)
+          next[i + 2 * j + upper] = interleave(vectors[i + j], vectors[i + j + run], run, upper != 0);
+    vectors = next;
+  }
+  return vectors;
+}
+
+// 32 keys from `first` on: whole pieces of eight columns in registers, the rest one by one.
+void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target) {
+  constexpr int64_t kPieces = TileUnits::kTerms / kTransposedColumnsOfPairs;
+  bool whole = op->hasAttr(kWholeAttribute);
+  int64_t inPieces = op.getLayout() <= 1 ? rows.width / kTransposedColumnsOfPairs * kTransposedColumnsOfPairs : 0;
+  auto vector = VectorType::get({TileUnits::kTerms}, builder_.getI16Type());
+  auto piece = VectorType::get({kTransposedColumnsOfPairs}, builder_.getI16Type());
+  Value left = builder_.createOrFold<arith::SubIOp>(rows.count, first), last = add(rows.count, i64(-1));
+  auto rowAt = [&](int64_t key) {
+    Value row = add(first, i64(key));
+    return byte(rows.pointer, multiply(whole ? row : minimum(row, last), rows.rowStride));
+  };
+  if (inPieces != 0) {
+    Values places;
+    for (int64_t key = 0; key < TileUnits::kTerms; ++key)
+      places.push_back(rowAt(key));
+    Value exists = whole ? Value() : lanesBelow(left, TileUnits::kTerms);
+    loop(i64(0), i64(inPieces), kTransposedColumnsOfPairs, [&](Value column) {
+      Values eights;
+      Value offset = multiply(column, i64(kElementBytes));
+      for (int64_t i = 0; i < kTransposedColumnsOfPairs; ++i) {
+        Values pieces; // of every eighth key, from i
+        for (int64_t j = 0; j < kPieces; ++j)
+          pieces.push_back(load(piece, byte(places[j * kTransposedColumnsOfPairs + i], offset), kElementBytes));
+        eights.push_back(concatenate(builder_, pieces));
+      }
+      Value place = byte(target, multiply(column, i64(TileUnits::kRowBytes)));
+      for (auto [i, row] : llvm::enumerate(transposeEights(builder_, eights))) {
+        Value elements = exists ? Value(arith::SelectOp::create(builder_, exists, row, filled(vector, 0))) : row;
+        store(elements, byte(place, static_cast<int64_t>(i) * TileUnits::kRowBytes), TileUnits::kRowBytes);
+      }
+    });
+  }
+  for (int64_t column = inPieces; column < padded; ++column)
+    store(filled(vector, 0), byte(target, column * TileUnits::kRowBytes), TileUnits::kRowBytes);
+  if (inPieces == rows.width)
+    return;
+  loop(i64(0), minimum(left, i64(TileUnits::kTerms)), 1, [&](Value key) {
+    Value source = byte(rows.pointer, multiply(add(first, key), rows.rowStride));
+    Value place = byte(target, multiply(key, i64(kElementBytes)));
+    loop(i64(inPieces), i64(rows.width), 1, [&](Value column) {
+      Value bits = load(builder_.getI16Type(), byte(source, multiply(column, rows.columnStride)), kElementBytes);
+      store(bits, byte(place, multiply(column, i64(TileUnits::kRowBytes))), kElementBytes);
+    });
+  });
+}
+
+// Whether a tile has its places in what the thread keeps: all that differs between its loads is the row.
+bool BlockProgram::isKept(LoadOp op) {
+  if (!keptValues_.load) {
+    auto tile = cast<RankedTensorType>(op.getResult().getType());
+    keptValues_.load = op;
+    keptValues_.bytes = tile.getNumElements() * kElementBytes;
+    keptValues_.places = kMostKeptBytes / keptValues_.bytes;
+    keptValues_.counts = workspace_.allocate(keptValues_.places * sizeof(int64_t));
+    keptValues_.values = workspace_.allocate(keptValues_.places * keptValues_.bytes);
+  }
+  LoadOp known = keptValues_.load;
+  return op.getResult().getType() == known.getResult().getType() && op.getTensor() == known.getTensor() &&
+         op.getBatch() == known.getBatch() && op.getHead() == known.getHead() && op.getWidth() == known.getWidth();
+}
+
+// What another head left is forgotten.
+void BlockProgram::keepValuesOf(LoadOp op) {
+  Value batch = arith::ShLIOp::create(builder_, widen(scalars_.lookup(op.getBatch())), i64(32));
+  Value head = add(add(batch, widen(scalars_.lookup(op.getHead()))), i64(1));
+  Value known = load(builder_.getI64Type(), buffer(kOwner), sizeof(int64_t));
+  Value other = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, known, head);
+  auto branch = scf::IfOp::create(builder_, other);
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(branch.thenBlock());
+  store(head, buffer(kOwner), sizeof(int64_t));
+  loop(i64(0), i64(keptValues_.places), 1, [&](Value place) {
+    store(i64(0), byte(buffer(keptValues_.counts), multiply(place, i64(sizeof(int64_t)))), sizeof(int64_t));
+  });
+}
+
+// Rows at the multiples of their number, the first ones, have places of their own, each with the count of those that
+// have been transposed; others are transposed every time.
+BlockProgram::TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
+  int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
+  int64_t stepBytes = padded * TileUnits::kRowBytes;
+  Rows rows = rowsInMemory(op, tensor);
+  int64_t offset = allocateRows(op, /*transposed=*/false, rows.rows / TileUnits::kTerms * stepBytes);
+  TileRows result{buffer(offset), i64(TileUnits::kRowBytes), i64(stepBytes), rows.count, rows.rows / TileUnits::kTerms};
+  auto transpose = [&] {
+    loop(i64(0), rows.count, TileUnits::kTerms, [&](Value first) {
+      Value step = builder_.createOrFold<arith::DivUIOp>(first, i64(TileUnits::kTerms));
+      transposeValues(op, rows, first, padded, byte(result.pointer, multiply(step, i64(stepBytes))));
+    });
+  };
+  if (!isKept(op)) {
+    transpose();
+    return result;
+  }
+  keepValuesOf(op);
+  Value row = widen(scalars_.lookup(op.getRow()));
+  Value place = arith::DivUIOp::create(builder_, row, i64(rows.rows));
+  Value isMultiple = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, multiply(place, i64(rows.rows)), row);
+  Value isFirst = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ult, place, i64(keptValues_.places));
+  Value kept = arith::AndIOp::create(builder_, isMultiple, isFirst);
+  auto where = [&](Value yes, Value no) -> Value { return arith::SelectOp::create(builder_, kept, yes, no); };
+  result.pointer = where(byte(buffer(keptValues_.values), multiply(place, i64(keptValues_.bytes))), result.pointer);
+  Value count = where(byte(buffer(keptValues_.counts), multiply(place, i64(sizeof(int64_t)))), buffer(kNoOnesCount));
+  Value before = where(load(builder_.getI64Type(), count, sizeof(int64_t)), i64(0));
+  Value more = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, before, rows.count);
+  auto branch = scf::IfOp::create(builder_, more);
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(branch.thenBlock());
+  transpose();
+  store(rows.count, count, sizeof(int64_t));
+  return result;
+}

@@ -1,0 +1,303 @@
+// Products of bfloat16 by tile units. The rows of a tile of the result are 16 columns of the product, so that sums lie
+// as those of vectors do (16 rows of the block side by side): all else is as with pairs (Pairs.cpp).
+//
+//     Sᵀ = K Qᵀ     a: 16 keys × 32 of the width, where they lie in memory     b: the packed queries
+//     Oᵀ += Vᵀ Pᵀ   a: 16 columns × 32 keys, transposed (TileOperands.cpp)     b: the rounded probabilities
+//
+// A tile that is finished stays in its register until that is needed: stored at once, it would hold up the next ones.
+#include "compiler/host/BlockProgram.h"
+#include "tenon/KernelImage.h"
+
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::tile;
+
+static constexpr int64_t kWordsOfStep = TileUnits::kTerms / 2;
+static constexpr int64_t kVectorBytes = TileUnits::kRowBytes; ///< 16 rows of the block, a word each
+static constexpr int64_t kMostUnrolledSteps = 4;
+static constexpr int64_t kBlock = 2 * TileUnits::kRows; ///< rows and columns that four tiles of sums cover
+
+static int64_t columnBytesOf(int64_t rows) { return rows * static_cast<int64_t>(sizeof(float)); }
+
+void BlockProgram::configureTiles(Block &kernel) {
+  auto multipliesPairs = [](DotOp dot) { return hasPairs(dot.getA().getType()); };
+  bool any = false;
+  kernel.walk([&](DotOp dot) { any |= multipliesPairs(dot); });
+  if (!any || (products_ != Products::kTiles && products_ != Products::kEmulatedTiles))
+    return;
+  bool emulated = products_ == Products::kEmulatedTiles;
+  workspace_.allocate(kOwnWorkspaceBytes);
+  Value scratch = buffer(workspace_.allocate(emulated ? TileUnits::kScratchBytes : TileUnits::kRowBytes));
+  units_ = emulated ? makeEmulatedTileUnits(builder_, scratch) : makeTileUnits(builder_, scratch);
+  units_->configure();
+}
+
+void BlockProgram::releaseTiles() {
+  if (units_)
+    units_->release();
+}
+
+// Where the 16 rows of the right operand from `first` on lie, and how far apart. Those that do not all exist in memory
+// stand in a place of their own.
+std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value first) {
+  Value pointer = byte(right.pointer, multiply(first, right.rowStride));
+  if (!right.tail)
+    return {pointer, right.rowStride};
+  Value end = add(first, i64(TileUnits::kRows));
+  Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, end, right.count);
+  return {arith::SelectOp::create(builder_, inside, pointer, right.tail),
+          arith::SelectOp::create(builder_, inside, right.rowStride, right.tailStride)};
+}
+
+// Few steps one after the other, more in a loop. The first is made apart.
+void BlockProgram::forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body) {
+  IntegerAttr count;
+  if (!matchPattern(steps, m_Constant(&count)) || count.getInt() > kMostUnrolledSteps)
+    return loop(i64(1), steps, 1, body);
+  for (int64_t step = 1; step < count.getInt(); ++step)
+    body(i64(step));
+}
+
+// 32 columns of the result × 32 rows of the block: tiles 0 to 3 hold sums, 4 and 5 the left operand, 6 and 7 the
+// right one. Sums of the block before are stored at `pending` when their registers are needed, if there are any.
+void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
+                                 int64_t vectorOffset, Value pending) {
+  constexpr int kSums[2][2] = {{0, 1}, {2, 3}}, kLeft[] = {4, 5}, kRight[] = {6, 7};
+  int64_t columnBytes = columnBytesOf(product.rows), groupBytes = TileUnits::kRows * columnBytes;
+  Value stride = i64(columnBytes);
+  Value left = byte(product.left, vectorOffset);
+  Value result = byte(byte(product.result, vectorOffset), multiply(firstColumn, stride));
+  std::pair<Value, Value> rows[] = {tileRowsAt(right, firstColumn),
+                                    tileRowsAt(right, add(firstColumn, i64(TileUnits::kRows)))};
+  auto begin = [&](int vector, int group) {
+    int tile = kSums[vector][group];
+    int64_t place = group * groupBytes + vector * kVectorBytes;
+    if (pending)
+      units_->store(tile, byte(pending, place), stride);
+    if (product.accumulate)
+      units_->load(tile, byte(result, place), stride);
+    else
+      units_->zero(tile);
+  };
+  auto step = [&](Value k, bool first) {
+    Value ofLeft = byte(left, multiply(k, i64(kWordsOfStep * columnBytes)));
+    Value ofRight = multiply(k, right.stepStride);
+    units_->load(kLeft[0], ofLeft, stride);
+    for (int vector = 0; vector < 2; ++vector) {
+      if (vector == 1)
+        units_->load(kLeft[1], byte(ofLeft, kVectorBytes), stride);
+      for (int group = 0; group < 2; ++group) {
+        if (vector == 0)
+          units_->load(kRight[group], byte(rows[group].first, ofRight), rows[group].second, /*streaming=*/true);
+        if (first)
+          begin(vector, group);
+        units_->multiply(kSums[vector][group], kRight[group], kLeft[vector]);
+      }
+    }
+  };
+  step(i64(0), true);
+  forEachFurtherStep(steps, [&](Value k) { step(k, false); });
+}
+
+void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
+  Value stride = i64(columnBytes);
+  for (int tile = 0; tile < 4; ++tile)
+    units_->store(tile, byte(result, tile % 2 * TileUnits::kRows * columnBytes + tile / 2 * kVectorBytes), stride);
+}
+
+// The maxima of `count` columns that lie in the workspace, and what else becomes of them.
+Values BlockProgram::foldColumns(Folding &folding, Value firstColumn, int64_t count, ValueRange soFar) {
+  Value source = folding.reduce.getSource();
+  int64_t rows = cast<RankedTensorType>(source.getType()).getDimSize(0);
+  Values next(soFar);
+  for (int64_t i = 0; i < count && folding.fine; ++i) {
+    SmallVector<ColumnValues, 1> values(1);
+    ColumnValues words;
+    Value column = add(firstColumn, i64(i));
+    loadLeaves(folding.cone, rows, multiply(column, i64(columnBytesOf(rows))), values[0]);
+    for (Operation *op : folding.cone.ops)
+      folding.fine &= succeeded(computeColumn(op, column, values[0]));
+    if (!folding.fine)
+      break;
+    next = fold(folding.reduce.getReduction(), source.getType(), values[0][source], next);
+    for (const Stored &store : folding.stored)
+      storeColumns(store, column, values, words);
+  }
+  return next;
+}
+
+// Columns of the result in strips, each stored by the next one. Two strips behind, while tile units are busy, vectors
+// fold what is stored.
+Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t vectorOffset, Folding *folding,
+                                llvm::function_ref<void(Value, Value)> emit, llvm::function_ref<void(Value)> flush) {
+  Value result = byte(product.result, vectorOffset), stride = i64(columnBytesOf(product.rows));
+  int64_t lag = folding ? 2 * width : 0;
+  Values state{result};
+  auto strips = [&](Value begin, Value end, bool folds) {
+    state = loop(begin, end, width, state, [&](Value column, ValueRange before) {
+      emit(column, before[0]);
+      Values next{byte(result, multiply(column, stride))};
+      if (folds)
+        next.append(foldColumns(*folding, add(column, i64(-lag)), width, before.drop_front()));
+      return next;
+    });
+  };
+  if (!folding) {
+    strips(i64(0), product.columnCount, false);
+    flush(state[0]);
+    return {};
+  }
+  strips(i64(0), i64(lag), false);
+  state.append(identityOf(folding->reduce.getReduction(), product.rows));
+  strips(i64(lag), i64(product.columns), true);
+  flush(state[0]);
+  return loop(i64(product.columns - lag), i64(product.columns), width, ArrayRef(state).drop_front(),
+              [&](Value column, ValueRange before) { return foldColumns(*folding, column, width, before); });
+}
+
+// A narrow left operand, of two steps, stays in tiles 0 to 3 while all columns pass through 4 and 5 to the sums 6, 7.
+Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
+                                  Folding *folding) {
+  constexpr int kLeft[2][2] = {{0, 1}, {2, 3}}, kRight[] = {4, 5}, kSums[] = {6, 7};
+  int64_t columnBytes = columnBytesOf(product.rows);
+  Value stride = i64(columnBytes);
+  for (int vector = 0; vector < 2; ++vector)
+    for (int step = 0; step < steps; ++step)
+      units_->load(kLeft[vector][step],
+                   byte(product.left, vectorOffset + vector * kVectorBytes + step * kWordsOfStep * columnBytes),
+                   stride);
+  auto store = [&](int vector, Value pending) {
+    units_->store(kSums[vector], byte(pending, vector * kVectorBytes), stride);
+  };
+  // What the first turn stores is no sum yet; the second stores the sum in its place.
+  auto emit = [&](Value column, Value pending) {
+    auto [pointer, rowStride] = tileRowsAt(right, column);
+    for (int step = 0; step < steps; ++step)
+      units_->load(kRight[step], byte(pointer, step * TileUnits::kRowBytes), rowStride, /*streaming=*/true);
+    for (int vector = 0; vector < 2; ++vector) {
+      store(vector, pending);
+      units_->zero(kSums[vector]);
+      for (int step = 0; step < steps; ++step)
+        units_->multiply(kSums[vector], kRight[step], kLeft[vector][step]);
+    }
+  };
+  auto flush = [&](Value pending) { store(0, pending), store(1, pending); };
+  return emitStrips(product, TileUnits::kRows, vectorOffset, folding, emit, flush);
+}
+
+// Scores: all columns that are asked for, 32 rows of the block after the other. What is folded has no more rows.
+Values BlockProgram::emitTileScores(const Product &product, const TileRows &right, Folding *folding) {
+  constexpr int64_t kMostHeldSteps = 2;
+  Values folded;
+  for (int64_t row = 0; row < product.rows; row += kBlock) {
+    int64_t vectorOffset = columnBytesOf(row);
+    auto emit = [&](Value column, Value pending) {
+      emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending);
+    };
+    auto flush = [&](Value pending) { storeTileBlock(pending, columnBytesOf(product.rows)); };
+    folded = right.steps <= kMostHeldSteps ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
+                                           : emitStrips(product, kBlock, vectorOffset, folding, emit, flush);
+  }
+  return folded;
+}
+
+LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce) {
+  Product &product = pending.product;
+  DotOp dot = pending.dot;
+  FailureOr<TileRows> right = tileRowsOf(dot.getB(), /*transposed=*/true);
+  if (failed(right))
+    return failure();
+  int64_t offset = allocateBuffer(cast<RankedTensorType>(dot.getType()));
+  bind(dot.getResult(), offset);
+  done_.insert(dot);
+  product.result = buffer(offset);
+  Folding folding{reduce, {}, {}};
+  if (failed(collect(reduce.getSource(), folding.cone)))
+    return failure();
+  done_.insert(reduce);
+  folding.stored = planStores(reduce.getSource(), folding.cone, /*storeTile=*/false);
+  vectors_[reduce.getResult()] = emitTileScores(product, *right, &folding);
+  return success(folding.fine);
+}
+
+// A product of whole tiles with 32 rows, which one pass makes, is folded by a reduction in the same loop.
+ReduceOp BlockProgram::consumerOfTileProduct(DotOp op, const Product &product) {
+  constexpr int64_t kLeastColumns = 4 * kBlock;
+  IntegerAttr count;
+  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
+  return whole && product.rows == kBlock && product.columns >= kLeastColumns ? reductionOf(op) : ReduceOp();
+}
+
+// The output, 32 columns and 32 rows at a time, each over all keys.
+void BlockProgram::emitTileOutputs(const Product &product, const TileRows &right) {
+  int64_t columnBytes = columnBytesOf(product.rows);
+  Value words = product.innerCount;
+  Value steps = builder_.createOrFold<arith::DivUIOp>(add(words, i64(kWordsOfStep - 1)), i64(kWordsOfStep));
+  steps = builder_.createOrFold<arith::MaxSIOp>(steps, i64(1));
+  clearTerms(product, words, multiply(steps, i64(kWordsOfStep)));
+  Value pending;
+  for (int64_t row = 0; row < product.rows; row += kBlock)
+    for (int64_t column = 0; column < product.columns; column += kBlock) {
+      emitTileBlock(product, right, i64(column), steps, columnBytesOf(row), pending);
+      pending = byte(product.result, columnBytesOf(row) + column * columnBytes);
+    }
+  storeTileBlock(pending, columnBytes);
+}
+
+// What a whole step reads of the left operand beyond its last term is zero, as the right one is there.
+void BlockProgram::clearTerms(const Product &product, Value from, Value to) {
+  IntegerAttr a, b;
+  if (matchPattern(from, m_Constant(&a)) && matchPattern(to, m_Constant(&b)) && a.getInt() == b.getInt())
+    return;
+  int64_t columnBytes = columnBytesOf(product.rows);
+  Value zero = filled(VectorType::get({registers_.lanes}, builder_.getI32Type()), 0);
+  loop(from, to, 1, [&](Value word) {
+    Value column = byte(product.left, multiply(word, i64(columnBytes)));
+    for (int64_t offset = 0; offset < columnBytes; offset += kVectorBytes)
+      store(zero, byte(column, offset), kVectorBytes);
+  });
+}
+
+LogicalResult BlockProgram::lowerTileDot(DotOp op) {
+  auto a = cast<RankedTensorType>(op.getA().getType()), c = cast<RankedTensorType>(op.getResult().getType());
+  int64_t terms = a.getDimSize(1), multiple = 2 * TileUnits::kRows;
+  if (a.getDimSize(0) % multiple != 0 || c.getDimSize(1) % multiple != 0 || terms % TileUnits::kTerms != 0)
+    return op.emitOpError("of tile units needs rows, columns and terms in multiples of 32");
+  FailureOr<int64_t> left = materialize(op.getA());
+  FailureOr<TileRows> right = tileRowsOf(op.getB(), op.getTransposed());
+  if (failed(left) || failed(right))
+    return failure();
+  Product product{buffer(*left), {}, a.getDimSize(0), c.getDimSize(1), false, /*pairs=*/true};
+  if (op.getTransposed()) {
+    product.columnCount = right->count;
+    product.innerCount = i64(terms / 2);
+  } else {
+    product.columnCount = i64(c.getDimSize(1));
+    product.innerCount = builder_.createOrFold<arith::DivUIOp>(add(right->count, i64(1)), i64(2));
+  }
+  bool accumulates = !matchPattern(op.getAccumulator(), m_AnyZeroFloat());
+  if (op.getTransposed() && !accumulates)
+    if (ReduceOp reduce = consumerOfTileProduct(op, product)) {
+      pendingProducts_.insert({reduce, {op, product}});
+      return success();
+    }
+  boundTerms(op, product);
+  if (!accumulates)
+    boundColumns(op, product);
+  int64_t offset = 0;
+  if (failed(prepareAccumulator(op, product.accumulate, offset)))
+    return failure();
+  if (op.getTransposed() && product.accumulate)
+    return op.emitOpError("of tile units adds to no tile of scores");
+  product.result = buffer(offset);
+  if (op.getTransposed())
+    emitTileScores(product, *right);
+  else
+    emitTileOutputs(product, *right);
+  clearColumns(product);
+  bind(op.getResult(), offset);
+  done_.insert(op);
+  return success();
+}

@@ -1,0 +1,23 @@
+// Tile units multiply 32 queries at a time, and rows of 32 terms: a width of 80 is padded to 96. Pairs need no more
+// than whole vectors.
+//
+// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+amx}))" | FileCheck %s
+// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+bf16}))" | FileCheck %s --check-prefix=PAIRS
+
+// CHECK: explanation = "32 queries, {{.*}}; products by tile units", padded_value_width = 96 : i32, padded_width = 96 : i32
+// CHECK-SAME: tile_keys = 256 : i32, tile_queries = 32 : i32
+// PAIRS: explanation = "64 queries, {{[^;]*; [^;]*}}", padded_value_width = 80 : i32, padded_width = 80 : i32
+// PAIRS-SAME: tile_keys = 192 : i32, tile_queries = 64 : i32
+func.func @plain(%query: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16},
+                 %key: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16},
+                 %value: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16}) -> tensor<*xf32> {
+  %0 = attention.fused query(%query) key(%key) value(%value) : tensor<*xf32> -> tensor<*xf32> mask {
+  ^bb0(%batch: i32, %head: i32, %i: i32, %j: i32):
+    %visible = arith.constant true
+    attention.yield %visible : i1
+  } score {
+  ^bb0(%score: f32, %batch: i32, %head: i32, %i: i32, %j: i32):
+    attention.yield %score : f32
+  }
+  return %0 : tensor<*xf32>
+}

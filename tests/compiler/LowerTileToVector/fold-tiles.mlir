@@ -1,0 +1,30 @@
+// REQUIRES: host
+// RUN: tenon-opt %s --tenon-lower-tile-to-vector="bfloat16=tiles" | FileCheck %s
+//
+// The maximum of whole scores is taken while tile units form others: two strips of 16 keys behind, where the tiles have
+// been stored. What is left over is folded behind the last.
+
+// CHECK-LABEL: llvm.func @scores(
+// CHECK: scf.for {{.*}} -> (!llvm.ptr) 
+// CHECK-NOT: arith.cmpf
+// CHECK: %[[STRIPS:.*]]:3 = scf.for {{.*}} -> (!llvm.ptr, vector<16xf32>, vector<16xf32>) 
+// CHECK: "llvm.x86.tdpbf16ps"
+// CHECK-COUNT-32: arith.cmpf ogt
+// CHECK: scf.yield
+// CHECK-COUNT-2: "llvm.x86.tilestored64"
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[STRIPS]]#1, %{{.*}} = %[[STRIPS]]#2)
+// CHECK-COUNT-32: arith.cmpf ogt
+func.func @scores() attributes {tile.kernel} {
+  %query = tile.tensor 0 : !tile.tensor<bf16>
+  %key = tile.tensor 1 : !tile.tensor<bf16>
+  %out = tile.tensor 2 : !tile.tensor<f32>
+  %zero = arith.constant 0 : i32
+  %length = tile.size key_length
+  %none = arith.constant dense<0.0> : tensor<32x128xf32>
+  %q = tile.load %query[%zero, %zero, %zero] rows %length width 64 layout 0 : !tile.tensor<bf16> -> tensor<32x64xbf16>
+  %k = tile.load %key[%zero, %zero, %zero] rows %length width 64 layout 0 {tile.whole} : !tile.tensor<bf16> -> tensor<128x64xbf16>
+  %s = tile.dot %q, %k transposed, %none : tensor<32x64xbf16>, tensor<128x64xbf16> -> tensor<32x128xf32>
+  %m = tile.reduce maximum %s : tensor<32x128xf32> -> tensor<32xf32>
+  tile.store %m, %out[%zero, %zero, %zero] rows %length width 1 layout 2 : tensor<32xf32>, !tile.tensor<f32>
+  return
+}
