@@ -141,6 +141,7 @@ LoadedKernel::~LoadedKernel() = default;
 Device::Device(DeviceKind kind, int ordinal, std::string name, Target target)
     : kind_(kind), ordinal_(ordinal), name_(std::move(name)), target_(target) {}
 Device::~Device() = default;
+DeviceRates Device::rates() const { return {}; }
 
 std::vector<std::string> Device::executable_targets() const {
   std::vector<std::string> names = target_names(); // ascending; "host" is another name of one of them

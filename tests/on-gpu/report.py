@@ -10,10 +10,6 @@ import json
 import os
 import sys
 
-# Dense half-precision operations a multiprocessor does in a clock, by compute capability (NVIDIA's architecture white
-# papers; with float32 accumulation).
-TENSOR_FLOPS_PER_CLOCK = {80: 2048, 86: 512, 89: 512, 90: 4096, 100: 8192, 120: 512}
-
 
 def load(path):
     try:
@@ -31,24 +27,14 @@ def has(kind, path):
 
 
 def conformance(folder):
-    result = load(os.path.join(folder, "conformance.json"))
-    if not result:
-        return {"error": "the suite wrote no result"}
-    cases = [case for suite in result["testsuites"] for case in suite["testsuite"]]
+    parts = glob.glob(os.path.join(folder, "conformance-*.txt"))
+    results = [load(part.removesuffix("txt") + "json") for part in parts]
+    if not results or not all(results):
+        return {"error": f"{len(results) - sum(map(bool, results))} of {len(results)} parts of the suite wrote no result"}
+    cases = [case for result in results for suite in result["testsuites"] for case in suite["testsuite"]]
     failures = [case["name"] for case in cases if case.get("failures")]
     skipped = [case["name"] for case in cases if case.get("result") == "SKIPPED"]
     return {"run": len(cases) - len(skipped), "failed": failures, "skipped": skipped}
-
-
-def benchmarks(folder, card):
-    peak = TENSOR_FLOPS_PER_CLOCK.get(card["compute_capability"], 0) * card["multiprocessors"] * card["clock_khz"] / 1e6
-    rows = []
-    for path in sorted(glob.glob(os.path.join(folder, "bench-*.json"))):
-        for row in load(path) or []:
-            row["peak_gflops"] = peak
-            row["peak_share"] = row["gflops"] / peak if peak and row["dtype"] != "f32" else None
-            rows.append(row)
-    return rows
 
 
 # What Nsight Compute calls what the emulator counts.
@@ -101,12 +87,11 @@ def main():
 
     folder = options.folder
     compare = load(os.path.join(folder, "compare.json")) or {"error": "the comparison wrote no result", "cases": []}
-    card = compare.get("card")
     report = {
         "driver": options.driver,
         "devices": load(os.path.join(folder, "devices.json")),
         "conformance": conformance(folder),
-        "benchmarks": benchmarks(folder, card) if card else [],
+        "benchmarks": load(os.path.join(folder, "bench.json")) or [],
         "emulator": compare,
     }
     sums, reason = counts_of_profiler(folder)
@@ -135,8 +120,8 @@ def main():
 
     print(f"conformance: {suite.get('run', 0)} run, {len(suite.get('failed', []))} failed, {len(suite.get('skipped', []))} skipped")
     for row in report["benchmarks"]:
-        share = f", {row['peak_share']:.1%} of the peak" if row["peak_share"] else ""
-        print(f"  {row['kernel']}: {row['queries']} x {row['keys']}: {row['milliseconds']:.3f} ms, {row['gflops']:.1f} GFLOP/s{share}")
+        print(f"  {row['kernel']}: {row['queries']} x {row['keys']}: {row['milliseconds']:.3f} ms, {row['gflops']:.1f} GFLOP/s,"
+              f" {row['bound_share']:.1%} of what bounds it ({row['bound']})")
     for case in compare["cases"]:
         print(f"  {case['name']}: {case['different']} of {case['elements']} elements differ, by at most {case['largest']:.3g}"
               f" (allowed {case['allowed']:.3g}); {case['emulator_counts'].get('warp_instructions', 0)} warp instructions emulated")

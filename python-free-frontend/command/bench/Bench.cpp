@@ -31,12 +31,14 @@ constexpr int kRoundsOfPeaks = 3;
 constexpr const char *kFooter =
     R"(Rounds go over all shapes in turn, so that a busy machine slows all alike; a figure is the median of its rounds, and the
 spread is the distance of the extremes over it. GFLOP/s counts the products of pairs that take part. The bound is what
-takes longest of its products, its exponentials and the bytes of its tensors, at the rates that this run measured on all
-threads: float32 FMA, bfloat16 dot or AMX, exp2, and reads from where the tensors fit.
+takes longest of its products, its exponentials and the bytes of its tensors, on the host at the rates that this run
+measured on all threads: float32 FMA, bfloat16 dot or AMX, exp2, and reads from where the tensors fit; on a GPU at those
+of the card: multiprocessors, clock, operations a clock.
 
-Suites, on the host:
-  host     what Tenon asks of its code, each figure beside what it must be, then a table of shapes
-  lengths  128 to 4,096 keys; with --svg a picture of them
+Suites:
+  host     what Tenon asks of its code for the host, each figure beside what it must be, then a table of shapes
+  lengths  128 to 4,096 keys on the host; with --svg a picture of them
+  gpu      512 to 16,384 keys in f16 and bf16 on a GPU, by --device cuda (the default) or emulator
 
 Figures of other programs come from a file that tests/benchmarks/peers writes (--beside). A figure that is not reached is
 printed as such and is no failure: the exit code is 0 where all was measured, 1 where something could not run, 2 for a
@@ -98,7 +100,7 @@ Result<double> compile_causal(const char *dtype, const char *target) {
 
 std::string closing_lines(const RunFigures &run) {
   char line[256];
-  std::string lines = text(run.peaks);
+  std::string lines = run.rates.memory > 0 ? text(run.rates) : text(run.peaks);
   std::snprintf(line, sizeof line, "a later call costs %.0f ns besides its kernel\n", run.overhead);
   lines += line;
   std::snprintf(line, sizeof line, "from the process's start to the first result %.0f ms\n",
@@ -126,11 +128,16 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
     cases.push_back(std::move(made));
   }
   const int rounds = command.rounds.value_or(command.suite.empty() ? kRounds : kRoundsOfSuite);
-  HostPeakMeter meter; // not before the first result, which it would delay
+  const bool on_gpu = !cases.empty() && cases.front().timed.device;
+  if (on_gpu)
+    run.rates = cases.front().timed.device->rates();
+  std::optional<HostPeakMeter> meter; // not before the first result, which it would delay
+  if (!on_gpu)
+    meter.emplace();
   for (int round = 0; round < rounds; ++round) {
     progress.round(round, rounds);
-    if (round < kRoundsOfPeaks)
-      run.peaks.merge(meter.measure());
+    if (meter && round < kRoundsOfPeaks)
+      run.peaks.merge(meter->measure());
     for (ShapeCase &made : cases) {
       progress.step(made.shape.text());
       TENON_TRY(made.timed.run_round(command.milliseconds));
@@ -205,13 +212,18 @@ Result<void> run_bench(BenchCommand command) {
     command.device = Way::kHost;
     return bench_shapes(command, length_shapes(command.shorter), beside);
   }
+  if (command.suite == "gpu") {
+    if (command.device == Way::kAuto)
+      command.device = Way::kCuda;
+    return bench_shapes(command, gpu_shapes(command.shorter), beside);
+  }
   return bench_shapes(command, command.one_shape ? std::vector{command.shape} : default_shapes(),
                       beside);
 }
 
 void add_suite_options(CLI::App &bench, BenchCommand &options) {
-  bench.add_option("--suite", options.suite, "host or lengths, instead of shapes")
-      ->check(CLI::IsMember({"host", "lengths"}));
+  bench.add_option("--suite", options.suite, "host, lengths or gpu, instead of shapes")
+      ->check(CLI::IsMember({"host", "lengths", "gpu"}));
   bench
       .add_option("--beside", options.beside,
                   "figures of other programs, as tests/benchmarks/peers writes them")
@@ -229,8 +241,12 @@ void add_suite_options(CLI::App &bench, BenchCommand &options) {
 void check_suite(const BenchCommand &options) {
   if (!options.suite.empty() && options.one_shape)
     throw CLI::ValidationError("--suite", "has shapes of its own");
-  if (!options.suite.empty() && options.device != Way::kAuto && options.device != Way::kHost)
-    throw CLI::ValidationError("--suite", "runs on the host");
+  if (options.suite == "gpu" && options.device != Way::kAuto && options.device != Way::kCuda &&
+      options.device != Way::kEmulator)
+    throw CLI::ValidationError("--suite", "gpu runs on cuda or on the emulator");
+  if (!options.suite.empty() && options.suite != "gpu" && options.device != Way::kAuto &&
+      options.device != Way::kHost)
+    throw CLI::ValidationError("--suite", options.suite + " runs on the host");
   if (!options.svg.empty() && options.suite != "lengths")
     throw CLI::ValidationError("--svg", "draws --suite lengths");
 }

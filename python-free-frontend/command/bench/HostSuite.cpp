@@ -246,6 +246,18 @@ std::vector<ShapeOptions> length_shapes(int64_t shorter) {
   return shapes;
 }
 
+std::vector<ShapeOptions> gpu_shapes(int64_t shorter) {
+  constexpr int64_t kRows = 16384, kColumns = 2048;
+  std::vector<ShapeOptions> shapes;
+  for (int64_t width : {64, 128})
+    for (const char *dtype : {"f16", "bf16"})
+      for (bool causal : {false, true})
+        for (int64_t length = 512; length <= kRows; length *= 2)
+          shapes.push_back(square_shape(kRows / length, kColumns / width,
+                                        std::max<int64_t>(length / shorter, 1), width, dtype, causal));
+  return shapes;
+}
+
 Sample Comparison::speed() const {
   return ratio(of, plain, variant);
 }

@@ -21,10 +21,11 @@ Result<Tensor> noise(const Shape &shape, DataType dtype, uint64_t seed) {
   return tensor;
 }
 
-Result<void> TimedCall::call() const {
+Result<void> TimedCall::call(int times) const {
   const std::vector<TensorReference> references(inputs.begin(), inputs.end());
   const TensorReference results[] = {output};
-  TENON_TRY(function.launch(std::span<const TensorReference>(results), references, launch));
+  for (int i = 0; i < times; ++i)
+    TENON_TRY(function.launch(std::span<const TensorReference>(results), references, launch));
   return device ? device->synchronise(0) : Result<void>();
 }
 
@@ -52,6 +53,14 @@ Result<void> TimedCall::run_round(double milliseconds) {
   return with_threads(threads, [&]() -> Result<void> {
     int64_t begin = now_nanoseconds();
     TENON_TRY(call());
+    if (device) {
+      // Launches go ahead of the card, which then never waits for the host; the first told how many.
+      const int calls = static_cast<int>(std::clamp(milliseconds / milliseconds_since(begin), 1.0, 1e4));
+      begin = now_nanoseconds();
+      TENON_TRY(call(calls));
+      rounds.push_back(milliseconds_since(begin) / calls);
+      return {};
+    }
     int calls = 1;
     // What ran before has emptied the caches: where many calls fit in, the first of them does not count.
     if (milliseconds_since(begin) < milliseconds / 2)
@@ -123,27 +132,49 @@ double bytes_of(const ShapeOptions &shape) {
                              (shape.head_dim + shape.value_dim));
 }
 
-Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks) {
-  const double bytes = bytes_of(shape);
-  const double products = shape.dtype == "bf16" ? peaks.best_bfloat16() : peaks.float32;
-  struct Part {
-    const char *name;
-    double amount, rate; // 10^9 a second
-  };
-  const Part parts[] = {{products == peaks.float32    ? "float32 FMA"
-                         : products == peaks.bfloat16 ? "bfloat16 dot"
-                                                      : "AMX",
-                         shape.operations(), products},
-                        {"exp2", shape.pairs(), peaks.exponentials},
-                        {"bytes", bytes, peaks.read_rate(bytes)}};
+namespace {
+
+struct Part {
+  const char *name;
+  double amount, rate; // 10^9 a second
+};
+
+Bound longest_of(std::initializer_list<Part> parts, double operations) {
   Bound bound;
   double longest = 0;
   for (const Part &part : parts)
     if (const double time = part.rate > 0 ? part.amount / part.rate : 0; time > longest) {
       longest = time;
-      bound = {part.name, shape.operations() / time};
+      bound = {part.name, operations / time};
     }
   return bound;
+}
+
+Bound bound_of(const ShapeCase &made, const RunFigures &run) {
+  return made.timed.device ? bound_of(made.shape, run.rates) : bound_of(made.shape, run.peaks);
+}
+
+} // namespace
+
+Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks) {
+  const double bytes = bytes_of(shape);
+  const double products = shape.dtype == "bf16" ? peaks.best_bfloat16() : peaks.float32;
+  return longest_of({{products == peaks.float32    ? "float32 FMA"
+                      : products == peaks.bfloat16 ? "bfloat16 dot"
+                                                   : "AMX",
+                      shape.operations(), products},
+                     {"exp2", shape.pairs(), peaks.exponentials},
+                     {"bytes", bytes, peaks.read_rate(bytes)}},
+                    shape.operations());
+}
+
+Bound bound_of(const ShapeOptions &shape, const DeviceRates &rates) {
+  const bool half = shape.dtype != "f32";
+  return longest_of({{half ? "tensor cores" : "float32 FMA", shape.operations(),
+                      half ? rates.tensor_half : rates.float32},
+                     {"exp2", shape.pairs(), rates.exponentials},
+                     {"bytes", bytes_of(shape), rates.memory}},
+                    shape.operations());
 }
 
 Figures figures_of(const ShapeCase &made, const Bound &bound) {
@@ -163,6 +194,21 @@ Json to_json(const HostPeaks &peaks) {
   return {{"float32_fma_gflops", peaks.float32},   {"float32_fma_avx2_gflops", peaks.float32_avx2},
           {"bfloat16_dot_gflops", peaks.bfloat16}, {"bfloat16_amx_gflops", peaks.bfloat16_amx},
           {"exp2_per_ns", peaks.exponentials},     {"read_gigabytes_per_second", reads}};
+}
+
+Json to_json(const DeviceRates &rates) {
+  return {{"tensor_half_gflops", rates.tensor_half},
+          {"float32_fma_gflops", rates.float32},
+          {"exp2_per_ns", rates.exponentials},
+          {"memory_gigabytes_per_second", rates.memory}};
+}
+
+std::string text(const DeviceRates &rates) {
+  char line[192];
+  std::snprintf(line, sizeof line,
+                "the card at best: tensor cores %.0f GFLOP/s, float32 FMA %.0f, exp2 %.0f a ns, memory %.0f GB/s\n",
+                rates.tensor_half, rates.float32, rates.exponentials, rates.memory);
+  return line;
 }
 
 std::string text(const HostPeaks &peaks) {
@@ -186,7 +232,7 @@ std::string text(const HostPeaks &peaks) {
 Json to_json(const ShapeCase &made, const RunFigures &run) {
   const ShapeOptions &shape = made.shape;
   const TimedCall &timed = made.timed;
-  const Bound bound = bound_of(shape, run.peaks);
+  const Bound bound = bound_of(made, run);
   const Figures figures = figures_of(made, bound);
   return {{"batch", shape.batch},
           {"heads", shape.heads},
@@ -213,7 +259,7 @@ Json to_json(const ShapeCase &made, const RunFigures &run) {
           {"start_to_first_result_milliseconds", run.to_first_result},
           {"cold_compile_host_milliseconds", run.compile_host},
           {"cold_compile_ptx_milliseconds", run.compile_ptx},
-          {"peaks", to_json(run.peaks)}};
+          {"peaks", timed.device ? to_json(run.rates) : to_json(run.peaks)}};
 }
 
 std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &run) {
@@ -222,7 +268,7 @@ std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &r
                 "ms", "spread", "GFLOP/s", "bound", "of it", "first ms");
   std::string text = label(line, 0);
   for (const ShapeCase &made : cases) {
-    const Bound bound = bound_of(made.shape, run.peaks);
+    const Bound bound = bound_of(made, run);
     const Figures figures = figures_of(made, bound);
     std::snprintf(line, sizeof line, "%-66s %9s %10.3f %6.0f%% %10.1f %12s %6.0f%% %10.1f\n",
                   made.shape.text().c_str(),

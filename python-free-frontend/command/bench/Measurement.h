@@ -6,6 +6,7 @@
 #include "bench/PeakRate.h"
 
 #include "tenon/Attention.h"
+#include "tenon/Device.h"
 
 #include <string>
 #include <vector>
@@ -30,7 +31,7 @@ struct TimedCall {
   Result<void> run_round(double milliseconds);
 
 private:
-  Result<void> call() const;
+  Result<void> call(int times = 1) const;
 };
 
 /// A shape that flags describe, or a suite lists.
@@ -58,6 +59,7 @@ struct Bound {
 };
 double bytes_of(const ShapeOptions &shape); ///< of query, key, value and output
 Bound bound_of(const ShapeOptions &shape, const HostPeaks &peaks);
+Bound bound_of(const ShapeOptions &shape, const DeviceRates &rates);
 
 struct Figures {
   double milliseconds = 0, spread = 0, gflops = 0, share = 0;
@@ -66,7 +68,8 @@ Figures figures_of(const ShapeCase &made, const Bound &bound);
 
 /// Of the whole run, whatever the shape.
 struct RunFigures {
-  HostPeaks peaks;
+  HostPeaks peaks;   ///< where the host runs the shapes,
+  DeviceRates rates; ///< and where a GPU does
   double overhead = 0;                      ///< nanoseconds of a later call, besides its kernel
   double to_first_result = 0;               ///< milliseconds from the start of the process
   double compile_host = 0, compile_ptx = 0; ///< milliseconds; 0 without a compiler
@@ -76,5 +79,6 @@ std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &r
 Json to_json(const ShapeCase &made, const RunFigures &run);
 Json to_json(const HostPeaks &peaks);
 std::string text(const HostPeaks &peaks); ///< one line
+std::string text(const DeviceRates &rates);
 
 } // namespace tenon::command

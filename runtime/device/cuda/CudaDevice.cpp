@@ -66,6 +66,25 @@ void StreamWorkspaces::insert(StreamHandle stream, DevicePointer area, uint64_t 
     mine = {area, bytes};
 }
 
+namespace {
+
+/// By what a multiprocessor does in a clock, and all of them have so many cycles, in 10^9 a second.
+DeviceRates rates_of(int capability, double cycles) {
+  struct Row {
+    int capability, tensor_half, float32;
+  };
+  constexpr Row kRows[] = {{80, 2048, 128}, {86, 512, 256},   {87, 1024, 256}, {89, 512, 256},
+                           {90, 4096, 256}, {100, 8192, 256}, {103, 8192, 256}, {120, 512, 256},
+                           {121, 512, 256}};
+  constexpr double kExponentials = 16;
+  for (const Row &row : kRows)
+    if (row.capability == capability)
+      return {cycles * row.tensor_half, cycles * row.float32, cycles * kExponentials, 0};
+  return {};
+}
+
+} // namespace
+
 CudaDevice::CudaDevice(DeviceKind kind, int ordinal, std::string name, Target target,
                        const DriverTable &driver, Context context, Properties properties)
     : Device(kind, ordinal, std::move(name), target), driver_(driver), context_(context),
@@ -90,7 +109,12 @@ Result<std::unique_ptr<Device>> CudaDevice::open(DeviceKind kind, int ordinal,
   };
   Properties properties{10 * attribute(kCapabilityMajor) + attribute(kCapabilityMinor),
                         attribute(kMaxThreadsPerBlock), attribute(kMaxSharedMemoryPerBlock),
-                        attribute(kMaxSharedMemoryPerBlockOptin)};
+                        attribute(kMaxSharedMemoryPerBlockOptin),
+                        {}};
+  const double cycles = 1e-6 * attribute(kMultiprocessors) * attribute(kClockKilohertz);
+  properties.rates = rates_of(properties.compute_capability, cycles);
+  // Memory transfers twice in a cycle of its clock.
+  properties.rates.memory = 1e-6 * 2 * attribute(kMemoryClockKilohertz) * attribute(kMemoryBusBits) / 8;
   Result<Target> target = best_gpu_target(properties.compute_capability);
   if (!target)
     return Error(ErrorCode::kUnsupported, concat(name, ": ", target.error().message()));

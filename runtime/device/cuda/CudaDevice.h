@@ -40,6 +40,7 @@ public:
                                               const DriverTable &driver);
 
   Result<void> can_execute(const Target &target) const override;
+  DeviceRates rates() const override { return properties_.rates; }
   Result<void *> allocate(size_t bytes) override;
   Result<void> free(void *memory) override;
   Result<void> copy(void *to, const void *from, size_t bytes, CopyDirection direction,
@@ -56,6 +57,7 @@ public:
     int max_threads = 0;          ///< a block
     int default_shared_bytes = 0; ///< dynamic shared memory a block without asking
     int max_shared_bytes = 0;     ///< and with
+    DeviceRates rates;
   };
   const Properties &properties() const { return properties_; }
   /// Launches the first entry of a kernel that takes parameters of its own (tenon::CudaKernel).

@@ -23,8 +23,10 @@ using Function = struct FunctionOpaque *;
 using Stream = struct StreamOpaque *;
 
 // CUdevice_attribute
-inline constexpr int kMaxThreadsPerBlock = 1, kMaxSharedMemoryPerBlock = 8, kCapabilityMajor = 75,
-                     kCapabilityMinor = 76, kMaxSharedMemoryPerBlockOptin = 97;
+inline constexpr int kMaxThreadsPerBlock = 1, kMaxSharedMemoryPerBlock = 8, kClockKilohertz = 13,
+                     kMultiprocessors = 16, kMemoryClockKilohertz = 36, kMemoryBusBits = 37,
+                     kCapabilityMajor = 75, kCapabilityMinor = 76,
+                     kMaxSharedMemoryPerBlockOptin = 97;
 // CUfunction_attribute
 inline constexpr int kFunctionMaxDynamicShared = 8;
 // CUjit_option

@@ -65,6 +65,15 @@ private:
   LaunchDescription description_;
 };
 
+/// What a GPU does at best, in 10^9 a second: multiprocessors · clock · operations a clock, by the
+/// driver's figures and, for the last, NVIDIA's white papers. Zero where they are not known.
+struct DeviceRates {
+  double tensor_half = 0;  ///< operations on the tensor cores, f16 and bf16, float32 sums, dense
+  double float32 = 0;      ///< operations, two an FMA
+  double exponentials = 0; ///< ex2.approx
+  double memory = 0;       ///< bytes
+};
+
 class TENON_API Device {
 public:
   virtual ~Device();
@@ -78,6 +87,9 @@ public:
 
   /// Whether code for `target` runs here: kUnsupported says why not.
   virtual Result<void> can_execute(const Target &target) const = 0;
+
+  /// Of a GPU; all zero for the host, whose rates are measured (tenon bench).
+  virtual DeviceRates rates() const;
 
   /// The names of all targets whose code runs here, the best first.
   std::vector<std::string> executable_targets() const;

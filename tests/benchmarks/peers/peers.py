@@ -93,14 +93,26 @@ def prototype(folder):
 def measure(arguments):
     """{text: (shape, {name: [milliseconds]})}"""
     python = sys.executable
-    peers = [Peer('PyTorch', [python, os.path.join(HERE, 'PyTorch.py'), 'sdpa']),
-             Peer('FlexAttention', [python, os.path.join(HERE, 'PyTorch.py'), 'flex'])]
+    script = os.path.join(HERE, 'PyTorch.py')
+    peers = []
+
+    def add(name, command, **environment):
+        if name not in arguments.without:
+            peers.append(Peer(name, command, **environment))
+
+    if arguments.suite == 'gpu':
+        for name, back_end in (('FlashAttention-2', 'flash'), ('cuDNN', 'cudnn'), ('memory-efficient', 'efficient')):
+            add(name, [python, script, 'sdpa', 'cuda', back_end])
+        add('FlexAttention', [python, script, 'flex', 'cuda'])
+    else:
+        add('PyTorch', [python, script, 'sdpa'])
+        add('FlexAttention', [python, script, 'flex'])
     graph = os.path.join(arguments.environment, 'onednn_graph')
-    if os.path.exists(graph):
+    if arguments.suite != 'gpu' and os.path.exists(graph):
         # The library's processor is a device of OpenCL there; another build passes these over.
         libraries = os.path.join(arguments.environment, 'lib')
-        peers.append(Peer('oneDNN graph', [graph], LD_LIBRARY_PATH=libraries,
-                          OCL_ICD_FILENAMES=os.path.join(libraries, 'libintelocl.so')))
+        add('oneDNN graph', [graph], LD_LIBRARY_PATH=libraries,
+            OCL_ICD_FILENAMES=os.path.join(libraries, 'libintelocl.so'))
     table = {}
     for turn in range(arguments.rounds):
         print(f'peers: round {turn + 1} of {arguments.rounds}', file=sys.stderr)
@@ -140,7 +152,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--tenon', required=True, help='the program')
     parser.add_argument('--environment', required=True, help='where run has installed the peers')
-    parser.add_argument('--suite', choices=('host', 'lengths'), default='host')
+    parser.add_argument('--suite', choices=('host', 'lengths', 'gpu'), default='host')
+    parser.add_argument('--without', metavar='PEER', action='append', default=[], help='leaves one out; may be repeated')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--prototype', help='folder of hand-written kernels, built')
     parser.add_argument('-o', '--output', default='peers.json', help='for tenon bench --beside')

@@ -26,6 +26,18 @@ INSTANTIATE_TEST_SUITE_P(Kinds, GpuTest,
                          ::testing::Values(DeviceKind::kCuda, DeviceKind::kEmulator),
                          [](const auto &info) { return std::string(name(info.param)); });
 
+// An A100's data sheet: 312 TFLOP/s of half precision, 19.5 of single, 2,039 GB/s.
+TEST_P(GpuTest, RatesAreThoseOfTheDataSheet) {
+  const DeviceRates rates = device_->rates();
+  if (device_->name().starts_with("NVIDIA A100-SXM4-80GB")) {
+    EXPECT_NEAR(rates.tensor_half, 312e3, 1e3);
+    EXPECT_NEAR(rates.float32, 19.5e3, 0.1e3);
+    EXPECT_NEAR(rates.memory, 2039, 10);
+  }
+  EXPECT_GT(rates.memory, 0);
+  EXPECT_EQ(Device::open(DeviceKind::kHost).value()->rates().memory, 0);
+}
+
 TEST_P(GpuTest, PtxOfAnOlderChipIsTaken) {
   KernelImage image = image_of({phase("count_block")});
   image.sections = {testing::ptx_section("sm_80")};
