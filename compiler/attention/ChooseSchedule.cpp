@@ -1,5 +1,6 @@
 #include "compiler/attention/ChooseSchedule.h"
 
+#include "compiler/attention/GpuCost.h"
 #include "compiler/attention/GpuSchedule.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/PassOrder.h"
@@ -101,8 +102,8 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
                                             Twine(columns) + " up to 1024");
   if (warps < 0 || warps > 8)
     return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
-  if (stages < 0 || stages > 2)
-    return refuse(function, "schedule", "stages is " + Twine(stages) + ", must be 1 or 2");
+  if (stages < 0 || stages > kMostStages)
+    return refuse(function, "schedule", "stages is " + Twine(stages) + ", must be 1 to " + Twine(kMostStages));
   if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data(), kByLaneMaxima.data()}, rescaling.getValue()))
     return refuse(function, "schedule", "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
                                             ", " + kByRowSum + " or " + kByLaneMaxima);

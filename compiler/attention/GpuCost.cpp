@@ -21,6 +21,8 @@ constexpr double kTableInstructions = 4;     // address, guard and load of an el
 constexpr int64_t kWidestQueryInRegisters = 128; // StageSharedMemory: beyond it the query is read from shared memory
 constexpr double kScores = 1024;
 constexpr double kWarpsThatHide = 2; // of a scheduler: while one waits for a product, another computes
+constexpr int64_t kBlocksOfFew = 2;    // on a multiprocessor, where queries are few: a short batch fills no more
+constexpr double kMemoryLatency = 900; // cycles; keys that few queries read come from memory
 constexpr double kTurnCycles = 150;  // barriers, and pipelines that fill again: a mma takes 33 cycles, ex2 some 20
 
 bool onTensorCores(const GpuWork &work) { return work.elementBytes == 2 || work.tf32; }
@@ -71,6 +73,8 @@ GpuCost tenon::costOf(const GpuFigures &figures, const GpuWork &work, const GpuT
     return cost;
   }
   cost.blocks = std::max<int64_t>(blocksOn(figures, tile, cost), 1);
+  if (work.fewBlocks)
+    cost.blocks = std::min(cost.blocks, kBlocksOfFew);
 
   double widths = double(work.width + work.valueWidth), bytes = widths * double(work.elementBytes);
   double products = work.elementBytes == 2 ? figures.half : work.tf32 ? figures.tf32 : figures.float32;
@@ -92,11 +96,12 @@ GpuCost tenon::costOf(const GpuFigures &figures, const GpuWork &work, const GpuT
   }
   double warpsOfScheduler = std::min(double(cost.blocks * tile.warps()) / 4, kWarpsThatHide);
   double perScore = longest + (sum - longest) / (1 + warpsOfScheduler);
-  // What a turn of the loop waits: for a copy, as far as other blocks, or with two stages its own work, do not hide
-  // its latency, and for the warps of the block to meet.
+  // What a turn of the loop waits: for a copy, as far as other blocks, or with further stages its own work, do not
+  // hide its latency, and for the warps of the block to meet.
   double scores = double(tile.queries * tile.keys), turn = perScore * scores;
-  double hidden = turn * double(cost.blocks - (tile.stages > 1 ? 0 : 1));
-  double waits = std::max(0.0, figures.secondLevelLatency - hidden) + kTurnCycles;
+  double hidden = turn * double(cost.blocks + tile.stages - 2);
+  double latency = work.fewBlocks ? kMemoryLatency : figures.secondLevelLatency;
+  double waits = std::max(0.0, latency - hidden) + kTurnCycles;
   cost.cycles = kScores * (perScore + waits / scores / double(cost.blocks));
   return cost;
 }
@@ -107,7 +112,8 @@ constexpr std::array<int64_t, 4> kQueries = {128, 64, 32, 16};
 constexpr std::array<int64_t, 2> kRowsOfWarp = {32, 16};
 constexpr int64_t kMostWarps = 4; // more meet at each barrier, and read keys and values for fewer rows each
 constexpr std::array<int64_t, 4> kKeys = {64, 48, 32, 16}; // scores of more leave no registers to spare
-constexpr std::array<int64_t, 2> kStages = {2, 1};
+constexpr std::array<int64_t, kMostStages> kStages = {2, 1, 3, 4};
+constexpr int64_t kStagesOfMany = 2; // other blocks hide what more would
 // With 32 rows a warp ptxas 13.0 spills beyond.
 constexpr int64_t kWidestOfTwoInTf32 = 96, kCrowdedWidth = 64, kKeysBesideWide = 32;
 constexpr int64_t kCrowdedWithLaneMaxima = 96, kKeysWithLaneMaxima = 48;
@@ -123,7 +129,8 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
           GpuTile tile{given.queries ? given.queries : std::min(queries, mostQueries), rows,
                        given.keys ? given.keys : keys, given.stages ? given.stages : stages};
           bool possible = tile.queries % rows == 0 && (rows == kRowsOfFragment || onTensorCores(work)) &&
-                          (!work.dropout || tile.keys % kDropoutKeys == 0);
+                          (!work.dropout || tile.keys % kDropoutKeys == 0) &&
+                          (given.stages || work.fewBlocks || tile.stages <= kStagesOfMany);
           int64_t width = std::max(work.width, work.valueWidth);
           // Copies by elements, tables, long scores and wide outputs need the registers of a second fragment of rows.
           bool drops = !work.dropout || (figures.twoFragmentsDrop && tile.stages == 1);

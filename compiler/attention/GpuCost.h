@@ -14,7 +14,7 @@
 /// 16-byte loads for every second). The units work at once where enough warps are there to choose from: with W warps
 /// on a scheduler, the longest takes its time, and of the sum of the others a share 1 / (1 + W) besides. A copy that
 /// is requested one turn ahead hides its latency behind that turn; with one stage it is exposed, and only other
-/// blocks hide it.
+/// blocks hide it; with few queries these are few, the copy comes from memory, and further stages are weighed too.
 ///
 /// It ranks tiles: no card was timed for it.
 #pragma once
@@ -26,6 +26,9 @@
 
 namespace tenon {
 
+/// Tiles of keys and values under way.
+inline constexpr int64_t kMostStages = 4;
+
 /// What is computed.
 struct GpuWork {
   int64_t width, valueWidth;  ///< padded to whole fragments
@@ -35,6 +38,7 @@ struct GpuWork {
   int64_t tables = 0;         ///< elements that a score reads of captured tensors
   bool strided = false;       ///< elements of a row are not adjacent: copies go through registers, one by one
   int64_t scoreOperations = 0; ///< element-wise operations of a score, beyond the few of a usual one
+  bool fewBlocks = false;      ///< few queries, so that blocks are few and each key is read once
   bool laneMaxima = false;     ///< Rescaling::kByLaneMaxima, which leaves registers for more keys
 };
 

@@ -69,7 +69,7 @@ bool GpuScheduler::choose(std::string &why) {
   std::string rescaling = chooseRescaling();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
                problem.tf32, problem.dropout, problem.readsTables, problem.strided, problem.scoreOperations,
-               schedule.rescaling == kByLaneMaxima};
+               problem.few.has_value(), schedule.rescaling == kByLaneMaxima};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
   if (problem.few) { // what was given is for many

@@ -116,27 +116,34 @@ private:
     return last;
   }
 
-  /// The turn after this one, and whether there is one.
-  std::pair<Value, Value> nextTurn(TurnLoop &turn, Chain &chain) {
-    Value next = arith::AddIOp::create(builder, turn.loop.getInductionVar(), turn.loop.getStep());
+  /// The turn that comes so many after this one, and whether there is one.
+  std::pair<Value, Value> laterTurn(TurnLoop &turn, Chain &chain, int64_t turns) {
+    Value step = turn.loop.getStep();
+    if (turns != 1)
+      step = arith::MulIOp::create(builder, step, constant(turns));
+    Value next = arith::AddIOp::create(builder, turn.loop.getInductionVar(), step);
     return {next, arith::CmpIOp::create(builder, arith::CmpIPredicate::slt, next, chain.back().loop.getUpperBound())};
   }
 
-  /// If there is a first turn: its tiles. The group is closed in any case, so that groups can be counted.
-  void copyFirst(Chain &chain, ArrayRef<TurnLoad> loads, function_ref<Value(LoadOp)> target) {
+  /// If there is such a turn, counted from the first: its tiles. The group is closed in any case, so that groups can
+  /// be counted.
+  void copyBefore(Chain &chain, int64_t turn, ArrayRef<TurnLoad> loads, function_ref<Value(LoadOp)> target) {
     scf::ForOp first = chain.front().loop;
     builder.setInsertionPoint(first);
-    Value some = arith::CmpIOp::create(builder, arith::CmpIPredicate::slt, first.getLowerBound(),
-                                       chain.back().loop.getUpperBound());
+    Value index = first.getLowerBound();
+    if (turn != 0)
+      index = arith::AddIOp::create(builder, index, arith::MulIOp::create(builder, first.getStep(), constant(turn)));
+    Value some =
+        arith::CmpIOp::create(builder, arith::CmpIPredicate::slt, index, chain.back().loop.getUpperBound());
     when(some, [&] {
       for (auto [load, row] : loads)
-        copy(load, row.at(builder, first.getLowerBound()), target(load));
+        copy(load, row.at(builder, index), target(load));
     });
     commit();
   }
 
-  void copyNext(const TurnLoop &turn, ArrayRef<TurnLoad> loads, Value next, Value more, function_ref<Value(LoadOp)> target) {
-    if (turn.nextIsWhole) { // no branch: code on both sides of it can mix
+  void copyLater(bool whole, ArrayRef<TurnLoad> loads, Value next, Value more, function_ref<Value(LoadOp)> target) {
+    if (whole) { // no branch: code on both sides of it can mix
       for (auto [load, row] : loads)
         copyWhole(load, row.at(builder, next), more, target(load));
     } else {
@@ -148,10 +155,14 @@ private:
     commit();
   }
 
+  /// All stages but one are under way while that one is computed with.
   void stageAllAhead(Chain &chain) {
     scf::ForOp first = chain.front().loop;
-    copyFirst(chain, chain.front().loads, [&](LoadOp load) { return stageOf(load, constant(0)); });
-    waitForAll();
+    const int64_t ahead = stages - 1;
+    const int pending = static_cast<int>(ahead - 1);
+    for (int64_t turn = 0; turn < ahead; ++turn)
+      copyBefore(chain, turn, chain.front().loads, [&](LoadOp load) { return stageOf(load, constant(turn)); });
+    waitForAll(pending);
     for (TurnLoop &turn : chain) {
       builder.setInsertionPointToStart(turn.loop.getBody());
       Value since = turn.loop.getInductionVar();
@@ -159,19 +170,21 @@ private:
         since = arith::SubIOp::create(builder, since, first.getLowerBound());
       Value count = arith::DivUIOp::create(builder, since, turn.loop.getStep());
       Value here = arith::RemUIOp::create(builder, count, constant(stages));
-      Value there = arith::RemUIOp::create(builder, arith::AddIOp::create(builder, count, constant(1)), constant(stages));
-      auto [next, more] = nextTurn(turn, chain);
-      copyNext(turn, turn.loads, next, more, [&, there = there](LoadOp load) { return stageOf(load, there); });
+      Value there =
+          arith::RemUIOp::create(builder, arith::AddIOp::create(builder, count, constant(ahead)), constant(stages));
+      auto [next, more] = laterTurn(turn, chain, ahead);
+      copyLater(turn.nextIsWhole && ahead == 1, turn.loads, next, more,
+                [&, there = there](LoadOp load) { return stageOf(load, there); });
       for (auto [load, row] : turn.loads)
         replace(load, stageOf(load, here));
       builder.setInsertionPoint(turn.loop.getBody()->getTerminator());
-      waitForAll();
+      waitForAll(pending);
     }
   }
 
   void stageOneAhead(Chain &chain) {
     auto target = [&](LoadOp load) { return bufferOf(load); };
-    copyFirst(chain, ArrayRef(chain.front().loads).take_front(), target);
+    copyBefore(chain, 0, ArrayRef(chain.front().loads).take_front(), target);
     for (TurnLoop &turn : chain) {
       LoadOp ahead = turn.loads.front().load;
       ArrayRef<TurnLoad> inTurn = ArrayRef(turn.loads).drop_front();
@@ -189,8 +202,8 @@ private:
         }
       builder.setInsertionPointAfter(done);
       waitForAll();
-      auto [next, more] = nextTurn(turn, chain);
-      copyNext(turn, ArrayRef(turn.loads).take_front(), next, more, target);
+      auto [next, more] = laterTurn(turn, chain, 1);
+      copyLater(turn.nextIsWhole, ArrayRef(turn.loads).take_front(), next, more, target);
       for (auto [load, row] : turn.loads)
         replace(load, bufferOf(load));
     }

@@ -3,6 +3,8 @@
 #include "bench/HostSuite.h"
 #include "bench/LengthPicture.h"
 
+#include "ScheduleOptions.h"
+
 #include "tenon/Parallel.h"
 #include "tenon/Target.h"
 
@@ -16,6 +18,7 @@ namespace {
 
 struct BenchCommand {
   ShapeOptions shape;
+  ScheduleOptions schedule;
   bool one_shape = false, json = false;
   std::optional<int> rounds;
   double milliseconds = 20;
@@ -120,9 +123,10 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
   std::vector<ShapeCase> cases;
   RunFigures run;
   Progress progress;
+  TENON_ASSIGN_OR_RETURN(const std::string schedule, command.schedule.text());
   for (const ShapeOptions &shape : shapes) {
     progress.step("first call, " + shape.text());
-    TENON_ASSIGN_OR_RETURN(ShapeCase made, make_case(shape, command.device));
+    TENON_ASSIGN_OR_RETURN(ShapeCase made, make_case(shape, command.device, schedule));
     if (cases.empty())
       run.to_first_result = milliseconds_since_process_start();
     cases.push_back(std::move(made));
@@ -259,6 +263,7 @@ void add_bench(CLI::App &app, Action &action) {
       "bench", "How fast: a list of shapes, the one that flags describe, or a suite");
   bench->footer(kFooter);
   options->shape.add_to(*bench);
+  options->schedule.add_to(*bench);
   add_device_option(*bench, options->device);
   add_suite_options(*bench, *options);
   bench->add_option("--rounds", options->rounds, "times that all is gone over; 7, of a suite 3")
