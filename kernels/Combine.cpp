@@ -42,7 +42,9 @@ private:
     return arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, rows, filled(rows_, -kInfinity));
   }
 
+  int64_t columnBlocks() const { return (plan_.width + plan_.columnsAtOnce - 1) / plan_.columnsAtOnce; }
   void findBlock();
+  void combineColumns(int64_t column);
   Value partial(uint32_t slot, RankedTensorType type, Value chunk, int64_t width, int64_t column, Value limit);
   Value logsumexpOf(Value chunk);
   void findReference();
@@ -54,34 +56,42 @@ private:
   const CombinePlan &plan_;
   Type f32_;
   RankedTensorType rows_;
-  Value batch_, head_, heads_, firstRow_, limit_, chunks_;
+  Value batch_, columnBlock_, head_, heads_, firstRow_, limit_, chunks_;
   Value maximum_, reference_; // L, and 0 where it is −∞
 };
 
 void Combine::build() {
   findBlock();
   findReference();
-  Value weights;
-  for (int64_t column = 0; column < plan_.width; column += plan_.columnsAtOnce) {
-    int64_t padded = std::min(plan_.paddedWidth - column, plan_.columnsAtOnce);
-    int64_t width = std::min(plan_.width - column, plan_.columnsAtOnce);
-    auto type = RankedTensorType::get({plan_.rows, padded}, f32_);
-    Sums sums = sum(type, column, width);
-    weights = sums.weights;
-    // output = Σ w_c O_c / Σ w_c, zero where nothing weighs
-    Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, weights, filled(rows_, 0));
-    Value divisor = arith::SelectOp::create(b, nothing, filled(rows_, 1), weights);
-    Value factor = arith::DivFOp::create(b, filled(rows_, 1), divisor);
-    Value output = arith::MulFOp::create(b, sums.output, expand(factor, type));
-    store(output, plan_.outputSlot, plan_.output, width, kRowsAdjacent, column);
+  for (int64_t block = 0; block < columnBlocks(); ++block) {
+    OpBuilder::InsertionGuard guard(b);
+    if (columnBlock_) {
+      Value mine = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, columnBlock_, index(block));
+      auto branch = scf::IfOp::create(b, TypeRange(), mine, /*withElseRegion=*/false);
+      b.setInsertionPoint(branch.thenBlock()->getTerminator());
+    }
+    combineColumns(block * plan_.columnsAtOnce);
   }
-  if (plan_.logsumexp) {
+  func::ReturnOp::create(b);
+}
+
+void Combine::combineColumns(int64_t column) {
+  int64_t padded = std::min(plan_.paddedWidth - column, plan_.columnsAtOnce);
+  int64_t width = std::min(plan_.width - column, plan_.columnsAtOnce);
+  auto type = RankedTensorType::get({plan_.rows, padded}, f32_);
+  Sums sums = sum(type, column, width);
+  // output = Σ w_c O_c / Σ w_c, zero where nothing weighs
+  Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sums.weights, filled(rows_, 0));
+  Value divisor = arith::SelectOp::create(b, nothing, filled(rows_, 1), sums.weights);
+  Value factor = arith::DivFOp::create(b, filled(rows_, 1), divisor);
+  Value output = arith::MulFOp::create(b, sums.output, expand(factor, type));
+  store(output, plan_.outputSlot, plan_.output, width, kRowsAdjacent, column);
+  if (plan_.logsumexp && column == 0) {
     // logsumexp = ln 2 · (L + log₂ Σ w_c)
-    Value log = arith::AddFOp::create(b, maximum_, math::Log2Op::create(b, weights));
+    Value log = arith::AddFOp::create(b, maximum_, math::Log2Op::create(b, sums.weights));
     Value logsumexp = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
     store(logsumexp, plan_.logsumexpSlot, f32_, 1, kAnyStrides, 0);
   }
-  func::ReturnOp::create(b);
 }
 
 void Combine::findBlock() {
@@ -89,6 +99,10 @@ void Combine::findBlock() {
   auto size = [&](tile::Size of) -> Value { return tile::SizeOp::create(b, i32, of); };
   batch_ = tile::ProgramIdOp::create(b, i32, tile::Axis::z);
   Value y = tile::ProgramIdOp::create(b, i32, tile::Axis::y);
+  if (int64_t blocks = columnBlocks(); blocks > 1) {
+    columnBlock_ = arith::RemUIOp::create(b, y, index(blocks));
+    y = arith::DivUIOp::create(b, y, index(blocks));
+  }
   Value x = tile::ProgramIdOp::create(b, i32, tile::Axis::x);
   heads_ = size(tile::Size::heads);
   head_ = arith::MulIOp::create(b, y, index(plan_.packed));
@@ -107,12 +121,23 @@ Value Combine::partial(uint32_t slot, RankedTensorType type, Value chunk, int64_
 }
 
 void Combine::findReference() {
-  auto loop = scf::ForOp::create(b, index(0), chunks_, index(1), ValueRange{filled(rows_, -kInfinity)});
+  auto loop =
+      scf::ForOp::create(b, index(0), chunks_, index(plan_.chunksAtOnce), ValueRange{filled(rows_, -kInfinity)});
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value logsumexp = partial(plan_.partialSlot + 1, rows_, loop.getInductionVar(), 1, 0, limit_);
-    Value maximum = arith::MaxNumFOp::create(b, loop.getRegionIterArg(0), logsumexp);
+    // Of a chunk that does not exist the last is read once more.
+    Value last = arith::SubIOp::create(b, chunks_, index(1));
+    SmallVector<Value, kCombineChunks> logsumexp;
+    for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
+      Value chunk = arith::AddIOp::create(b, loop.getInductionVar(), index(i));
+      if (i != 0)
+        chunk = arith::MinSIOp::create(b, chunk, last);
+      logsumexp.push_back(partial(plan_.partialSlot + 1, rows_, chunk, 1, 0, limit_));
+    }
+    Value maximum = loop.getRegionIterArg(0);
+    for (Value each : logsumexp)
+      maximum = arith::MaxNumFOp::create(b, maximum, each);
     scf::YieldOp::create(b, maximum);
   }
   maximum_ = loop.getResult(0);
@@ -133,7 +158,7 @@ Combine::Sums Combine::sum(RankedTensorType type, int64_t column, int64_t width)
 // Loads first, then the sums in the order of the chunks. A chunk that does not exist has no rows, so that its
 // output is 0 and nothing is read; its weight is made 0.
 Combine::Sums Combine::addChunks(Value first, RankedTensorType type, int64_t column, int64_t width, Sums sums) {
-  SmallVector<Value, 4> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce);
+  SmallVector<Value, kCombineChunks> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce);
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value chunk = arith::AddIOp::create(b, first, index(i));
     there[i] = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, chunk, chunks_);

@@ -17,7 +17,14 @@ namespace tenon::kernels {
 /// Rows of a block: one warp's, with the layouts that products have.
 inline constexpr int64_t kCombineRows = 16;
 
-/// Sizes and types of a kernel. Its grid is blocks of rows × heads / packed × batch.
+/// Columns whose chunks fit in a lane's registers, and chunks whose loads are then under way together: on a GPU a load
+/// takes some 500 cycles.
+inline constexpr int64_t kCombineColumns = 32, kCombineChunks = 8;
+
+/// Blocks of columns of an output: few rows would leave most of a GPU without work.
+constexpr int64_t combineColumnBlocks(int64_t width) { return (width + kCombineColumns - 1) / kCombineColumns; }
+
+/// Sizes and types of a kernel. Its grid is blocks of rows × heads / packed · column blocks × batch.
 struct CombinePlan {
   int64_t rows;                  ///< of a block
   int64_t chunkKeys;             ///< as FlashForward cut the keys
@@ -28,9 +35,8 @@ struct CombinePlan {
   uint32_t outputSlot, logsumexpSlot;
   uint32_t partialSlot;          ///< outputs of the chunks [batch, chunks · heads, queries, width], float32;
                                  ///< the slot after it: their logsumexps
-  /// Chunks whose loads are under way together, which on a GPU take some 500 cycles each, and columns, so that those
-  /// of the chunks fit in registers at any width. Where tiles lie in memory: one chunk, all columns.
-  int64_t chunksAtOnce = 4, columnsAtOnce = 32;
+  /// Where tiles lie in memory: one chunk, all columns.
+  int64_t chunksAtOnce = kCombineChunks, columnsAtOnce = kCombineColumns;
 };
 
 /// What may be assumed of the rows of partial outputs: see tile.load.

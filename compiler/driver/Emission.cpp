@@ -67,10 +67,13 @@ void addChunks(func::FuncOp kernel, const Schedule &schedule, bool isGpu, Launch
   partial.grid[0].times_divisor = chunk;
   LaunchPhase combine = phaseOf(schedule, partial.entry + "_combine", kernels::kCombineRows);
   combine.when = partial.when;
-  if (!isGpu)
+  ArrayRef<int32_t> widths = kernel->getAttrOfType<DenseI32ArrayAttr>(kWorkspaceAttribute).asArrayRef();
+  if (isGpu)
+    combine.grid[1].multiplier = static_cast<uint32_t>(kernels::combineColumnBlocks(widths.front()));
+  else
     combine.when.keys.least = static_cast<int32_t>(chunk) + 1;
   GridExtent heads{Dimension::kHeads, 1, 1, Dimension::kKeyLength, chunk};
-  for (int32_t width : kernel->getAttrOfType<DenseI32ArrayAttr>(kWorkspaceAttribute).asArrayRef())
+  for (int32_t width : widths)
     launch.workspace_tensors.push_back({{{Dimension::kBatch, 1}, heads, {Dimension::kQueryLength, 1}},
                                         static_cast<uint32_t>(width), combine.when});
   launch.phases.push_back(std::move(combine));

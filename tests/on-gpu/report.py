@@ -65,13 +65,16 @@ def counts_of_emulator(cases, side):
 
 
 def compare_counts(card, emulator):
-    """Tensor instructions must be equal; others are PTX here and machine instructions there, so that only their ratio is told."""
+    """Tensor instructions must be equal; others are PTX here and machine instructions there, so that only their ratio is told.
+
+    Where a kernel has none the card may count some all the same: ptxas moves constants by HFMA2.MMA, on the same pipe.
+    """
     rows = []
     for name in sorted(set(card) & set(emulator)):
         mine, theirs = emulator[name], card[name]
         rows.append({"kernel": name, "tensor_emulator": mine["tensor"], "tensor_card": theirs.get("tensor"),
                      "instruction_ratio": theirs.get("warp_instructions", 0) / max(mine["warp_instructions"], 1),
-                     "card": theirs, "right": mine["tensor"] == theirs.get("tensor")})
+                     "card": theirs, "right": mine["tensor"] in (0, theirs.get("tensor"))})
     return rows
 
 

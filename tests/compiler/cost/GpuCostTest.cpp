@@ -54,6 +54,17 @@ TEST(GpuCost, FewQueriesTakeOneWarp) {
   EXPECT_EQ(tile.warps(), 1);
 }
 
+// Measured on an H200: 32 heads on 8, 8,192 keys, width 128. One stage of 16 keys took 26 us, of these 16.
+TEST(GpuCost, FewQueriesHaveTheirKeysUnderWayAhead) {
+  GpuWork work{.width = 128, .valueWidth = 128, .elementBytes = 2, .fewBlocks = true, .laneMaxima = true};
+  for (const char *target : {"sm_80", "sm_90"}) {
+    GpuTile tile = choose(target, work, {}, 16).tile;
+    EXPECT_GT(tile.stages, 1);
+    EXPECT_GE(tile.keys * (tile.stages - 1), 48);
+  }
+  EXPECT_EQ(choose("sm_90", work, {.keys = 16, .stages = 4}, 16).tile.stages, 4);
+}
+
 TEST(GpuCost, KeepsWhatIsGiven) {
   GpuTile tile = choose("sm_90", {64, 64, 2}, {.queries = 64, .keys = 48, .stages = 1, .warps = 4}).tile;
   EXPECT_EQ(tile.queries, 64);
