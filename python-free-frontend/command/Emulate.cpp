@@ -1,9 +1,11 @@
 #include "EmulateArguments.h"
 #include "EmulateReport.h"
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 namespace tenon::command {
 namespace {
@@ -50,6 +52,23 @@ std::optional<std::array<unsigned, 3>> parse_extents(std::string_view text) {
     text.remove_prefix(1);
   }
   return std::nullopt;
+}
+
+/// What is wrong with --grid or --block; nothing where it is right.
+std::string refuse_extents(const std::string &text) {
+  return parse_extents(text) ? "" : "'" + text + "' is not one to three numbers: 8,2,1";
+}
+
+/// What is wrong with --check. The driver would refuse the name too, but as a launch that fails, not as wrong usage.
+std::string refuse_checkers(const std::string &text) {
+  constexpr std::string_view kCheckers[] = {"all",           "none",   "bounds",  "alignment",
+                                            "uninitialised", "copies", "races",   "divergence",
+                                            "progress",      "trap",   "geometry"};
+  std::istringstream names(text);
+  for (std::string name; std::getline(names, name, ',');)
+    if (std::ranges::find(kCheckers, name) == std::end(kCheckers))
+      return "unknown checker '" + name + "'";
+  return "";
 }
 
 // The emulator reads its settings from the environment, like any program that runs on it.
@@ -155,8 +174,6 @@ Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options
   TENON_ASSIGN_OR_RETURN(const std::vector<KernelParameter> parameters,
                          parameters_of(description, options.kernel));
   const auto grid = parse_extents(options.grid), block = parse_extents(options.block);
-  if (!grid || !block)
-    return Error(ErrorCode::kInvalidArgument, "--grid and --block are one to three numbers: 8,2,1");
   if (parameters.size() != options.arguments.size())
     return Error(ErrorCode::kInvalidArgument,
                  "kernel '" + options.kernel + "' has " + std::to_string(parameters.size()) +
@@ -211,16 +228,21 @@ void add_emulate(CLI::App &app, Action &action) {
       emulate_command->add_flag("--list", options->list, "names the kernels and their parameters");
   emulate_command->add_option("--kernel", options->kernel,
                               "to run; may be left out where there is one");
-  emulate_command->add_option("--grid", options->grid, "blocks: x, or x,y,z")->type_name("X,Y,Z");
+  emulate_command->add_option("--grid", options->grid, "blocks: x, or x,y,z")
+      ->check(refuse_extents, "")
+      ->type_name("X,Y,Z");
   CLI::Option *block =
       emulate_command->add_option("--block", options->block, "threads of a block: x, or x,y,z")
+          ->check(refuse_extents, "")
           ->type_name("X,Y,Z");
   emulate_command->add_option("--shared", options->shared, "bytes of dynamic shared memory");
   emulate_command
       ->add_option("--arg", options->arguments, "of the kernel; one for each parameter, see below")
       ->allow_extra_args(false)
       ->type_name("ARGUMENT");
-  emulate_command->add_option("--check", options->check, "all, none, or checkers between commas");
+  emulate_command->add_option("--check", options->check, "all, none, or checkers between commas")
+      ->check(refuse_checkers, "")
+      ->type_name("CHECKERS");
   emulate_command->add_option("--card", options->card, "to emulate; a100 unless told")
       ->check(CLI::IsMember({"a100", "b200", "h100", "rtx4090"}));
   emulate_command->add_option("--schedule", options->schedule, "order of blocks and warps")

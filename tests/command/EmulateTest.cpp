@@ -85,9 +85,14 @@ TEST_F(Emulate, CheckersAreChosen) {
   EXPECT_EQ(run(unwritten + "all").status, 3);
   EXPECT_EQ(run(unwritten + "races,bounds").status, 0);
   EXPECT_EQ(run(unwritten + "none").status, 0);
-  const Ran wrong = run(unwritten + "rases");
-  EXPECT_EQ(wrong.status, 1);
-  EXPECT_THAT(wrong.err, HasSubstr("unknown checker 'rases'"));
+  EXPECT_EQ(run(unwritten + "alignment,copies,divergence,progress,trap,geometry").status, 0);
+  EXPECT_EQ(run(unwritten + "trap,uninitialised").status, 3);
+  for (const char *choice : {"rases", "races,rases", "'races, rases'", "rases,all"}) {
+    const Ran wrong = run(unwritten + choice);
+    EXPECT_EQ(wrong.status, 2) << choice;
+    EXPECT_THAT(wrong.err, HasSubstr("--check: unknown checker '")) << choice;
+    EXPECT_THAT(wrong.err, HasSubstr("rases'")) << choice;
+  }
 }
 
 TEST_F(Emulate, ReportsGoToAFile) {
@@ -112,7 +117,8 @@ TEST_F(Emulate, WrongUseIsToldInOneLine) {
         {"twice.ptx --block 64 --arg 2 --arg 3.5 --arg in.npy --arg 0", 1, "parameter 'in'"},
         {"twice.ptx --block 64 --arg 2 --arg 'f32[64' --arg in.npy --arg 0", 1, "f32[1024]"},
         {"twice.ptx --block 64 --arg 2 --arg in.npy --arg 'u8[64]=>o.npy' --arg 0", 1, ".bin"},
-        {"twice.ptx --block 64,x --arg 2 --arg in.npy --arg in.npy --arg 0", 1, "--block"},
+        {"twice.ptx --block 64,x --arg 2 --arg in.npy --arg in.npy --arg 0", 2, "--block: '64,x' is not"},
+        {"twice.ptx --block 64 --grid 1,2,3,4 --arg 2 --arg in.npy --arg in.npy --arg 0", 2, "--grid: '1,2,3,4' is not"},
         {"in.npy --list", 1, "error"}}) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.status, status) << arguments << ran.err;
