@@ -2,6 +2,7 @@
 //
 //     build/bin/benchmarks/emulator_speed
 //     TENON_EMULATOR_ISA=avx2 build/bin/benchmarks/emulator_speed     # or baseline
+//     TENON_EMULATOR_THREADS=2 build/bin/benchmarks/emulator_speed    # so many threads
 //
 // The figures to hold with AVX-512: 6 million a second on flash attention with tensor cores bit by bit, 100 million in a
 // loop of arithmetic. TENON_EMULATOR_CARD=h100 adds as Hopper does.
@@ -124,7 +125,7 @@ BENCHMARK(flash_attention)->Unit(benchmark::kMillisecond);
 } // namespace
 
 int main(int argc, char **argv) {
-  setenv("TENON_EMULATOR_THREADS", "1", 1);
+  setenv("TENON_EMULATOR_THREADS", "1", 0);
   benchmark::Initialize(&argc, argv);
   benchmark::AddCustomContext("executor", tenon::emulator::executor().name);
   benchmark::RunSpecifiedBenchmarks();

@@ -1,5 +1,6 @@
 // Finds the bytes that the lanes of a warp address, after checking that they may be touched.
 #pragma once
+#include "execute/HeldWords.h"
 #include "execute/Observe.h"
 
 namespace tenon::emulator::TENON_ISA {
@@ -10,6 +11,7 @@ struct Access {
   u64 data = 0;
   u64 shadow = 0;
   bool consecutive = false; // all 32 lanes, each right behind the one before
+  HeldWords held;           // until the access is over
 
   std::byte *bytes(int lane) const { return reinterpret_cast<std::byte *>(data + offset[lane]); }
   u8 *states(int lane) const { return reinterpret_cast<u8 *>(shadow + offset[lane]); }
@@ -113,6 +115,9 @@ inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind ki
     TENON_LANES apart |= access.offset[lane] ^ (access.offset[0] + u64(lane) * bytes);
     access.consecutive = apart == 0;
   }
+  if constexpr (S == Space::kGlobal)
+    if (block.word_locks)
+      access.held.take(block.word_locks, mask, access.offset, bytes, access.consecutive);
   if constexpr (S == Space::kShared || S == Space::kGlobal)
     observe<S>(warp, op, mask, kind, access.offset, bytes, access.consecutive, stored);
   return true;

@@ -20,8 +20,9 @@ template <Space S, class Body> inline bool for_each_space(Warp &warp, const Op *
       u32 here = mask & in[static_cast<int>(P)];
       if (!here || !going)
         return;
-      Access copy = access;
-      going = body.template operator()<P>(here, copy);
+      Access its_own;
+      __builtin_memcpy(its_own.offset, access.offset, sizeof(access.offset));
+      going = body.template operator()<P>(here, its_own);
     };
     part.template operator()<Space::kGlobal>();
     part.template operator()<Space::kShared>();
@@ -247,6 +248,7 @@ template <u32 Bytes> const Op *async_copy(Warp &warp, const Op *op, u32 mask) {
       int lane = __builtin_ctz(rest);
       __builtin_memcpy(data + lane * Bytes, from.bytes(lane), Bytes);
     }
+    from.held.release();
   }
   for (u32 rest = part; rest; rest &= rest - 1) { // a few bytes: byte by byte, aligned as a whole copy
     int lane = __builtin_ctz(rest);

@@ -108,48 +108,59 @@ inline bool any_contested(const WordRuns &at, u64 records, u64 since, u64 owner,
   return contested != 0;
 }
 
-inline u64 with_reader(u64 old, u64 mine, u64 since, u64 owner) {
+template <Space S> inline u64 with_reader(u64 old, u64 mine, u64 since) {
   using namespace access_record;
-  u64 others = (((old ^ mine) & owner) != 0 ? kSeveral : 0) | (((old ^ mine) & kAllBytes) != 0 ? kUnclear : 0) |
-               (old & (kSeveral | kUnclear | kDivided));
+  const u64 apart = old ^ mine;
+  u64 others = (apart & kAllBytes) != 0 ? kUnclear : 0;
+  if constexpr (S == Space::kShared)
+    others |= ((apart & kWarpBits) != 0 ? kSeveral : 0) | (old & (kSeveral | kUnclear | kDivided));
+  else
+    others |= ((apart & kBlockBits) != 0 ? kSeveral : 0) | (old & (kSeveral | kUnclear)) |
+              (apart >> kWhen != 0 ? 0 : (apart & kWarpBits) != 0 ? kSeveralWarps : old & kSeveralWarps);
   return mine | (old >= since ? others : 0);
 }
-inline void record_reads(const WordRuns &at, u64 records, u64 since, u64 owner) {
+template <Space S> inline void record_reads(const WordRuns &at, u64 records, u64 since) {
   for (u32 run = 0; run < at.runs; run++) {
     u64 *record = reinterpret_cast<u64 *>(records + at.begin[run]);
     const u64 mine = at.stamp[run];
     if (at.words == 4)
       for (u32 i = 0; i < 4; i++)
-        record[i] = with_reader(record[i], mine, since, owner);
+        record[i] = with_reader<S>(record[i], mine, since);
     else
       for (u32 i = 0; i < at.words; i++)
-        record[i] = with_reader(record[i], mine, since, owner);
+        record[i] = with_reader<S>(record[i], mine, since);
   }
 }
-/// Writes of whole words replace what was recorded; after writes of a part by several it is unclear who wrote which.
-inline void record_writes(const WordRuns &at, u64 records, u64 since, u64 owner) {
+/// Writes of whole words replace what was recorded; after writes of a part by several it is unclear who wrote which. That
+/// another block has written too stays known in global memory: where it wrote the same, only readers race.
+template <Space S> inline void record_writes(const WordRuns &at, u64 records, u64 since, u64 owner) {
   using namespace access_record;
   for (u32 run = 0; run < at.runs; run++) {
     u64 *record = reinterpret_cast<u64 *>(records + at.begin[run]);
     u64 mine = at.stamp[run];
     if ((mine & kAllBytes) != kAllBytes && *record >= since)
-      mine |= (*record & (kAllBytes | kUnclear | kDivided)) | (((*record ^ mine) & owner) != 0 ? kUnclear : 0);
+      mine |= (*record & (kAllBytes | kUnclear | (S == Space::kShared ? kDivided : 0))) |
+              (((*record ^ mine) & owner) != 0 ? kUnclear : 0);
     for (u32 i = 0; i < at.words; i++)
-      record[i] = mine;
+      if constexpr (S == Space::kShared)
+        record[i] = mine;
+      else
+        record[i] = mine | (record[i] < since ? 0 : ((record[i] ^ mine) & kBlockBits) != 0 ? kSeveral : record[i] & kSeveral);
   }
 }
 
 /// Compares an access with the records of its words, has suspicious ones judged, and records it.
-__attribute__((noinline)) inline void observe_order(Warp &warp, const Op *op, u32 mask, Space space, AccessKind kind,
-                                                    const u64 *address, u32 bytes, bool consecutive,
-                                                    const StoredValues *stored) {
+template <Space S>
+__attribute__((noinline)) void observe_order(Warp &warp, const Op *op, u32 mask, AccessKind kind, const u64 *address,
+                                             u32 bytes, bool consecutive, const StoredValues *stored) {
   using namespace access_record;
+  constexpr bool kShared = S == Space::kShared;
   const Block &block = *warp.block;
-  const AccessRecords &records = space == Space::kShared ? block.shared_records : block.global_records;
+  const AccessRecords &records = kShared ? block.shared_records : block.global_records;
   if (!records.writes)
     return;
   bool reads = kind == AccessKind::kRead || kind == AccessKind::kCopySource;
-  bool divided = warp.mask != warp.live;
+  bool divided = kShared && warp.mask != warp.live;
   u64 number = static_cast<u64>(op - warp.program);
   u64 stamp = records.when | u64{warp.index} << kWarp | (number < kMostOperations ? number : kMostOperations) << kOperation |
               (op->ordering & kStrong ? kStrongAccess : 0) | (divided ? kDivided : 0);
@@ -173,15 +184,15 @@ __attribute__((noinline)) inline void observe_order(Warp &warp, const Op *op, u3
   }
   // Lanes of one warp that take turns may meet as warps do.
   u64 owner = divided ? records.owner | u64{31} << kLane : records.owner;
-  bool contested = any_contested(at, records.writes, records.since, owner, kDivided);
+  bool contested = any_contested(at, records.writes, records.since, owner, kShared ? kDivided : kSeveral);
   if (!reads)
     contested |= any_contested(at, records.reads, records.since, owner, kDivided | kSeveral);
   if (__builtin_expect(contested, 0))
-    judge_accesses(warp, op, mask, space, kind, address, bytes, stored);
+    judge_accesses(warp, op, mask, S, kind, address, bytes, stored);
   if (reads)
-    record_reads(at, records.reads, records.since, records.owner);
+    record_reads<S>(at, records.reads, records.since);
   else
-    record_writes(at, records.writes, records.since, records.owner);
+    record_writes<S>(at, records.writes, records.since, records.owner);
 }
 
 /// Writes to shared memory must not meet a copy on its way: which of the two arrives last is open.
@@ -220,7 +231,7 @@ inline void observe(Warp &warp, const Op *op, u32 mask, AccessKind kind, const u
       count_sectors(traffic, mask, address, bytes);
     }
   }
-  observe_order(warp, op, mask, S, kind, address, bytes, consecutive, stored);
+  observe_order<S>(warp, op, mask, kind, address, bytes, consecutive, stored);
 }
 
 } // namespace tenon::emulator::TENON_ISA

@@ -51,6 +51,8 @@ struct StoredValues {
 };
 void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, AccessKind kind, const uint64_t *address,
                     uint32_t bytes, const StoredValues *stored);
+/// Takes a lock that another thread holds: waits for it.
+void wait_for_lock(WordLock &lock);
 /// An access of which a lane's bytes are on their way by an asynchronous copy.
 void report_overwritten_copy(Warp &warp, const Op *op, uint32_t lane, uint32_t address, uint32_t bytes, AccessKind kind);
 

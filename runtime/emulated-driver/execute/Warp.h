@@ -115,13 +115,16 @@ enum Shadow : uint8_t { kNeverWritten = 0, kWritten = 1, kPending = 2 };
 
 /// Who touched a word of four bytes last: a record for writes and one for reads, in eight bytes each.
 ///
-///   bit 0      several readers        bits 8 to 12   lane
+///   bit 0      several of them        bits 8 to 12   lane
 ///   bit 1      unclear which bytes    bits 13 to 17  warp
 ///   bit 2      strong access          bits 18 to 31  operation, all ones where it does not fit
 ///   bit 3      by a divided warp      bits 32 to 63  when: shared memory, Block::time;
 ///   bits 4-7   the bytes                               global memory, number of the block and its barriers so far
+///
+/// "Several" are warps that read a word of shared memory, blocks that read, or wrote the same to, one of global memory.
+/// There bit 3 tells of several readers too: warps of the block, with no barrier between.
 namespace access_record {
-inline constexpr uint64_t kSeveral = 1, kUnclear = 2, kStrongAccess = 4, kDivided = 8;
+inline constexpr uint64_t kSeveral = 1, kUnclear = 2, kStrongAccess = 4, kDivided = 8, kSeveralWarps = 8;
 inline constexpr int kBytes = 4, kLane = 8, kWarp = 13, kOperation = 18, kWhen = 32;
 inline constexpr uint64_t kAllBytes = uint64_t{15} << kBytes, kWarpBits = uint64_t{31} << kWarp;
 inline constexpr uint64_t kMostOperations = (1u << 14) - 1;
@@ -141,6 +144,14 @@ struct AccessRecords {
   uint64_t owner = 0; // the bits that tell who it was
 };
 
+/// To look at the records of words, to add to them, and to touch the words is one step for other blocks: locks of parts of
+/// global memory make it one where these run on other threads of the host.
+struct WordLock {
+  alignas(64) uint32_t held = 0;
+};
+inline constexpr uint32_t kWordLocks = 1024;
+inline constexpr int kLockedPartBits = 10; // of an address: what of global memory a lock stands for
+
 /// What the threads of one block share, and what their host thread keeps at hand.
 struct Block {
   std::byte *shared = nullptr;
@@ -155,6 +166,7 @@ struct Block {
   uint64_t data_delta = 0;
   uint64_t shadow_delta = 0;
   AccessRecords shared_records, global_records;
+  WordLock *word_locks = nullptr; // kWordLocks of them; nullptr where no other thread runs blocks
   uint32_t time = 0;     // grows when a warp waits for others, or others may have waited for it
   uint32_t barriers = 0; // that all threads passed
   uint32_t pending = 0;  // asynchronous copies on their way

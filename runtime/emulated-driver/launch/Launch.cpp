@@ -70,6 +70,8 @@ void Launch::fail(LaunchFailure failure) {
 LaunchFailure Launch::run() {
   if (kinds_ & kRaceKinds)
     first_block_ = request_.memory->number_blocks(block_count_);
+  const uint64_t workers = request_.cooperative ? block_count_ : std::min<uint64_t>(block_count_, ThreadPool::instance().size());
+  shares_memory_ = workers > 1;
   auto share = [&](unsigned) {
     unsigned mode = _mm_getcsr();
     _mm_setcsr(kDefaultFloatMode);
@@ -79,10 +81,10 @@ LaunchFailure Launch::run() {
   };
   if (request_.cooperative) {
     std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < block_count_; i++)
+    for (unsigned i = 0; i < workers; i++)
       threads.emplace_back(share, i);
   } else {
-    ThreadPool::instance().run(static_cast<unsigned>(std::min<uint64_t>(block_count_, ThreadPool::instance().size())), share);
+    ThreadPool::instance().run(static_cast<unsigned>(workers), share);
   }
   counters_.launches = 1;
   Report::instance().add(request_.kernel->name, counters_);
@@ -153,6 +155,9 @@ void Launch::keep_records(Workspace &workspace) {
     block.shared_records = {reinterpret_cast<uint64_t>(workspace.writes.data()),
                             reinterpret_cast<uint64_t>(workspace.reads.data()), 0, 0, kWarps};
   }
+  static WordLock word_locks[kWordLocks];
+  if (first_block_ && shares_memory_)
+    block.word_locks = word_locks;
   if (first_block_)
     block.global_records = {request_.memory->writes_delta(), request_.memory->reads_delta(),
                             first_block_ << (access_record::kWhen + access_record::kBarrierBits), 0,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <emmintrin.h>
+#include <thread>
 
 namespace tenon::emulator {
 namespace {
@@ -24,6 +26,13 @@ struct Record {
   bool is(uint64_t flag) const { return flags & flag; }
 };
 
+/// What is wrong where nothing orders two accesses. `other`: who it was, where the record tells only that there was one.
+struct Race {
+  const char *why = nullptr; // nullptr: something orders them, or may
+  const char *other = nullptr;
+};
+constexpr const char *kNoBarrier = "with no barrier between", *kBlocksUnordered = "with nothing that orders the two blocks";
+
 /// One lane's access to one word, beside what a record says of an earlier one.
 struct Meeting {
   Warp &warp;
@@ -34,33 +43,36 @@ struct Meeting {
 
   bool divided() const { return warp.mask != warp.live; }
 
-  /// Nothing orders the two: the sentence that says so; nullptr where something does, or may.
-  const char *race(const Record &earlier) const {
+  Race race(const Record &earlier) const {
     if (earlier.is(kUnclear) || !(earlier.bytes & bytes) || (earlier.is(kStrongAccess) && op->ordering & kStrong))
-      return nullptr;
+      return {};
     if (space == Space::kGlobal)
       return race_in_global(earlier);
     const Block &block = *warp.block;
     if (earlier_reads && earlier.is(kSeveral) && !block.partly_ordered)
-      return "with no barrier between";
+      return {kNoBarrier};
     if (earlier.warp != warp.index)
-      return earlier.when > warp.known[earlier.warp] ? "with no barrier between" : nullptr;
+      return {earlier.when > warp.known[earlier.warp] ? kNoBarrier : nullptr};
     bool apart = earlier.is(kDivided) || divided();
-    return apart && earlier.lane != lane && earlier.when >= warp.synchronised
-               ? "in the same warp, whose lanes had parted; no __syncwarp is between"
-               : nullptr;
+    return {apart && earlier.lane != lane && earlier.when >= warp.synchronised
+                ? "in the same warp, whose lanes had parted; no __syncwarp is between"
+                : nullptr};
   }
 
-  const char *race_in_global(const Record &earlier) const {
+  Race race_in_global(const Record &earlier) const {
     const Block &block = *warp.block;
     const Record now(block.global_records.when);
     if (earlier.block() != now.block()) {
       bool ordered = block.acquired && launch_of(block).has_released(earlier.block());
-      return ordered ? nullptr : "with nothing that orders the two blocks";
+      return {ordered ? nullptr : kBlocksUnordered};
     }
-    if (earlier.warp == warp.index || block.partly_ordered || block.released || earlier.barriers() == kMostBarriers)
-      return nullptr;
-    return earlier.barriers() == now.barriers() ? "with no barrier between" : nullptr;
+    if (earlier.is(kSeveral) && !block.acquired)
+      return {kBlocksUnordered, "another block"};
+    const bool same_warp = earlier.warp == warp.index, others = earlier_reads && earlier.is(kSeveralWarps);
+    if ((same_warp && !others) || block.partly_ordered || block.released || earlier.barriers() == kMostBarriers ||
+        earlier.barriers() != now.barriers())
+      return {};
+    return {kNoBarrier, same_warp ? "another warp" : nullptr};
   }
 };
 
@@ -93,10 +105,9 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
         const uint64_t where = (earlier_reads ? records.reads : records.writes) + 2 * (at & ~uint64_t{3});
         const uint64_t bits = *reinterpret_cast<const uint64_t *>(where);
         const Record earlier(bits);
-        const char *why = bits < records.since
-                              ? nullptr
-                              : Meeting{warp, op, lane, touched, space, earlier_reads}.race(earlier);
-        if (!why || (!earlier_reads && stored && writes_the_same(block, space, address[lane], lane, bytes, *stored)))
+        const Race race =
+            bits < records.since ? Race{} : Meeting{warp, op, lane, touched, space, earlier_reads}.race(earlier);
+        if (!race.why || (!earlier_reads && stored && writes_the_same(block, space, address[lane], lane, bytes, *stored)))
           continue;
         const FindingKind found = space == Space::kGlobal           ? FindingKind::kGlobalRace
                                   : earlier.warp == warp.index && !earlier.is(kSeveral) ? FindingKind::kWarpRace
@@ -104,16 +115,26 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
         const AccessRecord access{space, kind, address[lane], bytes};
         if (launch.is_known(op, found))
           return;
-        std::string other = launch.describe(earlier.operation, earlier.warp, earlier.lane);
-        if (space == Space::kGlobal && earlier.block() != Record(block.global_records.when).block())
+        std::string other = race.other ? race.other : launch.describe(earlier.operation, earlier.warp, earlier.lane);
+        if (!race.other && space == Space::kGlobal && earlier.block() != Record(block.global_records.when).block())
           other += " of block number " + std::to_string(earlier.block() - launch.first_block());
         launch.report(warp, op, found, lane,
-                      std::string(earlier_reads ? "these were read by " : "these were written by ") + other + ", " + why,
+                      std::string(earlier_reads ? "these were read by " : "these were written by ") + other + ", " + race.why,
                       &access);
         return;
       }
     }
   }
+}
+
+void wait_for_lock(WordLock &lock) {
+  constexpr int kSpins = 100; // an access takes a fraction of a microsecond, unless its thread lost its core
+  do {
+    for (int i = 0; i < kSpins && __atomic_load_n(&lock.held, __ATOMIC_RELAXED); i++)
+      _mm_pause();
+    if (__atomic_load_n(&lock.held, __ATOMIC_RELAXED))
+      std::this_thread::yield();
+  } while (__atomic_exchange_n(&lock.held, 1, __ATOMIC_ACQUIRE));
 }
 
 void publish_order(Warp &warp, uint32_t key) {
