@@ -114,7 +114,7 @@ template <class T> inline f32 wmma_real(u32 bits) {
 }
 
 /// Op::target: rows | columns << 8; Op::width: registers of A and B.
-template <class T, int K, int Per> const Op *multiply_wmma(Warp &warp, const Op *op, u32 mask) {
+template <class T, int K> const Op *multiply_wmma(Warp &warp, const Op *op, u32 mask) {
   if (!converged(warp, op, mask, kAllLanes))
     return op;
   const u32 rows = op->target & 0xff, columns = op->target >> 8 & 0xff;
@@ -124,14 +124,14 @@ template <class T, int K, int Per> const Op *multiply_wmma(Warp &warp, const Op 
   alignas(64) u32 result[8][32] = {};
   for (u32 row0 = 0; row0 < rows; row0 += 16)
     for (u32 column0 = 0; column0 < columns; column0 += 8) {
-      Tile<K, Per> tile;
+      Tile<K> tile;
       __builtin_memset(&tile, 0, sizeof(tile));
       const u32 here = rows - row0 < 16 ? rows - row0 : 16;
       for (u32 k = 0; k < K; k++) {
         for (u32 i = 0; i < here; i++)
           tile.a[k][i] = wmma_real<T>(wmma_element<sizeof(T)>(warp, a, per_a, (row0 + i) * K + k));
         for (u32 j = 0; j < 8; j++)
-          tile.b[k / Per][Per * j + k % Per] = wmma_real<T>(wmma_element<sizeof(T)>(warp, b, per_b, k * columns + column0 + j));
+          tile.b[k][j] = wmma_real<T>(wmma_element<sizeof(T)>(warp, b, per_b, k * columns + column0 + j));
       }
       for (u32 j = 0; j < 8; j++)
         for (u32 i = 0; i < here; i++) {
@@ -139,13 +139,13 @@ template <class T, int K, int Per> const Op *multiply_wmma(Warp &warp, const Op 
           tile.c[j][i] = half_accumulator ? wmma_real<f16>(wmma_element<2>(warp, c, per_c, index))
                                           : as<f32>(wmma_element<4>(warp, c, per_c, index));
         }
-      multiply<T, K, Per>(tile, op->flags & kFusesWholeK);
+      multiply<T, K, true>(tile, op->flags & kFusesWholeK);
       for (u32 j = 0; j < 8; j++)
         for (u32 i = 0; i < here; i++) {
           u32 index = (row0 + i) * columns + column0 + j;
           f32 special = tile.special[j][i];
-          u32 bits = !half_result ? as<u32>(tile.c[j][i])
-                     : special != 0 ? u32{to_f16<kNearest>(special).bits} : u32{narrow_to_half(tile.d[j][i]).bits};
+          u32 bits = !half_result ? as<u32>(tile.result[j][i])
+                     : special != 0 ? u32{to_f16<kNearest>(special).bits} : u32{narrow_to_half(tile.unrounded[j][i]).bits};
           WmmaPlace place = WmmaPlace::of(index % per_c, half_result ? 2 : 4);
           result[place.index][index / per_c] |= bits << place.shift;
         }

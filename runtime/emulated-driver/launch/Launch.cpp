@@ -12,6 +12,7 @@
 namespace tenon::emulator {
 namespace {
 constexpr uint32_t kTurn = 1u << 14; // backward branches before other warps get a turn
+constexpr uint32_t kWaitingTurn = 1u << 8; // where blocks wait for each other: other threads of the host get one too
 constexpr int kDefaultTimeoutSeconds = 600;
 constexpr uint32_t kShortTurn = 64; // the most of a turn at random
 constexpr uint64_t kTurnsBetweenCounts = 16;
@@ -222,7 +223,9 @@ void Launch::run_block(Workspace &workspace) {
         continue;
       ran = true;
       Warp &warp = workspace.warps[i];
-      warp.budget = schedule_ == Schedule::kRandom ? 1 + next_random(workspace.random) % kShortTurn : kTurn;
+      warp.budget = schedule_ == Schedule::kRandom ? 1 + next_random(workspace.random) % kShortTurn
+                    : request_.cooperative             ? kWaitingTurn
+                                                       : kTurn;
       switch (request_.executor->run_warp(warp)) {
       case Stop::kExit:
         workspace.states[i] = State::kExited;
@@ -236,6 +239,8 @@ void Launch::run_block(Workspace &workspace) {
       default: // its turn is over
         if (is_over(workspace, warp))
           return;
+        if (request_.cooperative)
+          std::this_thread::yield();
       }
       if (failure_ != LaunchFailure::kNone)
         return;
