@@ -87,65 +87,133 @@ __attribute__((noinline)) inline void count_sectors(Traffic &traffic, u32 mask, 
 /// A warp's access to words of four bytes, one run of words a lane (or one run in all where lanes follow each other).
 struct WordRuns {
   u64 begin[32]; // twice the address of the first word: what is added to AccessRecords
-  u64 stamp[32];
+  alignas(64) u64 stamp[32];
   u32 runs = 0, words = 1;
+  bool adjacent = false; // 32 runs of one word, each behind the one before
 };
 
-/// True if a record says that another thread may use the word now. `owner`: the bits that tell whether it is another.
-inline bool any_contested(const WordRuns &at, u64 records, u64 since, u64 owner, u64 alarming) {
-  u64 contested = 0;
-  for (u32 run = 0; run < at.runs; run++) {
-    const u64 *record = reinterpret_cast<const u64 *>(records + at.begin[run]);
-    const u64 mine = at.stamp[run];
-    if (at.words == 4) { // as a constant: what ldmatrix and 16-byte copies read
-      for (u32 i = 0; i < 4; i++)
-        contested |= record[i] >= since ? ((record[i] ^ mine) & owner) | (record[i] & alarming) : 0;
-    } else {
-      for (u32 i = 0; i < at.words; i++)
-        contested |= record[i] >= since ? ((record[i] ^ mine) & owner) | (record[i] & alarming) : 0;
+/// Records of words side by side are looked at four at a time, where the processor compares them so.
+typedef u64 Records __attribute__((vector_size(32)));
+#ifdef __AVX2__
+inline constexpr bool kBeside = true;
+#else
+inline constexpr bool kBeside = false;
+#endif
+struct AnyBit {
+  Records beside = {};
+  u64 alone = 0;
+  void add(Records bits) { beside |= bits; }
+  void add(u64 bits) { alone |= bits; }
+  bool is_set() const { return (beside[0] | beside[1] | beside[2] | beside[3] | alone) != 0; }
+};
+
+/// Calls visit(stamps, place of the records), with Records where four stand side by side, or else with one of them.
+template <class Visit> inline __attribute__((always_inline)) void for_each_record(const WordRuns &at, Visit visit) {
+  constexpr u32 kCount = sizeof(Records) / sizeof(u64);
+  if (kBeside && at.adjacent) {
+    for (u32 run = 0; run < 32; run += kCount) {
+      Records stamps;
+      __builtin_memcpy(&stamps, at.stamp + run, sizeof(stamps));
+      visit(stamps, at.begin[run]);
     }
+  } else if (kBeside && at.words % kCount == 0) {
+    for (u32 run = 0; run < at.runs; run++)
+      for (u32 i = 0; i < at.words; i += kCount)
+        visit(Records{} + at.stamp[run], at.begin[run] + i * sizeof(u64));
+  } else {
+    for (u32 run = 0; run < at.runs; run++)
+      for (u32 i = 0; i < at.words; i++)
+        visit(at.stamp[run], at.begin[run] + i * sizeof(u64));
   }
-  return contested != 0;
+}
+template <class V> inline __attribute__((always_inline)) V load_records(u64 place) {
+  V records;
+  __builtin_memcpy(&records, reinterpret_cast<const void *>(place), sizeof(records));
+  return records;
+}
+template <class V> inline __attribute__((always_inline)) void store_records(u64 place, V records) {
+  __builtin_memcpy(reinterpret_cast<void *>(place), &records, sizeof(records));
 }
 
-template <Space S> inline u64 with_reader(u64 old, u64 mine, u64 since) {
-  using namespace access_record;
-  const u64 apart = old ^ mine;
-  u64 others = (apart & kAllBytes) != 0 ? kUnclear : 0;
-  if constexpr (S == Space::kShared)
-    others |= ((apart & kWarpBits) != 0 ? kSeveral : 0) | (old & (kSeveral | kUnclear | kDivided));
-  else
-    others |= ((apart & kBlockBits) != 0 ? kSeveral : 0) | (old & (kSeveral | kUnclear)) |
-              (apart >> kWhen != 0 ? 0 : (apart & kWarpBits) != 0 ? kSeveralWarps : old & kSeveralWarps);
-  return mine | (old >= since ? others : 0);
+/// Not zero where a record says that another thread may use the word now. `owner`: the bits that tell whether it is another.
+template <class V>
+inline __attribute__((always_inline)) V contested_bits(V record, V mine, u64 since, u64 owner, u64 alarming) {
+  return record >= since ? ((record ^ mine) & owner) | (record & alarming) : V{};
 }
-template <Space S> inline void record_reads(const WordRuns &at, u64 records, u64 since) {
-  for (u32 run = 0; run < at.runs; run++) {
-    u64 *record = reinterpret_cast<u64 *>(records + at.begin[run]);
-    const u64 mine = at.stamp[run];
-    if (at.words == 4)
-      for (u32 i = 0; i < 4; i++)
-        record[i] = with_reader<S>(record[i], mine, since);
-    else
-      for (u32 i = 0; i < at.words; i++)
-        record[i] = with_reader<S>(record[i], mine, since);
+
+template <Space S, class V> inline __attribute__((always_inline)) V with_reader(V old, V mine, u64 since) {
+  using namespace access_record;
+  const V apart = old ^ mine, none = {};
+  V others = (apart & kAllBytes) != 0 ? none + kUnclear : none;
+  if constexpr (S == Space::kShared) {
+    others |= ((apart & kWarpBits) != 0 ? none + kSeveral : none) | (old & (kSeveral | kUnclear | kDivided));
+  } else {
+    const V warps = (apart & kWarpBits) != 0 ? none + kSeveralWarps : old & kSeveralWarps;
+    others |= ((apart & kBlockBits) != 0 ? none + kSeveral : none) | (old & (kSeveral | kUnclear)) |
+              (apart >> kWhen != 0 ? none : warps);
   }
+  return mine | (old >= since ? others : none);
+}
+/// Records reads; true if a word's last write is suspicious.
+template <Space S> inline bool record_reads(const WordRuns &at, const AccessRecords records, u64 owner, u64 alarming) {
+  AnyBit contested;
+  for_each_record(at, [&]<class V>(V mine, u64 place) {
+    contested.add(contested_bits(load_records<V>(records.writes + place), mine, records.since, owner, alarming));
+    store_records(records.reads + place, with_reader<S>(load_records<V>(records.reads + place), mine, records.since));
+  });
+  return contested.is_set();
+}
+/// True if a record says that writes need judging.
+inline bool any_contested(const WordRuns &at, const AccessRecords records, u64 owner, u64 alarming_writes,
+                          u64 alarming_reads) {
+  AnyBit contested;
+  for_each_record(at, [&]<class V>(V mine, u64 place) {
+    contested.add(contested_bits(load_records<V>(records.writes + place), mine, records.since, owner, alarming_writes) |
+                  contested_bits(load_records<V>(records.reads + place), mine, records.since, owner, alarming_reads));
+  });
+  return contested.is_set();
 }
 /// Writes of whole words replace what was recorded; after writes of a part by several it is unclear who wrote which. That
 /// another block has written too stays known in global memory: where it wrote the same, only readers race.
-template <Space S> inline void record_writes(const WordRuns &at, u64 records, u64 since, u64 owner) {
+template <Space S> inline void record_writes(const WordRuns &at, const AccessRecords records) {
   using namespace access_record;
-  for (u32 run = 0; run < at.runs; run++) {
-    u64 *record = reinterpret_cast<u64 *>(records + at.begin[run]);
-    u64 mine = at.stamp[run];
-    if ((mine & kAllBytes) != kAllBytes && *record >= since)
-      mine |= (*record & (kAllBytes | kUnclear | (S == Space::kShared ? kDivided : 0))) |
-              (((*record ^ mine) & owner) != 0 ? kUnclear : 0);
-    for (u32 i = 0; i < at.words; i++)
-      if constexpr (S == Space::kShared)
-        record[i] = mine;
-      else
-        record[i] = mine | (record[i] < since ? 0 : ((record[i] ^ mine) & kBlockBits) != 0 ? kSeveral : record[i] & kSeveral);
+  for_each_record(at, [&]<class V>(V mine, u64 place) {
+    const V old = load_records<V>(records.writes + place), apart = old ^ mine, none = {};
+    V others = (apart & records.owner) != 0 ? none + kUnclear : none;
+    others |= old & (kAllBytes | kUnclear | (S == Space::kShared ? kDivided : 0));
+    V kept = (mine & kAllBytes) == kAllBytes ? none : others;
+    if constexpr (S != Space::kShared)
+      kept |= (apart & kBlockBits) != 0 ? none + kSeveral : old & kSeveral;
+    store_records(records.writes + place, mine | (old >= records.since ? kept : none));
+  });
+}
+
+/// The words that the lanes in `mask` touch, in runs.
+inline void find_words(WordRuns &at, u64 stamp, u32 mask, const u64 *address, u32 bytes, bool consecutive) {
+  using namespace access_record;
+  at.words = bytes < 4 ? 1 : bytes / 4;
+  if (consecutive && (bytes >= 4 || address[0] % 4 == 0)) {
+    at.runs = bytes < 4 ? bytes * 8 : 32;
+    at.adjacent = bytes == 4;
+    u32 lanes_a_run = 32 / at.runs;
+    for (u32 run = 0; run < at.runs; run++) {
+      at.begin[run] = 2 * (address[0] + run * at.words * 4);
+      at.stamp[run] = stamp | u64{run * lanes_a_run} << kLane | kAllBytes;
+    }
+    return;
+  }
+  const u64 touched = (bytes < 4 ? (u64{1} << bytes) - 1 : 15) << kBytes;
+  auto put = [&](u32 run, u32 lane) {
+    at.begin[run] = 2 * (address[lane] & ~u64{3});
+    at.stamp[run] = stamp | u64{lane} << kLane | touched << (bytes < 4 ? address[lane] & 3 : 0);
+  };
+  if (mask == kAllLanes) {
+    for (u32 lane = 0; lane < 32; lane++)
+      put(lane, lane);
+    at.runs = 32;
+  } else {
+    for (u32 rest = mask; rest; rest &= rest - 1)
+      put(at.runs++, static_cast<u32>(__builtin_ctz(rest)));
   }
 }
 
@@ -156,43 +224,26 @@ __attribute__((noinline)) void observe_order(Warp &warp, const Op *op, u32 mask,
   using namespace access_record;
   constexpr bool kShared = S == Space::kShared;
   const Block &block = *warp.block;
-  const AccessRecords &records = kShared ? block.shared_records : block.global_records;
+  const AccessRecords records = kShared ? block.shared_records : block.global_records;
   if (!records.writes)
     return;
-  bool reads = kind == AccessKind::kRead || kind == AccessKind::kCopySource;
   bool divided = kShared && warp.mask != warp.live;
   u64 number = static_cast<u64>(op - warp.program);
   u64 stamp = records.when | u64{warp.index} << kWarp | (number < kMostOperations ? number : kMostOperations) << kOperation |
               (op->ordering & kStrong ? kStrongAccess : 0) | (divided ? kDivided : 0);
   WordRuns at;
-  if (consecutive && (bytes >= 4 || address[0] % 4 == 0)) {
-    at.runs = bytes < 4 ? bytes * 8 : 32;
-    at.words = bytes < 4 ? 1 : bytes / 4;
-    u32 lanes_a_run = 32 / at.runs;
-    for (u32 run = 0; run < at.runs; run++) {
-      at.begin[run] = 2 * (address[0] + run * at.words * 4);
-      at.stamp[run] = stamp | u64{run * lanes_a_run} << kLane | kAllBytes;
-    }
-  } else {
-    at.words = bytes < 4 ? 1 : bytes / 4;
-    for (u32 rest = mask; rest; rest &= rest - 1) {
-      int lane = __builtin_ctz(rest);
-      at.begin[at.runs] = 2 * (address[lane] & ~u64{3});
-      u64 touched = bytes < 4 ? ((1u << bytes) - 1) << (address[lane] & 3) : 15;
-      at.stamp[at.runs++] = stamp | u64(lane) << kLane | touched << kBytes;
-    }
-  }
+  find_words(at, stamp, mask, address, bytes, consecutive);
   // Lanes of one warp that take turns may meet as warps do.
-  u64 owner = divided ? records.owner | u64{31} << kLane : records.owner;
-  bool contested = any_contested(at, records.writes, records.since, owner, kShared ? kDivided : kSeveral);
-  if (!reads)
-    contested |= any_contested(at, records.reads, records.since, owner, kDivided | kSeveral);
-  if (__builtin_expect(contested, 0))
-    judge_accesses(warp, op, mask, S, kind, address, bytes, stored);
-  if (reads)
-    record_reads<S>(at, records.reads, records.since);
-  else
-    record_writes<S>(at, records.writes, records.since, records.owner);
+  const u64 owner = divided ? records.owner | u64{31} << kLane : records.owner;
+  constexpr u64 kAlarmingWrites = kShared ? kDivided : kSeveral, kAlarmingReads = kDivided | kSeveral;
+  if (kind == AccessKind::kRead || kind == AccessKind::kCopySource) {
+    if (__builtin_expect(record_reads<S>(at, records, owner, kAlarmingWrites), 0))
+      judge_accesses(warp, op, mask, S, kind, address, bytes, stored);
+  } else {
+    if (__builtin_expect(any_contested(at, records, owner, kAlarmingWrites, kAlarmingReads), 0))
+      judge_accesses(warp, op, mask, S, kind, address, bytes, stored);
+    record_writes<S>(at, records);
+  }
 }
 
 /// Writes to shared memory must not meet a copy on its way: which of the two arrives last is open.
