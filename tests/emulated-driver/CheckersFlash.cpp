@@ -23,9 +23,13 @@ const KernelImage &image() {
   return parsed;
 }
 
+/// The image's text without the kernels for other lengths.
 std::string ptx() {
   const ImageSection *section = image().find(SectionKind::kPtx);
-  return {reinterpret_cast<const char *>(section->bytes.data()), section->bytes.size()};
+  const std::string text(reinterpret_cast<const char *>(section->bytes.data()), section->bytes.size());
+  const size_t first = text.find(".visible .entry"), entry = text.find(".entry " + image().launch.phases.front().entry + "("),
+               end = text.find("\n}", entry);
+  return text.substr(0, first) + ".visible " + text.substr(entry, end + 3 - entry);
 }
 
 /// A third of the float16 numbers between -1 and 1.
