@@ -91,6 +91,17 @@ void begin_phase(void *workspace, uint64_t run) {
     std::memset(workspace, 0, kOwnWorkspaceBytes);
 }
 
+// Multiply-adds that a thread does in the time, some 10 us, that another takes to wake up.
+constexpr double kSmallLaunch = 1 << 19;
+constexpr double kLeastQueries = 4; // of a block: fewer take as long
+
+bool is_small(const KernelArguments &arguments) {
+  double queries = std::max<double>(arguments.query_length, kLeastQueries);
+  double pairs = double{1} * arguments.batch * arguments.heads * queries * arguments.key_length;
+  double width = arguments.tensors[0].sizes[3]; // of a query, where it is given
+  return width > 0 && 2 * width * pairs <= kSmallLaunch;
+}
+
 // False where a thread got no workspace.
 bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
                const KernelArguments &arguments) {
@@ -114,7 +125,12 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
     run({0, 0, 0});
   } else if (blocks > 1) {
     BlockOrder order(phase, grid);
-    parallel_for(blocks, [&](int64_t index) { run(order[index]); });
+    auto run_at = [&](int64_t index) { run(order[index]); };
+    if (is_small(arguments))
+      for (int64_t index = 0; index < blocks; ++index)
+        run_at(index);
+    else
+      parallel_for(blocks, run_at);
   }
   return !exhausted.load(std::memory_order_relaxed);
 }

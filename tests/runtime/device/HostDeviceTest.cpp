@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <thread>
 #include <xmmintrin.h>
 
@@ -50,6 +51,29 @@ TEST(HostDevice, LongestBlocksOfACausalMaskStartFirst) {
   arguments.tensors[1].data = &next;
   ASSERT_TRUE(host().launch(*kernel, arguments, 0));
   EXPECT_EQ(tickets, (std::vector<int32_t>{4, 3, 2, 1, 0}));
+}
+
+// Other threads would wake up later than it ends.
+TEST(HostDevice, ASmallLaunchStaysOnItsThread) {
+  auto kernel = host().load(image_of({phase("count_block")})).value();
+  for (bool small : {true, false}) {
+    int64_t handed_over = 0;
+    set_parallel_for([&](int64_t count, FunctionRef<void(int64_t)> body) {
+      for (int64_t i = 0; i < count; ++i, ++handed_over)
+        body(i);
+    });
+    KernelArguments arguments = testing::sizes(1, 12, 1);
+    arguments.key_length = small ? 16 : 4096;
+    arguments.tensors[0].sizes[3] = 64;
+    std::vector<int32_t> counts(12 * 4 * 4, 0);
+    arguments.tensors[0].data = counts.data();
+    arguments.tensors[0].strides[0] = 12;
+    arguments.tensors[0].strides[1] = 1;
+    ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+    set_parallel_for({});
+    EXPECT_EQ(handed_over, small ? 0 : 12);
+    EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), 0), 12);
+  }
 }
 
 TEST(HostDevice, EveryAxisMayBeTheOneOfQueries) {
