@@ -17,6 +17,8 @@ constexpr const char *kFooter = R"(One --arg for each parameter of the kernel, i
   zeros:f32[1024]         a buffer of zeros
   3   -1   0x10   0.5     a number, in the type of the parameter
   f16:0.5   u32:7         a number, in the type given; hex:00ff… for the bytes of a structure
+  {0: i32:1,8; 8: in.npy} a structure by offsets in bytes: numbers with their type, buffers, and
+                          tensor:in.npy as Tenon's kernels take it (address, strides, sizes); the rest is zeros
 Elements: f32 f16 bf16 f64 i32 u32 i64 u64 bool; u8 u16 s8 s16 go to files of raw bytes (out.bin).
 
 Checkers: bounds, alignment, uninitialised, copies, races, divergence, progress, trap, geometry.
@@ -25,6 +27,8 @@ Examples:
   tenon emulate saxpy.ptx --list
   tenon emulate saxpy.ptx --kernel saxpy --grid 4 --block 256 --arg 1024 --arg 2.0 --arg x.npy --arg 'y.npy=>out.npy'
   tenon emulate softmax.ptx --kernel softmax --grid 8,2 --block 128 --shared 4096 --arg in.npy --arg 'f32[16,512]=>o.npy'
+  tenon emulate attention.ptx --block 128 --grid 2,4 --shared 46080 --arg '{0: i32:1,4,4,256,256; 104: f32:0.125;
+    168: tensor:q.npy; 224: tensor:k.npy; 280: tensor:v.npy; 336: tensor:f16[1,4,256,64]=>o.npy}'   # Tenon's own: KernelImage.h
   tenon emulate k.ptx --kernel k --grid 8 --block 64 --arg 'zeros:f32[64]' --schedule random --seed 7 --check races,copies
 
 Exit codes: 0 it ran and nothing was found; 1 it could not run; 2 the command line is wrong; 3 something was found.)";
@@ -199,7 +203,8 @@ Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options
   const double milliseconds = milliseconds_since(begin);
   if (ran)
     for (const KernelArgument &argument : arguments)
-      TENON_TRY(write_output(driver, argument));
+      for (const DeviceBuffer &buffer : argument.buffers)
+        TENON_TRY(write_output(driver, buffer));
   return report(driver, options, ptx, ran, milliseconds);
 }
 

@@ -1,12 +1,14 @@
 #include "EmulateArguments.h"
 
 #include "tenon/Half.h"
+#include "tenon/KernelImage.h"
 #include "tenon/TensorFile.h"
 
 #include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <limits>
 
 namespace tenon::command {
 namespace {
@@ -104,35 +106,33 @@ Result<KernelArgument> scalar(const KernelParameter &parameter, const std::strin
   return argument;
 }
 
-Result<void> place(const EmulatedDriver &driver, KernelArgument &argument, const void *from) {
-  TENON_TRY(driver.check(
-      "cuMemAlloc", driver.allocate(&argument.buffer, std::max<size_t>(argument.buffer_bytes, 1))));
-  if (from && argument.buffer_bytes)
-    TENON_TRY(
-        driver.check("cuMemcpyHtoD", driver.copy_in(argument.buffer, from, argument.buffer_bytes)));
-  argument.value = bytes_of(argument.buffer);
+Result<void> place(const EmulatedDriver &driver, DeviceBuffer &buffer, const void *from) {
+  TENON_TRY(driver.check("cuMemAlloc",
+                         driver.allocate(&buffer.address, std::max<size_t>(buffer.bytes, 1))));
+  if (from && buffer.bytes)
+    TENON_TRY(driver.check("cuMemcpyHtoD", driver.copy_in(buffer.address, from, buffer.bytes)));
   return {};
 }
 
-Result<KernelArgument> file_buffer(const EmulatedDriver &driver, const std::string &path) {
-  KernelArgument argument;
+Result<DeviceBuffer> file_buffer(const EmulatedDriver &driver, const std::string &path) {
+  DeviceBuffer buffer;
   TENON_ASSIGN_OR_RETURN(const Tensor loaded, load_tensor(path));
   TENON_ASSIGN_OR_RETURN(const Tensor tensor, loaded.contiguous());
-  argument.shape = tensor.shape();
-  argument.element = name(tensor.dtype());
-  argument.buffer_bytes = size_in_bytes(tensor.dtype());
+  buffer.shape = tensor.shape();
+  buffer.element = name(tensor.dtype());
+  buffer.bytes = size_in_bytes(tensor.dtype());
   for (int64_t extent : tensor.shape())
-    argument.buffer_bytes *= static_cast<size_t>(extent);
-  TENON_TRY(place(driver, argument, tensor.data()));
-  return argument;
+    buffer.bytes *= static_cast<size_t>(extent);
+  TENON_TRY(place(driver, buffer, tensor.data()));
+  return buffer;
 }
 
 /// "f32[4,1024]" or "zeros:f32[1024]"
-Result<KernelArgument> fresh_buffer(const EmulatedDriver &driver, const KernelParameter &parameter,
-                                    const std::string &text) {
+Result<DeviceBuffer> fresh_buffer(const EmulatedDriver &driver, const KernelParameter &parameter,
+                                  const std::string &text) {
   constexpr std::string_view kZeros = "zeros:";
   constexpr uint64_t kMostBytes = uint64_t{1} << 40;
-  KernelArgument argument;
+  DeviceBuffer buffer;
   std::string_view rest = text;
   const bool zeros = rest.starts_with(kZeros);
   rest.remove_prefix(zeros ? kZeros.size() : 0);
@@ -140,7 +140,7 @@ Result<KernelArgument> fresh_buffer(const EmulatedDriver &driver, const KernelPa
   const Element *element = find_element(rest.substr(0, open));
   if (!element || !rest.ends_with(']'))
     return wrong(parameter, text, "a buffer is written as f32[1024]");
-  argument.element = element->name;
+  buffer.element = element->name;
   uint64_t bytes = element->bytes;
   for (rest = rest.substr(open + 1); !rest.empty();) {
     int64_t extent = 0;
@@ -150,13 +150,144 @@ Result<KernelArgument> fresh_buffer(const EmulatedDriver &driver, const KernelPa
       return wrong(parameter, text,
                    "extents are numbers between commas, and a buffer has at most 1 TiB");
     bytes *= static_cast<uint64_t>(extent);
-    argument.shape.push_back(extent);
+    buffer.shape.push_back(extent);
     rest.remove_prefix(static_cast<size_t>(end - rest.data()) + 1);
   }
-  argument.buffer_bytes = bytes;
-  TENON_TRY(place(driver, argument, nullptr));
+  buffer.bytes = bytes;
+  TENON_TRY(place(driver, buffer, nullptr));
   if (zeros && bytes)
-    TENON_TRY(driver.check("cuMemsetD8", driver.set_bytes(argument.buffer, 0, bytes)));
+    TENON_TRY(driver.check("cuMemsetD8", driver.set_bytes(buffer.address, 0, bytes)));
+  return buffer;
+}
+
+bool is_buffer(std::string_view text) {
+  const std::string_view input = text.substr(0, text.find("=>"));
+  return is_tensor_file(input) || input.find('[') != input.npos;
+}
+
+Result<DeviceBuffer> make_buffer(const EmulatedDriver &driver, const KernelParameter &parameter,
+                                 const std::string &text) {
+  const size_t arrow = text.find("=>");
+  const std::string input = text.substr(0, arrow);
+  TENON_ASSIGN_OR_RETURN(DeviceBuffer buffer, is_tensor_file(input)
+                                                  ? file_buffer(driver, input)
+                                                  : fresh_buffer(driver, parameter, input));
+  if (arrow == text.npos)
+    return buffer;
+  buffer.output = text.substr(arrow + 2);
+  const Element *element = find_element(buffer.element);
+  if (is_tensor_file(buffer.output) && element->tensor.empty())
+    return wrong(parameter, text,
+                 "tensors of " + buffer.element +
+                     " have no file format here; write to a .bin file");
+  if (is_tensor_file(buffer.output))
+    TENON_TRY(check_writable(buffer.output, parse_data_type(element->tensor).value()));
+  else
+    TENON_TRY(check_replaceable(buffer.output));
+  return buffer;
+}
+
+/// A contiguous tensor as Tenon's kernels take it: [batch, heads, rows, width], or fewer of the last.
+Result<TensorArgument> tensor_argument(const KernelParameter &parameter, const std::string &text,
+                                       const DeviceBuffer &buffer) {
+  TensorArgument tensor = {};
+  if (buffer.shape.size() > std::size(tensor.sizes))
+    return wrong(parameter, text, "a tensor has at most four dimensions");
+  tensor.data = std::bit_cast<void *>(buffer.address);
+  std::fill(std::begin(tensor.sizes), std::end(tensor.sizes), 1);
+  int64_t stride = 1;
+  for (size_t back = 1; back <= buffer.shape.size(); ++back) {
+    const size_t at = std::size(tensor.sizes) - back;
+    const int64_t extent = buffer.shape[buffer.shape.size() - back];
+    if (extent > std::numeric_limits<int32_t>::max())
+      return wrong(parameter, text, "an extent of a tensor is below 2^31");
+    tensor.sizes[at] = static_cast<int32_t>(extent);
+    tensor.strides[at] = extent == 1 ? 0 : stride;
+    stride *= extent;
+  }
+  return tensor;
+}
+
+/// "i32:1,8": numbers of one type.
+Result<std::vector<std::byte>> numbers(const KernelParameter &parameter, const std::string &text) {
+  const size_t colon = text.find(':');
+  const Element *element = find_element(text.substr(0, colon));
+  if (!element || colon == text.npos)
+    return wrong(parameter, text, "within a structure a number needs its type: i32:8");
+  std::vector<std::byte> bytes;
+  for (size_t at = colon + 1; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    const std::vector<std::byte> one =
+        scalar_bytes(*element, std::string_view(text).substr(at, comma - at));
+    if (one.empty())
+      return wrong(parameter, text, "not numbers of that type");
+    bytes.insert(bytes.end(), one.begin(), one.end());
+    at = comma + 1;
+  }
+  return bytes;
+}
+
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\n";
+  const size_t begin = text.find_first_not_of(kBlanks), end = text.find_last_not_of(kBlanks);
+  return begin == text.npos ? "" : std::string(text.substr(begin, end - begin + 1));
+}
+
+/// The bytes of one field, and the buffer that it points to, which joins those of `argument`.
+Result<std::vector<std::byte>> field_bytes(const EmulatedDriver &driver,
+                                           const KernelParameter &parameter, std::string text,
+                                           KernelArgument &argument) {
+  constexpr std::string_view kTensor = "tensor:";
+  const bool tensor = text.starts_with(kTensor);
+  if (tensor)
+    text.erase(0, kTensor.size());
+  if (!is_buffer(text))
+    return tensor ? Result<std::vector<std::byte>>(
+                        wrong(parameter, text, "a tensor is a file or a buffer"))
+                  : numbers(parameter, text);
+  TENON_ASSIGN_OR_RETURN(DeviceBuffer buffer, make_buffer(driver, parameter, text));
+  std::vector<std::byte> bytes = bytes_of(buffer.address);
+  if (tensor) {
+    TENON_ASSIGN_OR_RETURN(const TensorArgument described,
+                           tensor_argument(parameter, text, buffer));
+    bytes = bytes_of(described);
+  }
+  argument.buffers.push_back(std::move(buffer));
+  return bytes;
+}
+
+/// "{0: i32:1,8; 8: in.npy; 168: tensor:in.npy=>out.npy}"
+Result<KernelArgument> structure(const EmulatedDriver &driver, const KernelParameter &parameter,
+                                 const std::string &text) {
+  if (!text.ends_with('}'))
+    return wrong(parameter, text, "a structure ends with }");
+  KernelArgument argument;
+  argument.value.resize(parameter.bytes);
+  std::vector<bool> given(parameter.bytes);
+  const std::string_view fields = std::string_view(text).substr(1, text.size() - 2);
+  for (size_t at = 0; at <= fields.size();) {
+    const size_t end = std::min(fields.find(';', at), fields.size());
+    const std::string field = trimmed(fields.substr(at, end - at));
+    at = end + 1;
+    if (field.empty())
+      continue;
+    size_t offset = 0;
+    const auto [colon, error] = std::from_chars(field.data(), field.data() + field.size(), offset);
+    if (error != std::errc() || colon == field.data() + field.size() || *colon != ':')
+      return wrong(parameter, field, "a field begins with its offset in bytes: 8: in.npy");
+    TENON_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes,
+                           field_bytes(driver, parameter, trimmed(colon + 1), argument));
+    if (offset > parameter.bytes || bytes.size() > parameter.bytes - offset)
+      return wrong(parameter, field,
+                   "it has " + std::to_string(bytes.size()) +
+                       " bytes and ends beyond the structure");
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      if (given[offset + i])
+        return wrong(parameter, field, "byte " + std::to_string(offset + i) + " is given twice");
+      given[offset + i] = true;
+      argument.value[offset + i] = bytes[i];
+    }
+  }
   return argument;
 }
 
@@ -164,46 +295,37 @@ Result<KernelArgument> fresh_buffer(const EmulatedDriver &driver, const KernelPa
 
 Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelParameter &parameter,
                                      const std::string &text) {
-  const size_t arrow = text.find("=>");
-  const std::string input = text.substr(0, arrow);
-  const bool file = is_tensor_file(input), buffer = file || input.find('[') != input.npos;
-  if (!buffer && arrow != text.npos)
-    return wrong(parameter, text, "only a buffer can be written to a file");
-  if (!buffer)
-    return scalar(parameter, input);
+  if (text.starts_with('{'))
+    return structure(driver, parameter, text);
+  if (!is_buffer(text))
+    return text.find("=>") == text.npos
+               ? scalar(parameter, text)
+               : Result<KernelArgument>(
+                     wrong(parameter, text, "only a buffer can be written to a file"));
   if (parameter.bytes != sizeof(uint64_t))
-    return wrong(parameter, text, "a buffer needs a parameter of 8 bytes");
-  TENON_ASSIGN_OR_RETURN(KernelArgument argument, file ? file_buffer(driver, input)
-                                                       : fresh_buffer(driver, parameter, input));
-  if (arrow != text.npos) {
-    argument.output = text.substr(arrow + 2);
-    const Element *element = find_element(argument.element);
-    if (is_tensor_file(argument.output) && element->tensor.empty())
-      return wrong(parameter, text,
-                   "tensors of " + argument.element +
-                       " have no file format here; write to a .bin file");
-    if (is_tensor_file(argument.output))
-      TENON_TRY(check_writable(argument.output, parse_data_type(element->tensor).value()));
-    else
-      TENON_TRY(check_replaceable(argument.output));
-  }
+    return wrong(parameter, text,
+                 "a buffer needs a parameter of 8 bytes; a structure is written as {8: in.npy}");
+  TENON_ASSIGN_OR_RETURN(DeviceBuffer buffer, make_buffer(driver, parameter, text));
+  KernelArgument argument;
+  argument.value = bytes_of(buffer.address);
+  argument.buffers.push_back(std::move(buffer));
   return argument;
 }
 
-Result<void> write_output(const EmulatedDriver &driver, const KernelArgument &argument) {
-  if (argument.output.empty())
+Result<void> write_output(const EmulatedDriver &driver, const DeviceBuffer &buffer) {
+  if (buffer.output.empty())
     return {};
-  std::string bytes(argument.buffer_bytes, '\0');
+  std::string bytes(buffer.bytes, '\0');
   if (!bytes.empty())
     TENON_TRY(
-        driver.check("cuMemcpyDtoH", driver.copy_out(bytes.data(), argument.buffer, bytes.size())));
-  if (!is_tensor_file(argument.output))
-    return replace_file(argument.output, bytes);
+        driver.check("cuMemcpyDtoH", driver.copy_out(bytes.data(), buffer.address, bytes.size())));
+  if (!is_tensor_file(buffer.output))
+    return replace_file(buffer.output, bytes);
   TENON_ASSIGN_OR_RETURN(const DataType dtype,
-                         parse_data_type(find_element(argument.element)->tensor));
-  TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(argument.shape, dtype));
+                         parse_data_type(find_element(buffer.element)->tensor));
+  TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(buffer.shape, dtype));
   std::memcpy(tensor.data(), bytes.data(), bytes.size());
-  return save_tensor(argument.output, tensor);
+  return save_tensor(buffer.output, tensor);
 }
 
 } // namespace tenon::command

@@ -16,23 +16,29 @@ struct KernelParameter {
   size_t bytes = 0;
 };
 
-/// One argument: the bytes that the parameter gets, and the buffer that it points to, if it is one.
-struct KernelArgument {
-  std::vector<std::byte> value;
-  uint64_t buffer = 0;
-  size_t buffer_bytes = 0;
-  std::string output; // file that gets the buffer after the launch; empty for none
+/// Memory of the device that an argument points to.
+struct DeviceBuffer {
+  uint64_t address = 0;
+  size_t bytes = 0;
+  std::string output; // file that gets it after the launch; empty for none
   Shape shape;
   std::string element; // "f32"
 };
 
-/// "in.npy", "in.npy=>out.npy", "f32[1024]=>out.npy", "zeros:f32[1024]", "3", "f32:0.5",
-/// "hex:00ff". Allocates and fills. Errors: kInvalidArgument naming the argument and the parameter;
+/// One argument: the bytes that the parameter gets, and the buffers whose addresses are among them.
+struct KernelArgument {
+  std::vector<std::byte> value;
+  std::vector<DeviceBuffer> buffers;
+};
+
+/// "in.npy", "in.npy=>out.npy", "f32[1024]=>out.npy", "zeros:f32[1024]", "3", "f32:0.5", "hex:00ff";
+/// for a structure "{0: i32:1,8; 8: in.npy; 168: tensor:in.npy}", each by its offset in bytes, the
+/// rest zeros. Allocates and fills. Errors: kInvalidArgument naming the argument and the parameter;
 /// those of files and of the driver.
 Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelParameter &parameter,
                                      const std::string &text);
 
 /// Copies an output back and writes it: .npy, .safetensors, or raw bytes to any other name.
-Result<void> write_output(const EmulatedDriver &driver, const KernelArgument &argument);
+Result<void> write_output(const EmulatedDriver &driver, const DeviceBuffer &buffer);
 
 } // namespace tenon::command

@@ -57,6 +57,39 @@ TEST_F(Emulate, RunsAndWritesOutputs) {
     ASSERT_EQ(out.data_as<float>()[i], 3.0f);
 }
 
+// The same kernel, whose parameters are one structure with a tensor of Tenon's at 16.
+TEST_F(Emulate, StructuresHoldNumbersBuffersAndTensors) {
+  write("structure.ptx", R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry twice(.param .align 8 .b8 all[80])
+{
+  .reg .b32 %r<4>; .reg .b64 %rd<8>; .reg .f32 %f<4>;
+  ld.param.f32 %f0, [all+4]; ld.param.u64 %rd1, [all+8]; ld.param.u64 %rd0, [all+16];
+  ld.param.u64 %rd4, [all+48]; ld.param.u32 %r1, [all+64]; mov.u32 %r0, %tid.x;
+  mul.wide.u32 %rd2, %r0, 4; add.s64 %rd1, %rd1, %rd2; mad.lo.u64 %rd0, %rd2, %rd4, %rd0;
+  ld.global.f32 %f1, [%rd0]; mul.f32 %f1, %f1, %f0; cvt.rn.f32.u32 %f2, %r1; add.f32 %f1, %f1, %f2;
+  st.global.f32 [%rd1], %f1; ret;
+}
+)");
+  const std::string begin = "structure.ptx --block 128 --arg '";
+  const Ran ran = run(begin + "{4: f32:2; 8: f32[2,64]=>out.npy; 16: tensor:in.npy; 76: u16:1,2}'");
+  EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+  const Tensor out = load_tensor((folder_ / "out.npy").string()).value();
+  // Strides stand 8 bytes behind the address, sizes 40: [1, 1, 2, 64].
+  for (int64_t i = 0; i < 128; ++i)
+    ASSERT_EQ(out.data_as<float>()[i], 2 * 1.5f + 2);
+  for (const auto &[argument, words] :
+       {std::pair{"{0: i32:1; 2: i32:2}", "byte 2 is given twice"}, {"{78: i32:1}", "ends beyond the structure"},
+        {"{0: 3}", "needs its type"}, {"{x: i32:3}", "begins with its offset"}, {"{0: i32:3", "ends with }"},
+        {"{0: i32:3,x}", "not numbers of that type"}, {"{0: tensor:3}", "a file or a buffer"},
+        {"{0: tensor:f32[1,1,1,1,1]}", "at most four dimensions"}, {"{0: none.npy}", "none.npy"}}) {
+    const Ran wrong = run(begin + argument + "'");
+    EXPECT_EQ(wrong.status, 1) << argument;
+    EXPECT_THAT(wrong.err, HasSubstr(words)) << argument;
+  }
+}
+
 TEST_F(Emulate, CountsAsJson) {
   const Ran ran = run(std::string(kRun) + "--arg 'zeros:f32[2,64]' --arg 0 --json");
   ASSERT_EQ(ran.status, 0) << ran.out << ran.err;

@@ -92,6 +92,8 @@ const Planted kPlanted[] = {
     // bounds
     {"GlobalWriteBehindTheEnd", FindingKind::kOutOfBounds, "st.global.b32 [%rd2], %r0;", "[%rd2]", "[%rd2+1024]", false,
      kIllegalAddress},
+    {"GlobalWriteFarBehindTheEnd", FindingKind::kOutOfBounds, "st.global.b32 [%rd2], %r0;", "[%rd2]", "[%rd2+32768]", false,
+     kIllegalAddress},
     {"GlobalReadBehindTheEnd", FindingKind::kOutOfBounds,
      "setp.lt.u32 %p0, %r0, 63; mov.u32 %r4, 7; @%p0 ld.global.b32 %r4, [%rd3+772]; st.global.b32 [%rd2], %r0;", "@%p0", "",
      false, kIllegalAddress, 1},
@@ -277,6 +279,8 @@ INSTANTIATE_TEST_SUITE_P(
     All, Endless,
     testing::Values(std::pair{"mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; setp.lt.u32 %p0, %r4, 100; @%p0 bra LOOP;",
                               "mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; setp.gt.u32 %p0, %r4, 0; @%p0 bra LOOP;"},
+                    std::pair{"mov.u32 %r4, 0; LOOP: bar.sync 0; add.u32 %r4, %r4, 1; setp.lt.u32 %p0, %r4, 100; @%p0 bra LOOP;",
+                              "mov.u32 %r4, 0; LOOP: bar.sync 0; add.u32 %r4, %r4, 1; setp.gt.u32 %p0, %r4, 0; @%p0 bra LOOP;"},
                     std::pair{"st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, 1; @%p0 bra WAIT;",
                               "st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, 2; @%p0 bra WAIT;"}));
 

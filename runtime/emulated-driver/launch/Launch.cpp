@@ -61,6 +61,10 @@ Launch::Launch(const LaunchRequest &request)
   deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(limit);
   const char *budget = std::getenv("TENON_EMULATOR_BUDGET");
   budget_ = budget ? std::strtoull(budget, nullptr, 10) : 0;
+  turn_ = kTurn;
+  // Counted once in so many turns, which are shorter where the budget is small: it is passed by a few percent.
+  if (budget_)
+    turn_ = static_cast<uint32_t>(std::clamp<uint64_t>(budget_ / (64 * kTurnsBetweenCounts), 1, kTurn));
 }
 
 void Launch::fail(LaunchFailure failure) {
@@ -225,7 +229,7 @@ void Launch::run_block(Workspace &workspace) {
       Warp &warp = workspace.warps[i];
       warp.budget = schedule_ == Schedule::kRandom ? 1 + next_random(workspace.random) % kShortTurn
                     : request_.cooperative             ? kWaitingTurn
-                                                       : kTurn;
+                                                       : turn_;
       switch (request_.executor->run_warp(warp)) {
       case Stop::kExit:
         workspace.states[i] = State::kExited;
@@ -233,6 +237,8 @@ void Launch::run_block(Workspace &workspace) {
       case Stop::kBarrier:
         workspace.states[i] = warp.arrives_only ? State::kReady : State::kWaiting;
         arrive(workspace, warp);
+        if (is_over(workspace, warp)) // a loop that never ends may never use up a turn between its barriers
+          return;
         break;
       case Stop::kFault:
         return;

@@ -96,6 +96,7 @@ private:
   FindingKinds kinds_ = kAllKinds;
   uint64_t first_block_ = 0; // number of the first block in the records of global memory; 0: not recorded
   bool shares_memory_ = false; // its blocks run on several host threads
+  uint32_t turn_;            // backward branches of a warp before others get a turn
   uint64_t budget_ = 0;      // warp instructions that one host thread may execute; 0: no limit
   std::mutex released_mutex_;
   std::unordered_set<uint64_t> released_;

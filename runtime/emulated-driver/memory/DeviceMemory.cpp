@@ -12,7 +12,8 @@
 namespace tenon::emulator {
 namespace {
 constexpr uint64_t kAlignment = 256; // cuMemAlloc's
-constexpr uint64_t kGap = 256;
+// Behind an allocation, so that what runs over its end by some rows meets nobody else's memory. Address space alone.
+constexpr uint64_t kGap = 64 << 10;
 constexpr uint64_t kPage = 4096;
 constexpr size_t kRememberedFreed = 4096;
 constexpr uint64_t kSharedBytes = uint64_t{64} << 30; // of host and device together; address space, not memory
