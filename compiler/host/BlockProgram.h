@@ -154,6 +154,7 @@ private:
     /// Where the vectors of rows see keys up to ends of their own: columnCount or innerCount of each.
     Values ends = {};
     bool endsOfTerms = false;
+    bool inMemory = false; ///< the right operand, not a copy
   };
   void requestRows(const Rows &rows, int64_t rowBytes);
   void emitProduct(const Product &product);
@@ -172,6 +173,17 @@ private:
   LogicalResult lowerProductAndReduce(PendingProduct pending, ReduceOp reduce);
   LogicalResult prepareAccumulator(DotOp op, bool &accumulate, int64_t &offset);
   void rescale(int64_t offset, const Values &factors, int64_t columns);
+
+  // Products of few queries: RowProducts.cpp.
+  bool runsAlongRows(DotOp op);
+  int64_t leftRows(LoadOp op);
+  Value multiplyAdd(const Product &product, Value left, Value right, Value sum);
+  void request(Value pointer, int64_t bytes); ///< to the first-level cache
+  Value sumsOfFour(ArrayRef<Value> vectors);
+  void emitScoresOfKeys(const Product &product, int64_t width, Value left, Value result, Value firstKey);
+  void emitScoresAlongRows(const Product &product, int64_t width);
+  void emitRowsOfOutput(const Product &product, int64_t vectors, Value left, Value column, Value target);
+  void emitOutputAlongRows(const Product &product, int64_t width);
 
   // Columns that a mask hides: ColumnBounds.cpp.
   struct ColumnBounds {
@@ -341,6 +353,8 @@ private:
   /// By the mask that hides them, in the block of the kernel where they were computed.
   llvm::DenseMap<std::pair<Value, mlir::Block *>, ColumnBounds> columnBounds_;
   llvm::DenseMap<Operation *, PendingProduct> pendingProducts_; ///< by the reduction
+  llvm::DenseMap<Value, int64_t> leftRows_; ///< left operands that lie as rows
+  Value rowGroups_; ///< of four rows of queries that exist, i64
   Value inRegisters_; ///< the product that a loop has at hand
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered

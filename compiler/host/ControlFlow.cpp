@@ -15,6 +15,10 @@ LogicalResult BlockProgram::prepareOperandsFromOutside(Operation *op) {
         continue;
       auto dot = dyn_cast<DotOp>(inner);
       bool isRightOperand = dot && operand.getOperandNumber() == 1;
+      if (dot && operand.getOperandNumber() == 0 && dot.getTransposed() && runsAlongRows(dot)) {
+        leftRows(tile.getDefiningOp<LoadOp>());
+        continue;
+      }
       bool ofTiles = units_ && hasPairs(tile.getType());
       if (isRightOperand && ofTiles ? failed(tileRowsOf(tile, dot.getTransposed()))
           : isRightOperand          ? failed(rowsOf(tile, dot.getTransposed()))

@@ -311,13 +311,7 @@ LogicalResult BlockProgram::prepareAccumulator(DotOp op, bool &accumulate, int64
 // Of few queries a product takes no longer than its rows take to come from memory, and a register tile asks for a few
 // columns of many: all rows are requested first.
 void BlockProgram::requestRows(const Rows &rows, int64_t rowBytes) {
-  constexpr int64_t kLineBytes = 64;
-  constexpr int32_t kRead = 0, kKeep = 3, kData = 1;
-  loop(i64(0), rows.count, 1, [&](Value row) {
-    Value start = byte(rows.pointer, multiply(row, rows.rowStride));
-    for (int64_t offset = 0; offset < rowBytes; offset += kLineBytes)
-      LLVM::Prefetch::create(builder_, byte(start, offset), kRead, kKeep, kData);
-  });
+  loop(i64(0), rows.count, 1, [&](Value row) { request(byte(rows.pointer, multiply(row, rows.rowStride)), rowBytes); });
 }
 
 LogicalResult BlockProgram::lowerDot(DotOp op) {
@@ -333,13 +327,15 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
                               : "multiplies tiles of float32 on this host");
   if (pairs && units_)
     return lowerTileDot(op);
-  FailureOr<int64_t> left = materialize(op.getA());
+  bool alongRows = runsAlongRows(op) && (op.getTransposed() || rowGroups_);
+  FailureOr<int64_t> left = alongRows && op.getTransposed() ? leftRows(op.getA().getDefiningOp<LoadOp>())
+                                                            : materialize(op.getA());
   FailureOr<Rows> right = rowsOf(op.getB(), op.getTransposed());
   if (failed(left) || failed(right))
     return failure();
   auto source = op.getB().getDefiningOp<LoadOp>();
   bool inMemory = source && source.getLayout() <= 1 && !rowBuffers_.contains({op.getB(), op.getTransposed()});
-  if (inMemory && a.getDimSize(0) == registers_.lanes)
+  if (inMemory && !alongRows && a.getDimSize(0) == registers_.lanes)
     requestRows(*right, right->width * sizeof(float));
   Product product{buffer(*left), {}, a.getDimSize(0), c.getDimSize(1), false, pairs};
   product.base = right->pointer;
@@ -351,7 +347,8 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
     product.columnCount = i64(right->width), product.innerCount = right->count;
   }
   bool accumulate = !matchPattern(op.getAccumulator(), m_AnyZeroFloat());
-  if (ReduceOp reduce = accumulate ? ReduceOp() : consumerOfProduct(op, product)) {
+  product.inMemory = inMemory;
+  if (ReduceOp reduce = accumulate || alongRows ? ReduceOp() : consumerOfProduct(op, product)) {
     pendingProducts_.insert({reduce, {op, product}});
     return success();
   }
@@ -362,7 +359,12 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
   if (failed(prepareAccumulator(op, product.accumulate, offset)))
     return failure();
   product.result = buffer(offset);
-  emitProduct(product);
+  if (!alongRows)
+    emitProduct(product);
+  else if (op.getTransposed())
+    emitScoresAlongRows(product, right->width);
+  else
+    emitOutputAlongRows(product, right->width);
   bind(op.getResult(), offset);
   done_.insert(op);
   return success();
