@@ -71,6 +71,22 @@ TEST_P(Bits, DoNotDependOnOtherQueries) {
     EXPECT_EQ(bytes_of(part(all_, 2, q, count)), bytes_of(attend(part(query_, 2, q, count), key_, value_))) << q;
 }
 
+// Rows that share a warp with others whose scores grow without end: what those cost is no matter of these.
+TEST_P(Bits, DoNotDependOnRowsThatOutgrowTheirReference) {
+  if (problem().queries <= kFewQueries)
+    GTEST_SKIP() << "one row may be all there is";
+  const size_t size = size_in_bytes(problem().dtype);
+  Tensor loud = query_.clone().value();
+  for (int64_t i = 0; i < loud.element_count(); ++i)
+    if (i / problem().width % problem().queries % 2 == 0) {
+      auto *element = loud.data_as<std::byte>() + static_cast<size_t>(i) * size;
+      store_from_double(element, problem().dtype, 40 * load_as_double(element, problem().dtype));
+    }
+  const Tensor beside = attend(loud, key_, value_);
+  for (int64_t q = 1; q < problem().queries; q += 2)
+    ASSERT_EQ(bytes_of(part(beside, 2, q)), bytes_of(part(all_, 2, q))) << q;
+}
+
 // What a thread keeps of a head's values is of one call.
 TEST_P(Bits, FollowTheValuesOfEachCall) {
   Tensor others = Tensor::random(value_.shape(), problem().dtype, 4).value();
@@ -133,6 +149,7 @@ INSTANTIATE_TEST_SUITE_P(Every, Bits,
                                                           Problem{DataType::kBFloat16, 2, 6, 2, 5, 700, 96},
                                                           Problem{DataType::kFloat32, 2, 4, 4, 3, 530, 40},
                                                           Problem{DataType::kFloat16, 2, 4, 2, 70, 300, 64},
+                                                          Problem{DataType::kFloat16, 1, 2, 2, 130, 300, 128},
                                                           Problem{DataType::kBFloat16, 2, 4, 2, 100, 700, 64})),
                          [](const auto &info) {
                            return std::get<0>(info.param).name + "_" + std::to_string(info.index);
