@@ -1,6 +1,6 @@
 // For every checker kernels with one bug each, which must be named with its line, and the same kernels unbroken, which
-// must pass. Where `same_output` is set, the broken kernel computes what the right one does: a comparison with a
-// reference would not have seen the bug.
+// must pass, in both orders of the warps. Where `same_output` is set, the broken kernel computes what the right one does
+// where warps run forward: a comparison with a reference would not have seen the bug.
 #include "Emulator.h"
 #include <algorithm>
 #include <numeric>
@@ -54,16 +54,8 @@ Outcome run(const std::string &body, unsigned blocks) {
   return outcome;
 }
 
-class PlantedBug : public testing::TestWithParam<Planted> {};
-
-TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
-  const Planted &planted = GetParam();
-  const std::string right = planted.body;
-  const size_t at = right.find(planted.right);
-  ASSERT_NE(at, right.npos);
-  std::string broken = right;
-  broken.replace(at, std::string(planted.right).size(), planted.bug);
-
+/// `forward`: the warps run in that order.
+void expect_named(const Planted &planted, const std::string &right, const std::string &broken, bool forward) {
   const Outcome good = run(right, planted.blocks);
   EXPECT_EQ(good.status, kSuccess);
   EXPECT_EQ(good.report, "nothing found\n");
@@ -77,11 +69,31 @@ TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
   EXPECT_GE(found->location.line, 4u);
   EXPECT_TRUE(found->thread.has_value());
   EXPECT_FALSE(found->ptx.empty());
-  if (planted.same_output)
+  if (planted.same_output && forward)
     EXPECT_EQ(bad.output, good.output);
 }
 
+class PlantedBug : public testing::TestWithParam<Planted> {};
+
+TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
+  const Planted &planted = GetParam();
+  const std::string right = planted.body;
+  const size_t at = right.find(planted.right);
+  ASSERT_NE(at, right.npos);
+  std::string broken = right;
+  broken.replace(at, std::string(planted.right).size(), planted.bug);
+
+  for (const char *schedule : {"forward", "reverse"}) {
+    SCOPED_TRACE(schedule);
+    setenv("TENON_EMULATOR_SCHEDULE", schedule, 1);
+    expect_named(planted, right, broken, schedule == std::string("forward"));
+  }
+  unsetenv("TENON_EMULATOR_SCHEDULE");
+}
+
 #define STAGE "cp.async.ca.shared.global [%r2], [%rd3], 4; cp.async.commit_group;\n"
+
+#define ARRIVE "mbarrier.arrive.shared.b64 _, [gate];\n"
 
 /// Two mbarrier objects of 64 arrivals.
 #define GATE \
@@ -193,6 +205,15 @@ const Planted kPlanted[] = {
      STAGE "cp.async.wait_group 0;\nbar.sync 0; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.sync 1;\n" STAGE
            "cp.async.wait_group 0; st.global.b32 [%rd2], %r5;",
      "bar.sync 1;", ""},
+    {"SourceOfACopyOverwrittenBeforeItsWait", FindingKind::kPendingCopy,
+     STAGE "cp.async.wait_all;\nst.global.b32 [%rd3], %r0; ld.shared.b32 %r4, [%r2]; st.global.b32 [%rd2], %r4;", "cp.async.wait_all;\nst.global.b32 [%rd3], %r0;",
+     "st.global.b32 [%rd3], %r0; cp.async.wait_all;", true},
+    {"SourceOfACopyOverwrittenByAnotherWarp", FindingKind::kPendingCopy,
+     "and.b32 %r7, %r0, 60; xor.b32 %r7, %r7, 32; mul.wide.u32 %rd5, %r7, 4; add.s64 %rd5, %rd5, %rd1; and.b32 %r8, %r0, 3; setp.eq.u32 %p1, %r8, 0; "
+     "cp.async.ca.shared.global [%r2], [%rd3], 4, 2; cp.async.commit_group; bar.sync 0; @%p1 st.global.b16 [%rd5+18], 7; cp.async.wait_group 0;",
+     "[%rd5+18]", "[%rd5+16]", true},
+    {"SourceOfACopyChangedByAnAtomic", FindingKind::kPendingCopy,
+     STAGE "red.global.add.u32 [%rd3+256], 1; cp.async.wait_group 0;", "[%rd3+256]", "[%rd3]", true},
     // mbarrier objects
     {"ReadWithoutWaitingForTheMbarrier", FindingKind::kSharedRace,
      GATE "st.shared.b32 [%r2], %r0; mbarrier.arrive.shared.b64 _, [gate];\nWAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT;\n"
@@ -208,6 +229,29 @@ const Planted kPlanted[] = {
           "TAKE: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra TAKE;\nxor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; "
           "mbarrier.arrive.shared.b64 _, [gate+8], 2; END:",
      "@!%p3 bra EMPTY;", "", true},
+    {"MbarrierUsedBeforeOthersKnowIt", FindingKind::kSharedRace, GATE ARRIVE, "bar.sync 0;", "bar.warp.sync -1;", true},
+    {"MbarrierWaitedForBeforeOthersKnowIt", FindingKind::kSharedRace, GATE "mbarrier.test_wait.parity.shared.b64 %p3, [gate], 1;", "bar.sync 0;", "", true},
+    {"MbarrierNeverInitialised", FindingKind::kMbarrierMisuse, GATE ARRIVE, "mbarrier.init.shared.b64 [gate], 64;", "mov.u32 %r6, 0;", true},
+    {"MbarrierUsedAfterItsEnd", FindingKind::kMbarrierMisuse,
+     GATE ARRIVE "bar.sync 0; @%p0 mbarrier.inval.shared.b64 [gate]; bar.sync 0; mbarrier.arrive.shared.b64 _, [gate+8];\n", "_, [gate+8]", "_, [gate]", true},
+    {"MbarrierEndedTwice", FindingKind::kMbarrierMisuse,
+     GATE "@%p0 mbarrier.inval.shared.b64 [gate]; @%p0 mbarrier.inval.shared.b64 [gate+8];", "[gate+8];", "[gate];", true},
+    {"MbarrierEndedWhileAnotherWarpArrives", FindingKind::kSharedRace,
+     GATE ARRIVE "bar.sync 1; setp.eq.u32 %p1, %r0, 63; @%p1 mbarrier.inval.shared.b64 [gate];", "bar.sync 1;", "", true},
+    {"MbarrierOverwritten", FindingKind::kMbarrierMisuse,
+     GATE "@%p0 mbarrier.inval.shared.b64 [gate]; @%p0 st.shared.b64 [gate], %rd0; bar.sync 0; mbarrier.arrive.shared.b64 _, [gate+8];",
+     "@%p0 mbarrier.inval.shared.b64 [gate];", "", true},
+    {"MbarrierUsedAfterItWasOverwritten", FindingKind::kMbarrierMisuse,
+     GATE "@%p0 mbarrier.inval.shared.b64 [gate]; @%p0 st.shared.b64 [gate], %rd0; bar.sync 0; mbarrier.arrive.shared.b64 _, [gate+8];", "_, [gate+8]", "_, [gate]",
+     true},
+    {"MbarrierOverwrittenWhileOthersArrive", FindingKind::kMbarrierMisuse,
+     GATE ARRIVE "setp.eq.u32 %p1, %r0, 40; @%p1 st.shared.b32 [box], 0;", "[box], 0", "[gate], 0", true},
+    {"MbarrierInitialisedAgain", FindingKind::kMbarrierMisuse,
+     GATE ARRIVE "bar.sync 0; @%p0 mbarrier.inval.shared.b64 [gate]; @%p0 mbarrier.init.shared.b64 [gate], 64;", "@%p0 mbarrier.inval.shared.b64 [gate];", "", true},
+    {"MbarrierInitialisedAgainWhileOthersArrive", FindingKind::kMbarrierMisuse,
+     GATE ARRIVE "@%p0 mbarrier.init.shared.b64 [box], 64;", "[box], 64", "[gate], 64", true},
+    {"MbarrierReadAsANumber", FindingKind::kMbarrierMisuse,
+     GATE "st.shared.b32 [%r2], %r0; bar.sync 0; ld.shared.b32 %r4, [box+4];", "[box+4]", "[gate+4]", true},
     // divergence
     {"BarrierInOneBranch", FindingKind::kDivergentBarrier,
      "setp.lt.u32 %p0, %r0, 5; bar.sync 0; @!%p0 bra B; add.u32 %r4, %r0, 1; B: st.global.b32 [%rd2], %r0;",

@@ -19,7 +19,8 @@ uint8_t ordering_of(std::string_view opcode) {
                                        {".acquire", kStrong | kAcquire},
                                        {".release", kStrong | kRelease},
                                        {".acq_rel", kStrong | kAcquire | kRelease}};
-  static constexpr Row kMnemonics[] = {{"atom.", kStrong}, {"red.", kStrong}, {"mbarrier.", kStrong}, {"cp.async.mbarrier.", kStrong}, {"fence.", kAcquire | kRelease},
+  static constexpr Row kMnemonics[] = {{"atom.", kStrong}, {"red.", kStrong}, {"mbarrier.arrive", kStrong}, {"mbarrier.test_wait", kStrong},
+                                        {"mbarrier.try_wait", kStrong}, {"mbarrier.expect_tx", kStrong}, {"cp.async.mbarrier.", kStrong}, {"fence.", kAcquire | kRelease},
                                        {"membar.", kAcquire | kRelease}};
   uint8_t ordering = opcode.starts_with("barrier.") && opcode.find(".aligned") == opcode.npos ? kDivisible : 0;
   for (const Row &row : kModifiers)

@@ -142,15 +142,17 @@ template <u32 Bytes> inline u32 states_word(const u8 *states) {
   }
 }
 
-/// Reports a read of bytes never written, or still on their way. The read goes on.
+/// Reports a read of bytes never written, still on their way, or of an mbarrier object. The read goes on.
 inline void report_states(Warp &warp, const Op *op, u32 lane, Space space, AccessKind kind, const Access &access,
                           u32 bytes) {
   u64 address = access.offset[lane];
   const u8 *states = access.states(static_cast<int>(lane));
-  bool pending = false;
+  u8 any = 0;
   for (u32 i = 0; i < bytes; i++)
-    pending |= states[i] == kPending;
-  report_access(warp, op, pending ? FindingKind::kPendingCopy : FindingKind::kUninitialisedMemory, lane,
+    any |= states[i];
+  if (any & kMbarrierLive)
+    return report_mbarrier(warp, op, lane, {space, kind, address, bytes}, "a live mbarrier object is there, which only mbarrier operations may read");
+  report_access(warp, op, any & kPending ? FindingKind::kPendingCopy : FindingKind::kUninitialisedMemory, lane,
                 {space, kind, address, bytes});
 }
 

@@ -63,6 +63,21 @@ struct Mbarrier {
   }
 };
 
+/// Reports the first lane that addresses something else than a live object.
+inline void check_objects(Warp &warp, const Op *op, u32 mask, AccessKind kind, const Access &access) {
+  constexpr u64 kEveryByte = 0x0101010101010101u;
+  for (u32 rest = mask; rest; rest &= rest - 1) {
+    int lane = __builtin_ctz(rest);
+    u64 states;
+    __builtin_memcpy(&states, access.states(lane), 8);
+    if (states == kEveryByte * kMbarrierLive)
+      continue;
+    return report_mbarrier(warp, op, static_cast<u32>(lane), {Space::kShared, kind, access.offset[lane], 8},
+                           states == kEveryByte * kNeverWritten    ? "no mbarrier object is there: none was initialised"
+                           : states == kEveryByte * kMbarrierEnded ? "no mbarrier object is there: it was invalidated"
+                                                                   : "no mbarrier object is there, but what other instructions wrote");
+  }
+}
 /// Calls body(object, lane) for each lane, in order, with the object of shared memory that operand 0 addresses.
 template <class Body> const Op *for_each_mbarrier(Warp &warp, const Op *op, u32 mask, AccessKind kind, Body body) {
   Access access;
@@ -70,16 +85,23 @@ template <class Body> const Op *for_each_mbarrier(Warp &warp, const Op *op, u32 
   TENON_LANES access.offset[lane] -= access.offset[lane] - kSharedWindow < kWindowSize ? kSharedWindow : 0;
   if (!resolve<Space::kShared>(warp, op, mask, 8, kind, access))
     return stop_here(warp, op);
-  if (kind == AccessKind::kAtomic)
-    check_states<8>(warp, op, mask, Space::kShared, kind, access);
+  if (kind == AccessKind::kWrite)
+    warp.block->has_mbarriers = true;
+  else
+    check_objects(warp, op, mask, kind, access);
+  u64 before = ~u64{0};
   for (u32 rest = mask; rest; rest &= rest - 1) {
     int lane = __builtin_ctz(rest);
+    const auto address = static_cast<u32>(access.offset[lane]);
+    if (kind == AccessKind::kMbarrierUse && address != before)
+      note_mbarrier_use(warp, address);
+    before = address;
     Mbarrier object;
     __builtin_memcpy(&object, access.bytes(lane), 8);
-    body(object, lane, static_cast<u32>(access.offset[lane]));
+    body(object, lane, address);
     __builtin_memcpy(access.bytes(lane), &object, 8);
-    if (kind == AccessKind::kWrite)
-      __builtin_memset(access.states(lane), kWritten, 8);
+    if (kind != AccessKind::kMbarrierUse)
+      __builtin_memset(access.states(lane), kind == AccessKind::kWrite ? kMbarrierLive : kMbarrierEnded, 8);
   }
   return op + 1;
 }
@@ -92,13 +114,16 @@ inline const Op *mbarrier_init(Warp &warp, const Op *op, u32 mask) {
   });
 }
 inline const Op *mbarrier_invalidate(Warp &warp, const Op *op, u32 mask) {
-  return for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [](Mbarrier &object, int, u32) { object.bits = 0; });
+  return for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierEnd, [&](Mbarrier &object, int lane, u32 address) {
+    check_mbarrier_users(warp, op, static_cast<u32>(lane), address);
+    object.bits = 0;
+  });
 }
 /// operand 1: the count, or with ExpectBytes the bytes to wait for; operand 2: the state before, if wanted.
 enum Arrival : int { kArrives, kDrops, kExpectsBytes, kOnlyExpects };
 template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask) {
   alignas(64) u64 states[32] = {};
-  const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [&](Mbarrier &object, int lane, u32 address) {
+  const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierUse, [&](Mbarrier &object, int lane, u32 address) {
     publish_order(warp, address);
     u32 value = count_of(warp, op->operand[1], lane);
     states[lane] = object.bits;
@@ -116,7 +141,7 @@ template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask)
 /// that must wait lets the others run.
 template <bool Parity> const Op *mbarrier_test(Warp &warp, const Op *op, u32 mask) {
   u32 over = 0, address_of_one = 0;
-  const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [&](Mbarrier &object, int lane, u32 address) {
+  const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierUse, [&](Mbarrier &object, int lane, u32 address) {
     finish_arrivals(*warp.block, address, [](void *at, uint32_t count) { static_cast<Mbarrier *>(at)->arrive(count); }, &object);
     address_of_one = address;
     u64 phase = object.bits >> 63;
@@ -142,7 +167,7 @@ inline const Op *mbarrier_pending(Warp &warp, const Op *op, u32 mask) {
 }
 /// cp.async.mbarrier.arrive: arrives when this thread's copies so far have. Without .noinc it first asks for that arrival.
 template <bool Increments> const Op *mbarrier_arrive_later(Warp &warp, const Op *op, u32 mask) {
-  return for_each_mbarrier(warp, op, mask, AccessKind::kAtomic, [&](Mbarrier &object, int lane, u32 address) {
+  return for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierUse, [&](Mbarrier &object, int lane, u32 address) {
     if (Increments)
       object.bits += u64{1} << Mbarrier::kPendingAt;
     arrive_with_copies(warp, lane, address);

@@ -266,7 +266,7 @@ template <u32 Bytes> const Op *async_copy(Warp &warp, const Op *op, u32 mask) {
       data[lane * Bytes + i] = *one.bytes(lane);
     }
   }
-  issue_copies(warp, op, mask, destination, data, Bytes);
+  issue_copies(warp, op, mask, {destination, from.offset, size, data, Bytes});
   return op + 1;
 }
 inline const Op *no_policy(Warp &warp, const Op *op, u32 mask) {

@@ -236,7 +236,7 @@ __attribute__((noinline)) void observe_order(Warp &warp, const Op *op, u32 mask,
   // Lanes of one warp that take turns may meet as warps do.
   const u64 owner = divided ? records.owner | u64{31} << kLane : records.owner;
   constexpr u64 kAlarmingWrites = kShared ? kDivided : kSeveral, kAlarmingReads = kDivided | kSeveral;
-  if (kind == AccessKind::kRead || kind == AccessKind::kCopySource) {
+  if (counts_as_read(kind)) {
     if (__builtin_expect(record_reads<S>(at, records, owner, kAlarmingWrites), 0))
       judge_accesses(warp, op, mask, S, kind, address, bytes, stored);
   } else {
@@ -246,8 +246,8 @@ __attribute__((noinline)) void observe_order(Warp &warp, const Op *op, u32 mask,
   }
 }
 
-/// Writes to shared memory must not meet a copy on its way: which of the two arrives last is open.
-inline void check_overwritten_copies(Warp &warp, const Op *op, u32 mask, AccessKind kind, const u64 *address, u32 bytes) {
+/// Writes to shared memory must not meet a copy on its way: which of the two arrives last is open. Nor a live mbarrier object.
+inline void check_overwritten(Warp &warp, const Op *op, u32 mask, AccessKind kind, const u64 *address, u32 bytes) {
   for (u32 rest = mask; rest; rest &= rest - 1) {
     u32 lane = static_cast<u32>(__builtin_ctz(rest));
     const u8 *states = warp.block->shared_shadow + address[lane];
@@ -256,6 +256,9 @@ inline void check_overwritten_copies(Warp &warp, const Op *op, u32 mask, AccessK
       any |= states[i];
     if (any & kPending)
       return report_overwritten_copy(warp, op, lane, static_cast<u32>(address[lane]), bytes, kind);
+    if (any & kMbarrierLive)
+      return report_mbarrier(warp, op, lane, {Space::kShared, kind, address[lane], bytes},
+                             "a live mbarrier object is there: only mbarrier.inval ends it");
   }
 }
 
@@ -272,8 +275,9 @@ inline void observe(Warp &warp, const Op *op, u32 mask, AccessKind kind, const u
     } else {
       count_wavefronts(traffic, mask, address, bytes);
     }
-    if (warp.block->pending && kind != AccessKind::kRead)
-      check_overwritten_copies(warp, op, mask, kind, address, bytes);
+    const bool overwrites = !counts_as_read(kind) && kind != AccessKind::kMbarrierEnd;
+    if ((warp.block->pending || warp.block->has_mbarriers) && overwrites)
+      check_overwritten(warp, op, mask, kind, address, bytes);
   } else {
     if (consecutive) {
       traffic.sectors += (address[0] + 32 * bytes - 1) / kSectorBytes - address[0] / kSectorBytes + 1;
@@ -281,6 +285,8 @@ inline void observe(Warp &warp, const Op *op, u32 mask, AccessKind kind, const u
     } else {
       count_sectors(traffic, mask, address, bytes);
     }
+    if (__builtin_expect(warp.block->pending != 0, 0) && !counts_as_read(kind))
+      check_copied_sources(warp, op, mask, kind, address, bytes);
   }
   observe_order<S>(warp, op, mask, kind, address, bytes, consecutive, stored);
 }

@@ -22,9 +22,15 @@ enum class FindingKind : uint8_t {
   kGlobalRace,
   kWarpRace,
   kWrongMembers,
+  kMbarrierMisuse,
 };
 
-enum class AccessKind : uint8_t { kRead, kWrite, kAtomic, kCopySource, kCopyDestination };
+enum class AccessKind : uint8_t { kRead, kWrite, kAtomic, kCopySource, kCopyDestination, kMbarrierUse, kMbarrierEnd };
+/// What never races with another of its kind. Those who use an mbarrier object change it, but only its end and its beginning
+/// have to be ordered with that: to the records they read it.
+constexpr bool counts_as_read(AccessKind kind) {
+  return kind == AccessKind::kRead || kind == AccessKind::kCopySource || kind == AccessKind::kMbarrierUse;
+}
 
 /// One access of one lane, for a finding.
 struct AccessRecord {
@@ -55,6 +61,15 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
 void wait_for_lock(WordLock &lock);
 /// An access of which a lane's bytes are on their way by an asynchronous copy.
 void report_overwritten_copy(Warp &warp, const Op *op, uint32_t lane, uint32_t address, uint32_t bytes, AccessKind kind);
+/// Reports a lane that writes to global memory from which a copy of the block is on its way.
+void check_copied_sources(Warp &warp, const Op *op, uint32_t mask, AccessKind kind, const uint64_t *address, uint32_t bytes);
+
+/// An access of a lane that only an mbarrier object allows, or forbids.
+void report_mbarrier(Warp &warp, const Op *op, uint32_t lane, const AccessRecord &access, const char *why);
+/// The warp uses the mbarrier object at `address` of shared memory now.
+void note_mbarrier_use(Warp &warp, uint32_t address);
+/// Reports the end of an object that another warp may still use.
+void check_mbarrier_users(Warp &warp, const Op *op, uint32_t lane, uint32_t address);
 
 /// Order between warps that no barrier makes: what `warp` did becomes known to those that adopt the same key later.
 /// Keys are addresses of shared memory, or kFenceKey.
@@ -63,7 +78,14 @@ void publish_order(Warp &warp, uint32_t key);
 void adopt_order(Warp &warp, uint32_t key);
 
 /// Asynchronous copies of a warp: issue keeps the bytes apart and poisons the destination; a wait commits them.
-void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes);
+struct CopiedBytes {
+  const uint32_t *destination; // in shared memory
+  const uint64_t *source;      // in global memory, of which `size` bytes are read; the others are zero
+  const uint32_t *size;
+  const std::byte *data;
+  uint32_t bytes; // of one lane
+};
+void issue_copies(Warp &warp, const Op *op, uint32_t mask, const CopiedBytes &copied);
 void commit_copies(Warp &warp, uint32_t mask);
 void wait_copies(Warp &warp, uint32_t mask, uint32_t newest_pending, bool everything);
 

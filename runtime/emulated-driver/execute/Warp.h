@@ -111,7 +111,13 @@ struct BarrierVotes {
 };
 
 /// States of a shadow byte.
-enum Shadow : uint8_t { kNeverWritten = 0, kWritten = 1, kPending = 2 };
+enum Shadow : uint8_t {
+  kNeverWritten = 0,
+  kWritten = 1,
+  kPending = 2,
+  kMbarrierLive = 4, // a byte of an mbarrier object; any other write ends that
+  kMbarrierEnded = 8 // it was invalidated, and nothing written since
+};
 
 /// Who touched a word of four bytes last: a record for writes and one for reads, in eight bytes each.
 ///
@@ -170,6 +176,7 @@ struct Block {
   uint32_t time = 0;     // grows when a warp waits for others, or others may have waited for it
   uint32_t barriers = 0; // that all threads passed
   uint32_t pending = 0;  // asynchronous copies on their way
+  bool has_mbarriers = false; // this host thread has initialised some
   bool partly_ordered = false; // by something other than barriers of the whole block, since the last of these
   bool released = false, acquired = false; // a fence or an atomic may have ordered it with other blocks
   uint64_t allocation_begin = 0; // the allocation used last; empty at first

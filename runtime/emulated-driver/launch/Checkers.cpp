@@ -24,6 +24,7 @@ constexpr KindRow kKinds[] = {
     {FindingKind::kGlobalRace, "global memory race", "races"},
     {FindingKind::kWarpRace, "race inside a warp", "races"},
     {FindingKind::kWrongMembers, "wrong participants", "divergence"},
+    {FindingKind::kMbarrierMisuse, "mbarrier misuse", "races"},
 };
 
 const KindRow &row_of(FindingKind kind) {

@@ -40,6 +40,8 @@ struct AsyncCopies {
     uint64_t stamp; // for the records of the words that it writes, but for when and the lane
     uint64_t number; // of the copies of this warp, from the first of the block
     uint32_t destination[kLanes];
+    uint64_t source[kLanes], first_source, sources_end; // of all lanes: from the first byte to behind the last
+    uint8_t size[kLanes];                               // bytes read there
     std::byte data[kLanes * 16];
   };
   struct Arrival {

@@ -93,7 +93,7 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
                     uint32_t bytes, const StoredValues *stored) {
   const Block &block = *warp.block;
   const AccessRecords &records = space == Space::kShared ? block.shared_records : block.global_records;
-  const bool reads = kind == AccessKind::kRead || kind == AccessKind::kCopySource;
+  const bool reads = counts_as_read(kind);
   Launch &launch = launch_of(block);
   for (; mask; mask &= mask - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(mask));
@@ -148,6 +148,27 @@ void publish_order(Warp &warp, uint32_t key) {
   if (key == kFenceKey && !block.released) {
     block.released = true;
     launch_of(block).note_released(Record(block.global_records.when).block());
+  }
+}
+
+/// Beside what was published there: when each warp used the object last. No address of shared memory has this bit.
+static constexpr uint32_t kUsersKey = 1u << 31;
+
+void note_mbarrier_use(Warp &warp, uint32_t address) {
+  launch_of(*warp.block).published(*warp.block, address | kUsersKey).of[warp.index] = warp.block->time;
+}
+
+void check_mbarrier_users(Warp &warp, const Op *op, uint32_t lane, uint32_t address) {
+  Launch &launch = launch_of(*warp.block);
+  const Knowledge &users = launch.published(*warp.block, address | kUsersKey);
+  for (uint32_t other = 0; other < warp.block->warp_count; other++) {
+    if (other == warp.index || users.of[other] <= warp.known[other])
+      continue;
+    const AccessRecord access{Space::kShared, AccessKind::kMbarrierEnd, address, 8};
+    if (!launch.is_known(op, FindingKind::kSharedRace))
+      launch.report(warp, op, FindingKind::kSharedRace, lane,
+                    "warp " + std::to_string(other) + " uses the object, with no barrier between", &access);
+    return;
   }
 }
 

@@ -12,7 +12,7 @@ constexpr size_t kLargestFindingCount = 1000; // distinct ones; more help nobody
 std::string dump(const Json &json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 constexpr const char *kSpaces[] = {"generic", "global", "shared", "local", "const", "parameter"};
-constexpr const char *kAccesses[] = {"read", "write", "atomic", "copy source", "copy destination"};
+constexpr const char *kAccesses[] = {"read", "write", "atomic", "copy source", "copy destination", "mbarrier use", "mbarrier end"};
 
 Json to_json(const Finding &finding) {
   Json json = {{"kind", finding_name(finding.kind)},

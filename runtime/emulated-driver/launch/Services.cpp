@@ -19,7 +19,8 @@ std::string triple(const uint32_t *values) {
 }
 constexpr std::string_view kSpaceNames[] = {"generic", "global", "shared", "local", "const", "parameter"};
 constexpr std::string_view kAccessNames[] = {"read", "write", "atomic", "source of an asynchronous copy",
-                                             "destination of an asynchronous copy"};
+                                             "destination of an asynchronous copy", "use of an mbarrier object",
+                                             "end of an mbarrier object"};
 
 std::string describe_access(const Warp &warp, const AccessRecord &access) {
   const Block &block = *warp.block;
@@ -133,6 +134,12 @@ void report_overwritten_copy(Warp &warp, const Op *op, uint32_t lane, uint32_t a
                   "an asynchronous copy to these bytes has not been waited for", &access);
 }
 
+void report_mbarrier(Warp &warp, const Op *op, uint32_t lane, const AccessRecord &access, const char *why) {
+  Launch &launch = launch_of(*warp.block);
+  if (!launch.is_known(op, FindingKind::kMbarrierMisuse))
+    launch.report(warp, op, FindingKind::kMbarrierMisuse, lane, why, &access);
+}
+
 void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes, const char *detail) {
   Launch &launch = launch_of(*warp.block);
   if (!launch.is_known(op, kind)) {
@@ -149,7 +156,21 @@ void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes
   }
 }
 
-void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *destination, const std::byte *data, uint32_t bytes) {
+static void keep_sources(AsyncCopies::Record &record, const CopiedBytes &copied) {
+  record.first_source = ~uint64_t{0};
+  record.sources_end = 0;
+  std::memcpy(record.source, copied.source, sizeof(record.source));
+  for (uint32_t lane = 0; lane < kLanes; lane++) {
+    record.size[lane] = static_cast<uint8_t>(copied.size[lane]);
+    if (!(record.mask >> lane & 1) || !copied.size[lane])
+      continue;
+    record.first_source = std::min(record.first_source, copied.source[lane]);
+    record.sources_end = std::max(record.sources_end, copied.source[lane] + copied.size[lane]);
+  }
+}
+
+void issue_copies(Warp &warp, const Op *op, uint32_t mask, const CopiedBytes &copied) {
+  const uint32_t bytes = copied.bytes;
   AsyncCopies &copies = *warp.copies;
   constexpr int kPoison = 0xff; // not a number in every format
   const uint64_t number = std::min(static_cast<uint64_t>(op - warp.program), access_record::kMostOperations);
@@ -168,15 +189,49 @@ void issue_copies(Warp &warp, const Op *op, uint32_t mask, const uint32_t *desti
     record.group = group;
     record.stamp = stamp;
     record.number = copies.issued++;
-    std::memcpy(record.destination, destination, sizeof(record.destination));
-    std::memcpy(record.data, data, size_t{kLanes} * bytes);
+    std::memcpy(record.destination, copied.destination, sizeof(record.destination));
+    std::memcpy(record.data, copied.data, size_t{kLanes} * bytes);
+    keep_sources(record, copied);
     for (uint32_t lanes = same; lanes; lanes &= lanes - 1) {
-      uint32_t at = destination[std::countr_zero(lanes)];
+      uint32_t at = copied.destination[std::countr_zero(lanes)];
       std::memset(warp.block->shared + at, kPoison, bytes);
       std::memset(warp.block->shared_shadow + at, kPending, bytes);
     }
     rest &= ~same;
   }
+}
+
+/// A lane whose copy still reads one of the bytes; kLanes where none does.
+static uint32_t lane_that_reads(const AsyncCopies::Record &record, uint64_t address, uint32_t bytes) {
+  if (address >= record.sources_end || address + bytes <= record.first_source)
+    return kLanes;
+  for (uint32_t lanes = record.mask; lanes; lanes &= lanes - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(lanes));
+    if (address < record.source[lane] + record.size[lane] && record.source[lane] < address + bytes)
+      return lane;
+  }
+  return kLanes;
+}
+
+void check_copied_sources(Warp &warp, const Op *op, uint32_t mask, AccessKind kind, const uint64_t *address, uint32_t bytes) {
+  const Block &block = *warp.block;
+  Launch &launch = launch_of(block);
+  for (uint32_t owner = 0; owner < block.warp_count; owner++)
+    for (const AsyncCopies::Record &record : block.warps[owner].copies->pending)
+      for (uint32_t rest = mask; rest; rest &= rest - 1) {
+        const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+        const uint32_t reader = lane_that_reads(record, address[lane], bytes);
+        if (reader == kLanes)
+          continue;
+        const AccessRecord access{Space::kGlobal, kind, address[lane], bytes};
+        if (!launch.is_known(op, FindingKind::kPendingCopy))
+          launch.report(warp, op, FindingKind::kPendingCopy, lane,
+                        "the source of a pending copy is overwritten: that of " +
+                            launch.describe(record.stamp >> access_record::kOperation & access_record::kMostOperations, owner, reader) +
+                            " has not been waited for",
+                        &access);
+        return;
+      }
 }
 
 void commit_copies(Warp &warp, uint32_t mask) {
