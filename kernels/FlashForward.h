@@ -43,8 +43,9 @@
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
 /// of the grid of its own: it leaves its output, and m + log₂ ℓ, as a row of head chunk · heads + head of two
 /// tensors, from which kernels/Combine.h makes the result; or, of `storesLoneChunk`, the result itself where there is
-/// no other chunk: the bits are the same, since it would weigh 1. Where `packed` heads share a key and a tile, row r of
-/// the tile is query r / packed of head r mod packed of the group, so that the group's keys are read once.
+/// no other chunk: the bits are the same but for the sign of a zero, since it would weigh 1. Where `packed` heads share
+/// a key and a tile, row r of the tile is query r / packed of head r mod packed of the group, so that the group's keys
+/// are read once.
 ///
 /// The algorithm knows no target, only this plan.
 #pragma once

@@ -25,7 +25,7 @@ namespace {
 constexpr int64_t kColumnMultiple = 16;  // k of mma.m16n8k16; a vector of AVX-512
 constexpr int64_t kDropoutColumns = 32;  // keys that share draws of Philox: Dropout.h
 constexpr int64_t kTileUnitMultiple = 32; // terms of bfloat16 in a row of a tile register
-constexpr int64_t kTileUnitQueries = 32, kTileUnitKeys = 256; // whose scores are 32 KiB; best of those in host/README.md
+constexpr int64_t kTileUnitQueries = 32, kTileUnitKeys = 256; // whose scores are 32 KiB; among the best of those in host/README.md
 constexpr int64_t kMaxWidth = 512;
 constexpr int64_t kMaxGpuWidth = 256;    // the accumulators of a wider output do not fit in registers
 

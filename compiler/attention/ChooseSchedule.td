@@ -16,10 +16,10 @@ def ChooseSchedule : Pass<"choose-schedule", "::mlir::func::FuncOp"> {
     Option<"target", "target", "std::string", "\"sm_80\"", "A name of compiler/attention/Targets.cpp">,
     Option<"tileQueries", "tile-queries", "int64_t", "0", "Queries of a block, of few at most; 0: by the figures">,
     Option<"tileKeys", "tile-keys", "int64_t", "0", "Keys of a turn of the loop; 0: by the figures">,
-    Option<"stages", "stages", "int64_t", "0", "Tiles of keys and values in shared memory, 1 or 2; 0: by the figures">,
+    Option<"stages", "stages", "int64_t", "0", "Tiles of keys and values in shared memory, 1 to 4; 0: by the figures">,
     Option<"warps", "warps", "int64_t", "0", "Warps of a block of a GPU; 0: by the figures">,
     Option<"rescaling", "rescaling", "std::string", "\"\"",
-           "every-turn or by-row-sum; nothing: by the score (kernels/FlashForward.h)">
+           "every-turn, by-row-sum or by-lane-maxima; nothing: by the score (kernels/FlashForward.h)">
   ];
 }
 

@@ -8,7 +8,8 @@ def StageSharedMemory : Pass<"tenon-stage-shared-memory", "::mlir::func::FuncOp"
   let description = [{
     Loops of which one begins where the one before ended are a *chain*: copies go on from one to the next. With
     `tile.stages` = 2 on the function, all tiles of the next turn are under way all through a turn, into the
-    other stage of a ring; one barrier a turn:
+    other stage of a ring; one barrier a turn. With 3 or 4 those of the next two or three turns are, and a turn waits
+    for the oldest of them:
 
         request keys(first), values(first); wait, barrier
         for t:  request keys(t + 1), values(t + 1)    // under the whole turn

@@ -29,7 +29,7 @@ bool BlockProgram::runsAlongRows(DotOp op) {
   int64_t elements = registers_.lanes * (hasPairs(a) && op.getTransposed() ? 2 : 1);
   if (right.getWidth() % elements != 0)
     return false;
-  return !op.getTransposed() || (left && left.getLayout() <= 1 && left.getWidth() == right.getWidth());
+  return !op.getTransposed() || (matchPattern(op.getAccumulator(), m_AnyZeroFloat()) && left && left.getLayout() <= 1 && left.getWidth() == right.getWidth());
 }
 
 // A left operand, row after row; a group's rows beyond the last repeat it.

@@ -4,7 +4,7 @@
 //     values    are transposed: for each 32 keys, a row of 64 bytes for each column
 //
 // Values are transposed once for all blocks of queries of a head that a thread computes one after the other: they stay
-// in its workspace, whose first bytes say whose they are. These are zero where a launch begins.
+// in its workspace, whose first bytes say whose they are. These are zero where a phase of a launch begins.
 //
 // A tile is read whole, and generated code reads nothing beyond a tensor: the last keys, fewer than 16, are copied.
 #include "compiler/host/BlockProgram.h"
@@ -62,7 +62,8 @@ BlockProgram::TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView 
   TileRows result{rows.pointer, rows.rowStride, i64(TileUnits::kRowBytes), rows.count, padded / TileUnits::kTerms};
   bool inPlace = op.getLayout() <= 1 && rows.width == padded;
   IntegerAttr count;
-  if (inPlace && matchPattern(rows.count, m_Constant(&count)) && count.getInt() % TileUnits::kRows == 0)
+  // Products go over two tiles of rows at a time.
+  if (inPlace && matchPattern(rows.count, m_Constant(&count)) && count.getInt() % (2 * TileUnits::kRows) == 0)
     return result;
   Value first = inPlace ? arith::AndIOp::create(builder_, rows.count, i64(-TileUnits::kRows)).getResult() : i64(0);
   int64_t offset = allocateRows(op, /*transposed=*/true, (inPlace ? TileUnits::kRows : rows.rows) * rowBytes);

@@ -246,7 +246,8 @@ void BlockProgram::emitTileOutputs(const Product &product, const TileRows &right
   storeTileBlock(pending, columnBytes);
 }
 
-// What a whole step reads of the left operand beyond its last term is zero, as the right one is there.
+// What a whole step reads of the left operand beyond its last term is zero. The right one is zero there too, or holds
+// rows that a mask hides: those weigh nothing, and nothing times what is not finite is no number, as in the graph.
 void BlockProgram::clearTerms(const Product &product, Value from, Value to) {
   IntegerAttr a, b;
   if (matchPattern(from, m_Constant(&a)) && matchPattern(to, m_Constant(&b)) && a.getInt() == b.getInt())

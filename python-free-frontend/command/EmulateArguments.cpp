@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -54,6 +55,11 @@ std::vector<std::byte> scalar_bytes(const Element &element, std::string_view tex
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size())
       return {};
+    const double largest = element.name == "f16"   ? 65504
+                           : element.name == "f64" ? std::numeric_limits<double>::max()
+                                                   : std::numeric_limits<float>::max();
+    if (std::isfinite(number) && std::abs(number) > largest)
+      return {};
     return element.name == "f64"   ? bytes_of(number)
            : element.name == "f32" ? bytes_of(static_cast<float>(number))
            : element.name == "f16" ? bytes_of(float16_from_float(static_cast<float>(number)))
@@ -82,6 +88,8 @@ Result<KernelArgument> scalar(const KernelParameter &parameter, const std::strin
   KernelArgument argument;
   if (text.starts_with("hex:")) {
     const std::string digits = text.substr(4);
+    if (digits.size() % 2)
+      return wrong(parameter, text, "a byte has two digits");
     for (size_t i = 0; i + 1 < digits.size(); i += 2) {
       unsigned value = 0;
       if (std::from_chars(&digits[i], &digits[i] + 2, value, 16).ptr != &digits[i] + 2)
@@ -146,6 +154,7 @@ Result<DeviceBuffer> fresh_buffer(const EmulatedDriver &driver, const KernelPara
     int64_t extent = 0;
     auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), extent);
     if (error != std::errc() || extent < 0 || (*end != ',' && *end != ']') ||
+        static_cast<uint64_t>(extent) > kMostBytes ||
         (extent && bytes > kMostBytes / static_cast<uint64_t>(extent)))
       return wrong(parameter, text,
                    "extents are numbers between commas, and a buffer has at most 1 TiB");
@@ -202,6 +211,8 @@ Result<TensorArgument> tensor_argument(const KernelParameter &parameter, const s
     if (extent > std::numeric_limits<int32_t>::max())
       return wrong(parameter, text, "an extent of a tensor is below 2^31");
     tensor.sizes[at] = static_cast<int32_t>(extent);
+    if (buffer.bytes == 0) // nothing is read, and the product of the extents may be any number
+      continue;
     tensor.strides[at] = extent == 1 ? 0 : stride;
     stride *= extent;
   }

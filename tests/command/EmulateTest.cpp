@@ -82,7 +82,7 @@ TEST_F(Emulate, StructuresHoldNumbersBuffersAndTensors) {
   for (const auto &[argument, words] :
        {std::pair{"{0: i32:1; 2: i32:2}", "byte 2 is given twice"}, {"{78: i32:1}", "ends beyond the structure"},
         {"{0: 3}", "needs its type"}, {"{x: i32:3}", "begins with its offset"}, {"{0: i32:3", "ends with }"},
-        {"{0: i32:3,x}", "not numbers of that type"}, {"{0: tensor:3}", "a file or a buffer"},
+        {"{0: i32:3,x}", "not numbers of that type"}, {"{0: f16:1e6}", "not numbers of that type"}, {"{0: tensor:3}", "a file or a buffer"},
         {"{0: tensor:f32[1,1,1,1,1]}", "at most four dimensions"}, {"{0: none.npy}", "none.npy"}}) {
     const Ran wrong = run(begin + argument + "'");
     EXPECT_EQ(wrong.status, 1) << argument;
@@ -146,6 +146,8 @@ TEST_F(Emulate, WrongUseIsToldInOneLine) {
        {std::tuple{"twice.ptx", 2, "--block"}, {"missing.ptx --list", 1, "missing.ptx"},
         {"twice.ptx --block 64 --arg 2", 1, "4 parameters"},
         {"twice.ptx --block 64 --kernel thrice --arg 2", 1, "no kernel 'thrice'"},
+        {"twice.ptx --block 64 --arg hex:4000000 --arg in.npy --arg in.npy --arg 0", 1, "a byte has two digits"},
+        {"twice.ptx --block 64 --arg 1e300 --arg in.npy --arg in.npy --arg 0", 1, "parameter 'scale'"},
         {"twice.ptx --block 64 --arg two --arg in.npy --arg in.npy --arg 0", 1, "parameter 'scale'"},
         {"twice.ptx --block 64 --arg 2 --arg 3.5 --arg in.npy --arg 0", 1, "parameter 'in'"},
         {"twice.ptx --block 64 --arg 2 --arg 'f32[64' --arg in.npy --arg 0", 1, "f32[1024]"},

@@ -33,55 +33,79 @@ Tensor beside_guard(const Tensor &tensor, Edge edge) {
 struct Widths {
   int64_t key, value;
 };
-constexpr Widths kWidths[] = {{1, 1}, {7, 3}, {16, 31}, {33, 17}, {64, 64}, {80, 40}};
+constexpr Widths kWidths[] = {{1, 1}, {7, 3}, {16, 31}, {33, 17}, {64, 64}, {80, 40}, {128, 96}};
 
-class GuardPages : public testing::TestWithParam<std::tuple<RunWay, DataType>> {};
+struct Sizes {
+  int64_t queries, keys, width, value_width;
+};
+
+/// One call of `function`, which takes a bool mask and has a logsumexp, as it is and with guards on either side.
+void expect_nothing_beyond(Function &function, DataType dtype, const Sizes &sizes) {
+  const auto [queries, keys, width, value_width] = sizes;
+  std::vector<Tensor> inputs = {Tensor::random({1, 2, queries, width}, dtype, 1).value(),
+                                Tensor::random({1, 2, keys, width}, dtype, 2).value(),
+                                Tensor::random({1, 2, keys, value_width}, dtype, 3).value(),
+                                Tensor::random({1, 1, queries, keys}, DataType::kBool, 4).value()};
+  std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value(),
+                                 Tensor::zeros({1, 2, queries}).value()};
+  LaunchOptions launch;
+  launch.scalars.add({"scale", 0.25});
+  auto run = [&](const std::vector<Tensor> &in, const std::vector<Tensor> &out) {
+    Status status = function.launch({out[0], out[1]}, {in[0], in[1], in[2], in[3]}, launch);
+    ASSERT_TRUE(status.ok()) << status.error().message();
+  };
+  run(inputs, outputs);
+  for (Edge edge : {Edge::kEnd, Edge::kBegin}) {
+    auto guarded = [&](const std::vector<Tensor> &tensors) {
+      std::vector<Tensor> copies;
+      for (const Tensor &tensor : tensors)
+        copies.push_back(beside_guard(tensor, edge));
+      return copies;
+    };
+    std::vector<Tensor> results = guarded(outputs);
+    for (Tensor &result : results)
+      std::memset(result.data(), 0xff, static_cast<size_t>(result.element_count()) * size_in_bytes(result.dtype()));
+    run(guarded(inputs), results);
+    for (size_t i = 0; i < results.size(); ++i)
+      EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(),
+                            static_cast<size_t>(outputs[i].element_count()) * size_in_bytes(outputs[i].dtype())),
+                0)
+          << "result " << i << " of " << queries << " queries, " << keys << " keys, widths " << width << " and "
+          << value_width;
+  }
+}
+
+class GuardPages : public testing::TestWithParam<std::tuple<RunWay, DataType>> {
+protected:
+  void SetUp() override {
+    if (const RunWay &way = std::get<0>(GetParam()); !way.missing.empty())
+      GTEST_SKIP() << way.name << " is not available: " << way.missing;
+  }
+  Function compiled(bool exact_shape) const {
+    const RunWay &way = std::get<0>(GetParam());
+    CompileOptions options;
+    options.device = way.way;
+    options.target = way.target;
+    options.exact_shape = exact_shape;
+    return attention_function({AttentionGraphOptions::Mask::kBool, {}, false, true}, options).value();
+  }
+};
 
 // One more key each time, so that every length of a tail has its turn, in two classes of the query's length.
 TEST_P(GuardPages, NothingBeyondATensorIsTouched) {
-  const auto &[way, dtype] = GetParam();
-  if (!way.missing.empty())
-    GTEST_SKIP() << way.name << " is not available: " << way.missing;
-  CompileOptions options;
-  options.device = way.way;
-  options.target = way.target;
-  auto function = attention_function({AttentionGraphOptions::Mask::kBool, {}, false, true}, options);
-  ASSERT_TRUE(function.ok()) << function.error().message();
+  Function function = compiled(/*exact_shape=*/false);
   for (int64_t keys = 1; keys <= 66; ++keys) {
-    auto [width, value_width] = kWidths[keys % std::size(kWidths)];
-    int64_t queries = keys % 3 == 0 ? 1 : keys % 37 + 1;
-    std::vector<Tensor> inputs = {Tensor::random({1, 2, queries, width}, dtype, 1).value(),
-                                  Tensor::random({1, 2, keys, width}, dtype, 2).value(),
-                                  Tensor::random({1, 2, keys, value_width}, dtype, 3).value(),
-                                  Tensor::random({1, 1, queries, keys}, DataType::kBool, 4).value()};
-    std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value(),
-                                   Tensor::zeros({1, 2, queries}).value()};
-    LaunchOptions launch;
-    launch.scalars.add({"scale", 0.25});
-    auto run = [&](const std::vector<Tensor> &in, const std::vector<Tensor> &out) {
-      Status status = function->launch({out[0], out[1]}, {in[0], in[1], in[2], in[3]}, launch);
-      ASSERT_TRUE(status.ok()) << status.error().message();
-    };
-    run(inputs, outputs);
-    for (Edge edge : {Edge::kEnd, Edge::kBegin}) {
-      auto guarded = [&](const std::vector<Tensor> &tensors) {
-        std::vector<Tensor> copies;
-        for (const Tensor &tensor : tensors)
-          copies.push_back(beside_guard(tensor, edge));
-        return copies;
-      };
-      std::vector<Tensor> results = guarded(outputs);
-      for (Tensor &result : results)
-        std::memset(result.data(), 0xff, static_cast<size_t>(result.element_count()) * size_in_bytes(result.dtype()));
-      run(guarded(inputs), results);
-      for (size_t i = 0; i < results.size(); ++i)
-        EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(),
-                              static_cast<size_t>(outputs[i].element_count()) * size_in_bytes(outputs[i].dtype())),
-                  0)
-            << "result " << i << " of " << queries << " queries, " << keys << " keys, widths " << width << " and "
-            << value_width;
-    }
+    const auto [width, value_width] = kWidths[keys % std::size(kWidths)];
+    expect_nothing_beyond(function, std::get<DataType>(GetParam()),
+                          {keys % 3 == 0 ? 1 : keys % 37 + 1, keys, width, value_width});
   }
+}
+
+// Lengths that are constants of the code, with and without whole tiles.
+TEST_P(GuardPages, NothingBeyondATensorOfAnExactShapeIsTouched) {
+  Function function = compiled(/*exact_shape=*/true);
+  for (int64_t keys : {16, 48, 70, 272})
+    expect_nothing_beyond(function, std::get<DataType>(GetParam()), {20, keys, 128, 128});
 }
 
 std::vector<RunWay> host_ways() {

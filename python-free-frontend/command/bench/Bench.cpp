@@ -103,7 +103,7 @@ Result<double> compile_causal(const char *dtype, const char *target) {
 
 std::string closing_lines(const RunFigures &run) {
   char line[256];
-  std::string lines = run.rates.memory > 0 ? text(run.rates) : text(run.peaks);
+  std::string lines = run.on_gpu ? text(run.rates) : text(run.peaks);
   std::snprintf(line, sizeof line, "a later call costs %.0f ns besides its kernel\n", run.overhead);
   lines += line;
   std::snprintf(line, sizeof line, "from the process's start to the first result %.0f ms\n",
@@ -132,11 +132,11 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
     cases.push_back(std::move(made));
   }
   const int rounds = command.rounds.value_or(command.suite.empty() ? kRounds : kRoundsOfSuite);
-  const bool on_gpu = !cases.empty() && cases.front().timed.device;
-  if (on_gpu)
+  run.on_gpu = !cases.empty() && cases.front().timed.device;
+  if (run.on_gpu)
     run.rates = cases.front().timed.device->rates();
   std::optional<HostPeakMeter> meter; // not before the first result, which it would delay
-  if (!on_gpu)
+  if (!run.on_gpu)
     meter.emplace();
   for (int round = 0; round < rounds; ++round) {
     progress.round(round, rounds);

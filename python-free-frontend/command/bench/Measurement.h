@@ -70,7 +70,8 @@ Figures figures_of(const ShapeCase &made, const Bound &bound);
 /// Of the whole run, whatever the shape.
 struct RunFigures {
   HostPeaks peaks;   ///< where the host runs the shapes,
-  DeviceRates rates; ///< and where a GPU does
+  bool on_gpu = false;
+  DeviceRates rates; ///< where a GPU does
   double overhead = 0;                      ///< nanoseconds of a later call, besides its kernel
   double to_first_result = 0;               ///< milliseconds from the start of the process
   double compile_host = 0, compile_ptx = 0; ///< milliseconds; 0 without a compiler

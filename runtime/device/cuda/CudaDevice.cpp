@@ -68,18 +68,19 @@ void StreamWorkspaces::insert(StreamHandle stream, DevicePointer area, uint64_t 
 
 namespace {
 
-/// By what a multiprocessor does in a clock, and all of them have so many cycles, in 10^9 a second.
+/// By what a multiprocessor does in a clock, and all of them have so many cycles, in 10^9 a second. The tensor cores' is
+/// that of the chip's best instruction, which mma.sync need not be (Hopper's wgmma, Blackwell's tcgen05), and of 8.6, 8.9
+/// and 12 that of the GeForce boards, where float32 sums halve it. NVIDIA's architecture white papers; of 8.7 assumed.
 DeviceRates rates_of(int capability, double cycles) {
   struct Row {
-    int capability, tensor_half, float32;
+    int capability, tensor_half, float32, exponentials = 16;
   };
   constexpr Row kRows[] = {{80, 2048, 128}, {86, 512, 256},   {87, 1024, 256}, {89, 512, 256},
-                           {90, 4096, 256}, {100, 8192, 256}, {103, 8192, 256}, {120, 512, 256},
+                           {90, 4096, 256}, {100, 8192, 256}, {103, 8192, 256, 32}, {120, 512, 256},
                            {121, 512, 256}};
-  constexpr double kExponentials = 16;
   for (const Row &row : kRows)
     if (row.capability == capability)
-      return {cycles * row.tensor_half, cycles * row.float32, cycles * kExponentials, 0};
+      return {cycles * row.tensor_half, cycles * row.float32, cycles * row.exponentials, 0};
   return {};
 }
 

@@ -93,9 +93,12 @@ void begin_phase(void *workspace, uint64_t run) {
 
 // Multiply-adds that a thread does in the time, some 10 us, that another takes to wake up.
 constexpr double kSmallLaunch = 1 << 19;
-constexpr double kLeastQueries = 4; // of a block: fewer take as long
+constexpr double kLeastQueries = 4;    // of a block: fewer take as long
+constexpr int64_t kSmallBlocks = 16;   // each has work of its own beside its pairs
 
-bool is_small(const KernelArguments &arguments) {
+bool is_small(const KernelArguments &arguments, int64_t blocks) {
+  if (blocks > kSmallBlocks)
+    return false;
   double queries = std::max<double>(arguments.query_length, kLeastQueries);
   double pairs = double{1} * arguments.batch * arguments.heads * queries * arguments.key_length;
   double width = arguments.tensors[0].sizes[3]; // of a query, where it is given
@@ -126,7 +129,7 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
   } else if (blocks > 1) {
     BlockOrder order(phase, grid);
     auto run_at = [&](int64_t index) { run(order[index]); };
-    if (is_small(arguments))
+    if (is_small(arguments, blocks))
       for (int64_t index = 0; index < blocks; ++index)
         run_at(index);
     else
