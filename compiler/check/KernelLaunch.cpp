@@ -188,6 +188,7 @@ FailureOr<std::vector<Tensor>> KernelLaunch::run(const CheckSizes &sizes, const 
   Schedule schedule = Schedule::of(phases_.front()).value_or(unscheduled);
   int64_t chunks = schedule.chunkKeys ? llvm::divideCeil(sizes.keys, schedule.chunkKeys) : 1;
   std::vector<Tensor> results(this->results()), workspace;
+  int64_t columnBlocks = 1; // of the phase that combines, on a GPU
   for (auto [slot, tensor] : llvm::enumerate(tensors_)) {
     if (isInput(tensor)) {
       arguments.tensors[slot] = argumentOf(launch.inputs[tensor]);
@@ -195,17 +196,19 @@ FailureOr<std::vector<Tensor>> KernelLaunch::run(const CheckSizes &sizes, const 
     }
     SlotUse use = useOf(slot);
     int64_t heads = sizes.heads() * (isWorkspace(tensor) ? chunks : 1);
+    if (isWorkspace(tensor) && workspace.empty() && schedule.threads > 1)
+      columnBlocks = kernels::combineColumnBlocks(use.width);
     Tensor made = Tensor::full({sizes.batch, heads, sizes.queries, use.width}, NAN, use.dtype).value();
     arguments.tensors[slot] = argumentOf(made);
     (isWorkspace(tensor) ? workspace.emplace_back() : results[-1 - tensor]) = made;
   }
-  int64_t rows = schedule.tileQueries;
+  int64_t rows = schedule.tileQueries, headBlocks = sizes.heads() / schedule.packedHeads;
   for (func::FuncOp phase : phases_) {
     tiles.grid[0] = static_cast<int32_t>(llvm::divideCeil(sizes.queries * schedule.packedHeads, rows) * chunks);
-    tiles.grid[1] = static_cast<int32_t>(sizes.heads() / schedule.packedHeads), tiles.grid[2] = arguments.batch;
+    tiles.grid[1] = static_cast<int32_t>(headBlocks), tiles.grid[2] = arguments.batch;
     if (failed(runTileKernel(phase, tiles)))
       return failure();
-    rows = kernels::kCombineRows, chunks = 1;
+    rows = kernels::kCombineRows, chunks = 1, headBlocks *= columnBlocks;
   }
   return results;
 }

@@ -1,11 +1,12 @@
-// Few queries, whose keys are cut in chunks of 288, six blocks of 48: each is a block of the grid, which leaves its
+// Few queries, whose keys are cut in chunks of 256, four blocks of 64: each is a block of the grid, which leaves its
 // output and m + log2 l in the workspace, as head chunk * heads + head. A second kernel takes the chunks in their order:
-// the greatest of the log-sums first, then the sums of weights and of weighted outputs.
+// the greatest of the log-sums first, then the sums of weights and of weighted outputs, eight chunks at a time for 32
+// columns, which are a block's: head · 2 + half is its place along the second axis.
 //
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80}),tile-attention,canonicalize,cse)" | FileCheck %s
 
 // CHECK: func.func @flash_forward
-// CHECK-DAG: %[[KEYS:.*]] = arith.constant 288 : i32
+// CHECK-DAG: %[[KEYS:.*]] = arith.constant 256 : i32
 // CHECK: %[[BLOCKS:.*]] = arith.divui %{{.*}}, %{{.*}} : i32
 // CHECK: %[[CHUNK:.*]] = arith.divui %{{.*}}, %[[BLOCKS]] : i32
 // CHECK: %[[BEGIN:.*]] = arith.muli %[[CHUNK]], %[[KEYS]] : i32
@@ -21,14 +22,21 @@
 // CHECK: tile.store %[[LOGSUM]], %{{.*}} : tensor<16xf32>, !tile.tensor<f32>
 
 // CHECK: func.func @combine
+// CHECK: %[[Y:.*]] = tile.program_id y
+// CHECK: %[[HALF:.*]] = arith.remui %[[Y]], %{{.*}} : i32
+// CHECK: arith.divui %[[Y]], %{{.*}} : i32
 // CHECK: %[[GREATEST:.*]] = scf.for
-// CHECK:   arith.maxnumf
+// CHECK-COUNT-8: arith.maxnumf
+// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[HALF]], %{{.*}} : i32
+// CHECK: scf.if %[[FIRST]]
 // CHECK: scf.for
-// CHECK:   %[[OUTPUT:.*]] = tile.load
-// CHECK:   math.exp2
-// CHECK:   arith.mulf
+// CHECK-COUNT-8: tile.load {{.*}} -> tensor<16x32xf32>
+// CHECK-COUNT-8: math.exp2
 // CHECK: arith.divf
-// CHECK: tile.store
+// CHECK: tile.store {{.*}} : tensor<16x32xf32>
+// CHECK: %[[SECOND:.*]] = arith.cmpi eq, %[[HALF]], %{{.*}} : i32
+// CHECK: scf.if %[[SECOND]]
+// CHECK: tile.store {{.*}}column = 32{{.*}} : tensor<16x32xf32>
 func.func @decode(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}, %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16},
                   %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}) -> tensor<*xf32>
     attributes {attention.few_queries, attention.group = 1 : i32} {
