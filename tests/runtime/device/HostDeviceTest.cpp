@@ -69,10 +69,9 @@ TEST(HostDevice, ASmallLaunchStaysOnItsThread) {
     KernelArguments arguments = testing::sizes(1, heads, 1);
     arguments.key_length = keys;
     arguments.tensors[0].sizes[3] = 64;
-    std::vector<int32_t> counts(static_cast<size_t>(heads) * 4 * 4, 0);
+    std::vector<int32_t> counts(static_cast<size_t>(heads), 0);
     arguments.tensors[0].data = counts.data();
-    arguments.tensors[0].strides[0] = heads;
-    arguments.tensors[0].strides[1] = 1;
+    arguments.tensors[0].strides[0] = 1;
     ASSERT_TRUE(host().launch(*kernel, arguments, 0));
     set_parallel_for({});
     EXPECT_EQ(handed_over, small ? 0 : heads);
