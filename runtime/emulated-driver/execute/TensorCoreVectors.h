@@ -96,6 +96,10 @@ template <class T, int K> struct Exponents {
 /// Sums of a tile, in vectors of kWide rows of a column.
 template <class T, int K, int Chunk, int Fraction, bool Unrounded> struct VectorSums {
   static constexpr s32 kLeastTop = -90; // products that matter, and units, are normal
+  typedef u32 Words __attribute__((vector_size(sizeof(IntegerVector))));
+  static inline __attribute__((always_inline)) Words cut(RealVector number) {
+    return reinterpret_cast<Words>(__builtin_convertvector(number, IntegerVector));
+  }
   Tile<K> &tile;
   Exponents<T, K> exponents;
   IntegerVector wrong = {}; // lanes where a number did not fit
@@ -110,14 +114,15 @@ template <class T, int K, int Chunk, int Fraction, bool Unrounded> struct Vector
       wrong |= ~none & (top < kLeastTop);
     const RealVector scale = reinterpret_cast<RealVector>((127 + Fraction - top) << 23);
     const RealVector unit = reinterpret_cast<RealVector>((127 - Fraction + top) << 23);
-    IntegerVector low = __builtin_convertvector(before * scale, IntegerVector), high = {};
+    // Unsigned, since lanes where a number does not fit hold anything.
+    Words low = cut(before * scale), high = {};
 #pragma GCC unroll 16
     for (int k = 0; k < Chunk; k++)
-      (k < 8 ? low : high) += __builtin_convertvector(a[k] * tile.b[first + k][j] * scale, IntegerVector);
-    IntegerVector total = low;
+      (k < 8 ? low : high) += cut(a[k] * tile.b[first + k][j] * scale);
+    const IntegerVector total = reinterpret_cast<IntegerVector>(low + high);
     if constexpr (Chunk > 8) { // eight terms fit 32 bits, sixteen may not
-      total += high;
-      wrong |= (((low ^ total) & (high ^ total)) < 0) | (total == static_cast<s32>(0x80000000));
+      const IntegerVector lower = reinterpret_cast<IntegerVector>(low), upper = reinterpret_cast<IntegerVector>(high);
+      wrong |= (((lower ^ total) & (upper ^ total)) < 0) | (total == static_cast<s32>(0x80000000));
     }
     if constexpr (Unrounded)
       for (int i = 0; i < kWide; i++)
