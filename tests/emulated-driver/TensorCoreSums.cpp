@@ -42,7 +42,9 @@ float sum_of(const std::vector<Number> &terms, const std::vector<int> &fraction_
   int64_t sum = 0;
   for (size_t i = 0; i < terms.size(); i++) {
     const int left = fraction - fraction_bits[i] - (top - terms[i].exponent);
-    const uint64_t cut = left >= 0 ? terms[i].significand << left : left < -63 ? 0 : terms[i].significand >> -left;
+    if (terms[i].significand == 0 || left < -63) // a zero has any exponent
+      continue;
+    const uint64_t cut = left >= 0 ? terms[i].significand << left : terms[i].significand >> -left;
     sum += terms[i].negative ? -static_cast<int64_t>(cut) : static_cast<int64_t>(cut);
   }
   const double exact = std::ldexp(static_cast<double>(sum), top - fraction);

@@ -31,12 +31,16 @@ inline bool any_lane(IntegerVector v) {
   return any != 0;
 }
 
-/// float32 of the integer, toward zero; its magnitude is below 2^31.
+/// The bits of integers, where what does not fit may wrap.
+typedef u32 Words __attribute__((vector_size(sizeof(IntegerVector))));
+
+/// float32 of the integer, toward zero; its magnitude is below 2^31, or the result is not used.
 inline RealVector real_toward_zero(IntegerVector x) {
 #ifdef __AVX512F__
   return _mm512_maskz_cvt_roundepi32_ps(0xffff, reinterpret_cast<__m512i>(x), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
 #else
-  IntegerVector sign = x >> 31, magnitude = (x ^ sign) - sign;
+  IntegerVector sign = x >> 31;
+  IntegerVector magnitude = reinterpret_cast<IntegerVector>(reinterpret_cast<Words>(x ^ sign) - reinterpret_cast<Words>(sign));
   IntegerVector cut = magnitude >> 24; // becomes ones where bits do not fit
   cut |= cut >> 1;
   cut |= cut >> 2;
@@ -96,7 +100,6 @@ template <class T, int K> struct Exponents {
 /// Sums of a tile, in vectors of kWide rows of a column.
 template <class T, int K, int Chunk, int Fraction, bool Unrounded> struct VectorSums {
   static constexpr s32 kLeastTop = -90; // products that matter, and units, are normal
-  typedef u32 Words __attribute__((vector_size(sizeof(IntegerVector))));
   static inline __attribute__((always_inline)) Words cut(RealVector number) {
     return reinterpret_cast<Words>(__builtin_convertvector(number, IntegerVector));
   }
