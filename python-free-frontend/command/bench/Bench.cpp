@@ -2,6 +2,7 @@
 #include "bench/ColdStart.h"
 #include "bench/HostSuite.h"
 #include "bench/LengthPicture.h"
+#include "bench/Shapes.h"
 
 #include "ScheduleOptions.h"
 
@@ -53,18 +54,6 @@ Examples:
   tenon bench --suite host --rounds 9
   tenon bench --suite host --beside peers.json --json
   tenon bench --suite lengths --svg lengths.svg --beside peers.json)";
-
-std::vector<ShapeOptions> default_shapes() {
-  std::vector<ShapeOptions> shapes;
-  for (const char *dtype : {"f32", "bf16"})
-    for (int64_t width : {64, 128})
-      for (bool causal : {false, true})
-        shapes.push_back(square_shape(1, 8, 1024, width, dtype, causal));
-  shapes.push_back(square_shape(1, 12, 256, 32, "f32", false));
-  shapes.push_back(square_shape(1, 8, 4096, 128, "f32", false));
-  shapes.back().queries = 1;
-  return shapes;
-}
 
 /// To standard error: on a terminal what is measured now, in one line; else a line a round.
 class Progress {

@@ -45,11 +45,4 @@ struct HostSuite {
   std::vector<ShapeCase> shapes() const; ///< those with a place in the table of shapes
 };
 
-/// The lengths of the picture, divided by `shorter`: heads of width 64, as many queries as keys.
-std::vector<ShapeOptions> length_shapes(int64_t shorter);
-/// Of `--suite gpu`: 16,384 rows of 2,048 columns in all, as in FlashAttention's own tables.
-std::vector<ShapeOptions> gpu_shapes(int64_t shorter);
-ShapeOptions square_shape(int64_t batch, int64_t heads, int64_t length, int64_t width,
-                          const char *dtype, bool causal);
-
 } // namespace tenon::command
