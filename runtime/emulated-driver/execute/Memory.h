@@ -113,9 +113,12 @@ template <class T> inline u32 overwritten_lanes(u32 mask, const Access &access, 
 /// st: operand 0 is the address, operands 1 to 4 the sources of width[1] bytes.
 template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) {
   order_before(warp, op);
-  u32 total = sizeof(T) * op->count;
+  const u32 count = op->count;
+  if (count > 4)
+    __builtin_unreachable(); // the decoder has refused longer vectors
+  u32 total = sizeof(T) * count;
   alignas(64) T values[4][32];
-  for (u32 i = 0; i < op->count; i++) {
+  for (u32 i = 0; i < count; i++) {
     if (op->width[1] == sizeof(T)) {
       __builtin_memcpy(values[i], warp.registers + op->operand[1 + i], sizeof(values[i]));
     } else {
