@@ -163,8 +163,8 @@ bool BlockProgram::isKept(LoadOp op) {
     keptValues_.load = op;
     keptValues_.bytes = tile.getNumElements() * kElementBytes;
     keptValues_.places = kMostKeptBytes / keptValues_.bytes;
-    keptValues_.counts = workspace_.allocate(keptValues_.places * sizeof(int64_t));
-    keptValues_.values = workspace_.allocate(keptValues_.places * keptValues_.bytes);
+    keptValues_.counts = workspace_.allocateBeyond(keptValues_.places * sizeof(int64_t));
+    keptValues_.values = workspace_.allocateBeyond(keptValues_.places * keptValues_.bytes);
   }
   LoadOp known = keptValues_.load;
   return op.getResult().getType() == known.getResult().getType() && op.getTensor() == known.getTensor() &&

@@ -35,6 +35,10 @@ void add_shapes(std::vector<Case> &list) {
     list.push_back(sized("wide", dtype, 1, 2, 2, 67, 99, 256, 256));
     list.push_back(sized("value_wider", dtype, 1, 2, 2, 40, 70, 24, 96));
     list.push_back(sized("value_narrower", dtype, 1, 2, 2, 40, 70, 128, 7));
+    // Blocks that see few keys between those that see all: what stays from one to the next must stay whole.
+    Case stays = sized("heads_share_keys_of_odd_width", dtype, 1, 6, 3, 64, 40, 55, 64);
+    stays.mask = Mask::kBoolKeys, stays.causal = CausalAlignment::kBottomRight;
+    list.push_back(stays);
     for (int64_t width : {2, 8, 16, 31, 72, 80, 96, 112, 128, 160})
       list.push_back(sized("width_" + std::to_string(width), dtype, 1, 2, 2, 66, 65, width, width));
   }
