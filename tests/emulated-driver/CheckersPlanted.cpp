@@ -154,6 +154,14 @@ const Planted kPlanted[] = {
      "st.shared.b32 [%r2], %r0; bar.sync 1, 64; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; xor.b32 %r4, %r2, 128; "
      "@%p0 ld.shared.b32 %r5, [%r4];",
      "bar.sync 1, 64;", "shr.u32 %r6, %r0, 5; add.u32 %r6, %r6, 1; bar.sync %r6, 32;"},
+    {"AWarpThatExitedWasAtNoBarrierOfTheOther", FindingKind::kSharedRace,
+     "setp.lt.u32 %p0, %r0, 32; @%p0 bra TAKE; st.shared.b32 [%r2], %r0; bar.arrive 1, 64; exit; TAKE: bar.sync 1, 64; xor.b32 %r4, %r2, 128; "
+     "ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "bar.arrive 1, 64; exit; TAKE: bar.sync 1, 64;", "exit; TAKE: bar.sync 1, 32;"},
+    {"AWarpThatExitedReadBeforeNoBarrierOfTheOther", FindingKind::kSharedRace,
+     "st.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; setp.lt.u32 %p0, %r0, 32; @%p0 bra PUT; ld.shared.b32 %r5, [%r4]; "
+     "st.global.b32 [%rd2], %r5; bar.arrive 1, 64; exit; PUT: bar.sync 1, 64; st.shared.b32 [%r2], 7;",
+     "bar.arrive 1, 64; exit; PUT: bar.sync 1, 64;", "exit; PUT: bar.sync 1, 32;"},
     {"AtomicAndPlainWrites", FindingKind::kSharedRace,
      "setp.eq.u32 %p0, %r0, 0; @%p0 st.shared.b32 [box], 0; bar.sync 0; atom.shared.add.u32 %r4, [box], 1; bar.sync 0; ld.shared.b32 %r5, [box];",
      "atom.shared.add.u32 %r4, [box], 1; bar.sync 0;", "atom.shared.add.u32 %r4, [box], 1;"},
@@ -274,6 +282,23 @@ const Planted kPlanted[] = {
     {"WarpsAtDifferentBarriers", FindingKind::kDeadlock,
      "setp.lt.u32 %p0, %r0, 32; @%p0 bra A; bar.sync 0; bra B; A: bar.sync 0; B: st.global.b32 [%rd2], %r0;", "A: bar.sync 0;", "A: bar.sync 1;",
      false, kLaunchTimeout},
+    {"WaitForAnMbarrierThatWasNeverInitialised", FindingKind::kDeadlock,
+     GATE ARRIVE "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT; st.global.b32 [%rd2], %r0;",
+     "@%p0 mbarrier.init.shared.b64 [gate], 64;", "@%p0 st.shared.b64 [gate], 0;", false, kLaunchTimeout},
+    {"WaitForAnMbarrierThatWasInvalidated", FindingKind::kDeadlock,
+     GATE ARRIVE "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT; bar.sync 0; @%p0 mbarrier.inval.shared.b64 [gate]; bar.sync 0; "
+                 "AGAIN: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], 1; @!%p3 bra AGAIN; st.global.b32 [%rd2], %r0;",
+     "[gate+8], 1; @!%p3 bra AGAIN", "[gate], %r6; @!%p3 bra AGAIN", false, kLaunchTimeout},
+    {"ArrivalsThatNeverCome", FindingKind::kDeadlock,
+     GATE "setp.ne.u32 %p1, %r0, 40;\n" ARRIVE "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT; st.global.b32 [%rd2], %r0;",
+     "\nmbarrier.arrive", "\n@%p1 mbarrier.arrive", false, kLaunchTimeout},
+    {"WarpsWaitForEachOther", FindingKind::kDeadlock,
+     GATE "setp.lt.u32 %p1, %r0, 32; @%p1 bra LOW; WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT; "
+          "mbarrier.arrive.shared.b64 _, [gate+8], 2; bra END;\n"
+          "LOW: mbarrier.arrive.shared.b64 _, [gate], 2; BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; END:",
+     "LOW: mbarrier.arrive.shared.b64 _, [gate], 2; BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK;",
+     "LOW: BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; mbarrier.arrive.shared.b64 _, [gate], 2;", false,
+     kLaunchTimeout},
     {"Trap", FindingKind::kTrap, "setp.gt.u32 %p0, %r0, 63; @%p0 trap;", "setp.gt.u32 %p0, %r0, 63", "setp.gt.u32 %p0, %r0, 62", false, kLaunchFailed},
     {"TrapInOneBlock", FindingKind::kTrap, "setp.eq.u32 %p0, %r1, 128; @%p0 trap;", "128", "70", false, kLaunchFailed, 2},
 };
@@ -352,6 +377,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "setp.eq.u32 %p0, %r0, 0; @%p0 st.volatile.shared.b32 [box+128], 0; bar.sync 0; setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; "
                   "bar.warp.sync -1; membar.cta; @%p0 st.volatile.shared.b32 [box+128], 1; bra END; TAKE: ld.volatile.shared.b32 %r4, [box+128]; "
                   "setp.ne.u32 %p2, %r4, 1; @%p2 bra TAKE; membar.cta; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; END:"},
+        std::pair{"LanesOfOneWarpWaitForItsOthers",
+                  GATE "and.b32 %r7, %r0, 31; setp.gt.u32 %p1, %r7, 1; @%p1 bra OTHERS;\n"
+                       "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], 0; @!%p3 bra WAIT; setp.eq.u32 %p2, %r7, 0; @%p2 bra END;\n"
+                       "BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], 0; @!%p3 bra BACK; bra END;\n"
+                       "OTHERS: mbarrier.arrive.shared.b64 _, [gate+8]; mbarrier.arrive.shared.b64 _, [gate]; setp.gt.u32 %p1, %r7, 3; @%p1 bra END; "
+                       "mbarrier.arrive.shared.b64 _, [gate]; mbarrier.arrive.shared.b64 _, [gate+8]; END:"},
         std::pair{"AtomicsCount", "red.global.add.u32 [%rd0], 1; atom.global.max.u32 %r4, [%rd0+4], %r0;"}),
     [](const auto &row) { return std::string(row.param.first); });
 

@@ -85,6 +85,8 @@ template <class Body> const Op *for_each_mbarrier(Warp &warp, const Op *op, u32 
   TENON_LANES access.offset[lane] -= access.offset[lane] - kSharedWindow < kWindowSize ? kSharedWindow : 0;
   if (!resolve<Space::kShared>(warp, op, mask, 8, kind, access))
     return stop_here(warp, op);
+  if (kind != AccessKind::kMbarrierUse)
+    warp.block->mbarrier_events++;
   if (kind == AccessKind::kWrite)
     warp.block->has_mbarriers = true;
   else
@@ -125,6 +127,7 @@ template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask)
   alignas(64) u64 states[32] = {};
   const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierUse, [&](Mbarrier &object, int lane, u32 address) {
     publish_order(warp, address);
+    warp.block->mbarrier_events++;
     u32 value = count_of(warp, op->operand[1], lane);
     states[lane] = object.bits;
     if constexpr (How == kExpectsBytes || How == kOnlyExpects)
@@ -147,14 +150,18 @@ template <bool Parity> const Op *mbarrier_test(Warp &warp, const Op *op, u32 mas
     u64 phase = object.bits >> 63;
     u64 waited = Parity ? lanes<u32>(warp, op->operand[1])[lane] & 1 : lanes<u64>(warp, op->operand[1])[lane] >> 63;
     over |= static_cast<u32>(phase != waited) << lane;
+    if (phase == waited)
+      warp.awaited = {op, static_cast<u32>(lane), address, static_cast<u32>(object.pending()), static_cast<u32>(object.expected())};
   });
   write_predicate(warp, op->operand[2], over, mask);
-  if (over)
+  if (over) {
     adopt_order(warp, address_of_one);
+    warp.block->mbarrier_events++;
+  }
   if (over == mask || next != op + 1)
     return next;
-  push_group(warp, op + 1, warp.mask);
-  warp.stop = Stop::kYield;
+  push_group(warp, op + 1, warp.mask, Group::kAwaiting);
+  warp.stop = Stop::kAwait;
   return stop_here(warp, op);
 }
 /// d = pending arrivals that a state tells: operand 0 d, operand 1 the state.
@@ -171,6 +178,7 @@ template <bool Increments> const Op *mbarrier_arrive_later(Warp &warp, const Op 
     if (Increments)
       object.bits += u64{1} << Mbarrier::kPendingAt;
     arrive_with_copies(warp, lane, address);
+    warp.block->mbarrier_events++;
   });
 }
 

@@ -8,7 +8,16 @@ namespace tenon::emulator::TENON_ISA {
 inline bool goes_first(const Group &a, const Group &b) {
   return a.frame == b.frame ? a.next < b.next : a.frame->depth != b.frame->depth ? a.frame->depth > b.frame->depth : a.next < b.next;
 }
-/// Groups at the same operation become one. Returns the group to run: the first that is not blocked, or -1.
+/// The first group that is not blocked, or -1. Those that await a phase are passed over where others shall pass them.
+inline int first_group(const Warp &warp, bool others_pass) {
+  int first = -1;
+  for (int i = 0; i < warp.group_count; i++)
+    if ((warp.groups[i].blocked == Group::kRunning || (warp.groups[i].blocked == Group::kAwaiting && !others_pass)) &&
+        (first < 0 || goes_first(warp.groups[i], warp.groups[first])))
+      first = i;
+  return first;
+}
+/// Groups at the same operation become one. Returns the group to run, or -1 where all are blocked.
 inline int next_group(Warp &warp) {
   for (int i = 0; i < warp.group_count; i++)
     for (int j = i + 1; j < warp.group_count;)
@@ -19,11 +28,13 @@ inline int next_group(Warp &warp) {
       } else {
         j++;
       }
-  int first = -1;
-  for (int i = 0; i < warp.group_count; i++)
-    if (warp.groups[i].blocked == Group::kRunning && (first < 0 || goes_first(warp.groups[i], warp.groups[first])))
-      first = i;
-  return first;
+  int first = first_group(warp, warp.block->stands_still);
+  if (first >= 0 || !warp.block->stands_still)
+    return first;
+  for (int i = 0; i < warp.group_count; i++) // each had its turn
+    if (warp.groups[i].blocked == Group::kAwaiting)
+      warp.groups[i].blocked = Group::kRunning;
+  return first_group(warp, false);
 }
 
 /// All groups are blocked: one goes on by force, with a finding; or all are at barriers, and the warp arrives divided.

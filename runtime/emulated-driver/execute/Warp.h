@@ -45,7 +45,7 @@ inline constexpr uint8_t kDivisible = 8; // a barrier at which the lanes of a wa
 /// Op::flags of mma and wmma: the generation (Hopper and later), and what the opcode says.
 enum TensorFlags : uint8_t { kFusesWholeK = 1, kSaturates = 2, kHalfResult = 4, kHalfAccumulator = 8 };
 
-enum class Stop : uint8_t { kNone, kRegroup, kBarrier, kExit, kYield, kFault };
+enum class Stop : uint8_t { kNone, kRegroup, kBarrier, kExit, kYield, kAwait, kFault };
 
 /// One call of a function by lanes of a warp: the registers they use meanwhile. Lanes that make the same call later join
 /// it, so that they can meet again. The kernel's own frame has no caller.
@@ -61,11 +61,18 @@ struct Frame {
 
 /// Lanes of a warp that are at the same operation of the same call.
 struct Group {
-  enum Blocked : uint8_t { kRunning, kConverging, kAtBarrier };
+  enum Blocked : uint8_t { kRunning, kAwaiting, kConverging, kAtBarrier }; // awaiting: an mbarrier's phase, in vain so far
   const Op *next = nullptr;
   uint32_t mask = 0;
   Blocked blocked = kRunning;
   Frame *frame = nullptr;
+};
+
+/// The test of an mbarrier object that a warp made last, in vain.
+struct AwaitedPhase {
+  const Op *op = nullptr;
+  uint32_t lane = 0, address = 0;
+  uint32_t missing = 0, expected = 0; // arrivals
 };
 
 /// What the accesses of one operation cost, and what they would cost at best.
@@ -95,6 +102,7 @@ struct Warp {
   uint32_t barrier_threads = 0;
   bool takes_reduction = false; // bar.red: it has arrived, and is executed again for its result
   bool arrives_only = false; // bar.arrive: counted at the barrier, does not wait
+  AwaitedPhase awaited;      // after Stop::kAwait
   uint32_t synchronised = 0; // Block::time when its lanes last waited for each other
   uint32_t known[kLanes] = {}; // the accesses of each warp up to this time come before what this warp does next
   Block *block = nullptr;
@@ -177,6 +185,8 @@ struct Block {
   uint32_t barriers = 0; // that all threads passed
   uint32_t pending = 0;  // asynchronous copies on their way
   bool has_mbarriers = false; // this host thread has initialised some
+  bool stands_still = false;  // for a while all turns ended at mbarrier objects: lanes that wait there let others pass
+  uint64_t mbarrier_events = 0; // arrivals, waits that ended, objects begun and ended
   bool partly_ordered = false; // by something other than barriers of the whole block, since the last of these
   bool released = false, acquired = false; // a fence or an atomic may have ordered it with other blocks
   uint64_t allocation_begin = 0; // the allocation used last; empty at first

@@ -1,6 +1,6 @@
 #include "launch/Launch.h"
-#include "launch/Frames.h"
 #include "launch/ThreadPool.h"
+#include "launch/Workspace.h"
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -15,7 +15,6 @@ constexpr uint32_t kTurn = 1u << 14; // backward branches before other warps get
 constexpr uint32_t kWaitingTurn = 1u << 8; // where blocks wait for each other: other threads of the host get one too
 constexpr int kDefaultTimeoutSeconds = 600;
 constexpr uint32_t kShortTurn = 64; // the most of a turn at random
-constexpr uint64_t kTurnsBetweenCounts = 16;
 constexpr unsigned kDefaultFloatMode = 0x1f80; // all exceptions masked, to nearest, subnormals kept
 
 /// "forward", "reverse", "random", "random:SEED"
@@ -29,27 +28,6 @@ Schedule schedule_of_environment(uint32_t &seed) {
 
 uint32_t next_random(uint32_t &state) { return (state = state * 1664525 + 1013904223) >> 16; }
 } // namespace
-
-struct Launch::Workspace {
-  Block block;
-  AlignedBytes registers, shared, local;
-  std::vector<uint8_t> shadow, local_shadow;
-  std::vector<uint64_t> writes, reads; // records of the words of shared memory
-  std::vector<Warp> warps;
-  std::vector<AsyncCopies> copies;
-  std::vector<uint64_t> counts, divergent_counts;
-  std::vector<Traffic> traffic;
-  std::vector<FramePool> frames;
-  enum class State : uint8_t { kReady, kWaiting, kExited };
-  std::vector<State> states;
-  uint32_t arrived[kBarriers] = {};
-  uint32_t expected[kBarriers] = {};
-  Knowledge gathered[kBarriers]; // what those that arrived knew and did
-  std::vector<std::pair<uint32_t, Knowledge>> published; // by key
-  uint64_t blocks_run = 0;
-  uint32_t random = 1;
-  uint64_t turns = 0;
-};
 
 Launch::Launch(const LaunchRequest &request)
     : request_(request), schedule_(schedule_of_environment(seed_)), kinds_(chosen_kinds()) {
@@ -195,6 +173,9 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   block.barriers = 0;
   block.pending = 0;
   block.released = block.acquired = false;
+  block.stands_still = false;
+  workspace.vain_turns = 0;
+  workspace.interrupted.assign(warps_, false);
   workspace.published.clear();
   std::fill(std::begin(workspace.gathered), std::end(workspace.gathered), Knowledge{});
   begin_order(workspace);
@@ -230,7 +211,10 @@ void Launch::run_block(Workspace &workspace) {
       warp.budget = schedule_ == Schedule::kRandom ? 1 + next_random(workspace.random) % kShortTurn
                     : request_.cooperative             ? kWaitingTurn
                                                        : turn_;
-      switch (request_.executor->run_warp(warp)) {
+      const Stop stop = request_.executor->run_warp(warp);
+      if (stands_still(workspace, warp, stop))
+        return;
+      switch (stop) {
       case Stop::kExit:
         workspace.states[i] = State::kExited;
         break;
@@ -267,25 +251,6 @@ void Launch::run_block(Workspace &workspace) {
   }
 }
 
-/// True, and told, where the launch has taken too long or too many instructions. Counting these is not for every turn.
-bool Launch::is_over(Workspace &workspace, Warp &warp) {
-  std::string why;
-  if (std::chrono::steady_clock::now() > deadline_)
-    why = "the launch takes too long";
-  else if (budget_ && ++workspace.turns % kTurnsBetweenCounts == 0 && executed(workspace) > budget_)
-    why = "more than the budget of " + std::to_string(budget_) + " warp instructions were executed: it may never end";
-  if (why.empty())
-    return false;
-  report(warp, warp.groups[0].next, FindingKind::kTimeout, 0, why);
-  fail(LaunchFailure::kTimeout);
-  return true;
-}
-
-uint64_t Launch::executed(const Workspace &workspace) {
-  return std::accumulate(workspace.counts.begin(), workspace.counts.end(), uint64_t{0}) +
-         std::accumulate(workspace.divergent_counts.begin(), workspace.divergent_counts.end(), uint64_t{0});
-}
-
 void Launch::arrive(Workspace &workspace, Warp &warp) {
   warp.barrier %= kBarriers;
   workspace.arrived[warp.barrier] += kLanes;
@@ -297,7 +262,8 @@ void Launch::arrive(Workspace &workspace, Warp &warp) {
   advance_time(workspace.block);
 }
 
-/// What is known of each other by those that waited at a barrier. `whole`: all warps that have not exited.
+/// What is known of each other by those that waited at a barrier. `whole`: all warps of the block, to whose barriers those
+/// that have exited come too.
 void Launch::pass_barrier(Workspace &workspace, uint32_t barrier, bool whole) {
   if (whole)
     return begin_order(workspace);
@@ -350,7 +316,7 @@ bool Launch::release_barriers(Workspace &workspace) {
       continue;
     bool whole = true;
     for (uint32_t i = 0; i < warps_; i++)
-      whole &= workspace.states[i] == State::kExited ||
+      whole &= (workspace.states[i] == State::kExited && workspace.expected[b] == 0) ||
                (workspace.states[i] == State::kWaiting && workspace.warps[i].barrier == b);
     pass_barrier(workspace, b, whole);
     workspace.arrived[b] = 0;

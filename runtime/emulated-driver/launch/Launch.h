@@ -87,6 +87,8 @@ private:
   void arrive(Workspace &workspace, Warp &warp);
   void pass_barrier(Workspace &workspace, uint32_t barrier, bool whole);
   bool is_over(Workspace &workspace, Warp &warp);
+  bool stands_still(Workspace &workspace, const Warp &warp, Stop stop);
+  void report_awaited(const Warp &warp);
   uint64_t block_number(uint64_t turn) const;
   void add_counts(const Workspace &workspace);
 
