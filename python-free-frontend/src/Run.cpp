@@ -46,7 +46,7 @@ Result<Tensor> on_host(const Tensor &tensor) {
   return tensor.on_host() ? Result<Tensor>(tensor) : tensor.to(DeviceLocation{});
 }
 
-Status store(const Tensor &result, const Tensor &output) {
+Status store(const Tensor &result, const Tensor &output, StreamHandle stream) {
   TENON_ASSIGN_OR_RETURN(Tensor shaped, result.reshape(output.shape()));
   Tensor target = output;
   if (output.on_host())
@@ -59,7 +59,37 @@ Status store(const Tensor &result, const Tensor &output) {
                          Device::open(output.device().kind, output.device().ordinal));
   TENON_ASSIGN_OR_RETURN(Tensor dense, converted.contiguous());
   const size_t bytes = static_cast<size_t>(dense.element_count()) * size_in_bytes(dense.dtype());
-  return device->copy(output.data(), dense.data(), bytes, CopyDirection::kHostToDevice, 0);
+  TENON_TRY(device->copy(output.data(), dense.data(), bytes, CopyDirection::kHostToDevice, stream));
+  return device->synchronise(stream); // `dense` ends here
+}
+
+/// The device that holds the call's tensors, as the interpreter meets it: memory of the host needs none.
+Result<Device *> device_of(std::span<const TensorReference> outputs,
+                           std::span<const TensorReference> inputs) {
+  for (auto tensors : {inputs, outputs})
+    for (const TensorReference &tensor : tensors)
+      if (!tensor->on_host())
+        return Device::open(tensor->device().kind, tensor->device().ordinal);
+  return nullptr;
+}
+
+/// A number that a launch gives, or a pointer to it in the memory of the device that holds the tensors.
+Result<uint64_t> value_behind(const uint64_t *pointer, uint64_t value, Device *device,
+                              StreamHandle stream) {
+  if (!pointer)
+    return value;
+  if (!device)
+    return *pointer;
+  TENON_TRY(device->copy(&value, pointer, sizeof value, CopyDirection::kDeviceToHost, stream));
+  TENON_TRY(device->synchronise(stream));
+  return value;
+}
+
+Status check_offset(uint64_t offset) {
+  if (offset > kMaxDropoutOffset)
+    return Error::invalid_argument("offset", std::to_string(offset),
+                                   "a number of at most 32 bits");
+  return {};
 }
 
 /// Bytes from the first element on that are the tensor's without a gap: all of a dense one.
@@ -170,6 +200,10 @@ Status Function::State::interpret_into(const Plan &plan, References outputs, Ref
                                        const LaunchOptions &launch) const {
   std::vector<Tensor> arguments;
   InterpreterOptions options;
+  TENON_ASSIGN_OR_RETURN(Device * device, device_of(outputs, inputs));
+  // What the caller has put on his stream may still be writing the inputs.
+  if (device)
+    TENON_TRY(device->synchronise(launch.stream.handle));
   for (const InputFacts &input : facts.inputs) {
     const auto position = static_cast<size_t>(input.position);
     Result<Tensor> tensor = [&]() -> Result<Tensor> {
@@ -186,11 +220,16 @@ Status Function::State::interpret_into(const Plan &plan, References outputs, Ref
       options.precision = Precision::kFloat64;
     arguments.push_back(std::move(*tensor));
   }
-  options.seed = launch.seed_pointer ? *launch.seed_pointer : launch.seed;
-  options.offset = launch.offset_pointer ? *launch.offset_pointer : launch.offset;
+  if (facts.uses_dropout) {
+    TENON_ASSIGN_OR_RETURN(options.seed, value_behind(launch.seed_pointer, launch.seed, device,
+                                                      launch.stream.handle));
+    TENON_ASSIGN_OR_RETURN(options.offset, value_behind(launch.offset_pointer, launch.offset,
+                                                        device, launch.stream.handle));
+    TENON_TRY(check_offset(options.offset));
+  }
   TENON_ASSIGN_OR_RETURN(std::vector<Tensor> results, interpret(facts.graph, arguments, options));
   for (size_t i = 0; i < outputs.size(); ++i)
-    TENON_TRY(store(results[i], *outputs[i]));
+    TENON_TRY(store(results[i], *outputs[i], launch.stream.handle));
   return {};
 }
 
@@ -198,10 +237,8 @@ Status Function::State::run(const Plan &plan, References outputs, References inp
                             const LaunchOptions &launch) const {
   if (launch.scalars.size() != 0)
     TENON_TRY(check_scalars(launch));
-  if (facts.uses_dropout && launch.offset > kMaxDropoutOffset && !launch.offset_pointer)
-      [[unlikely]]
-    return Error::invalid_argument("offset", std::to_string(launch.offset),
-                                   "a number of at most 32 bits");
+  if (facts.uses_dropout && !launch.offset_pointer)
+    TENON_TRY(check_offset(launch.offset));
   switch (plan.kind) {
   case Plan::Kind::kKernel:
     return launch_kernel(plan, outputs, inputs, launch);

@@ -271,5 +271,36 @@ TEST(Function, DropoutIsAFunctionOfSeedAndOffset) {
   EXPECT_FALSE(function.call({query, query, query}, {.scalars = {{"probability", 1.5}}}).ok());
 }
 
+TEST(Function, TheInterpreterReadsADevicesMemoryInTheStreamsOrder) {
+  const Result<Device *> opened = Device::open(DeviceKind::kEmulator);
+  if (!opened)
+    GTEST_SKIP() << opened.error().message();
+  Device *device = *opened;
+  // Wider than any kernel: what lies on a device falls back to the interpreter.
+  const Function function =
+      compile([](Value q, Value k, Value v) {
+        return matmul(dropout(softmax(matmul(q, transpose(k))), 0.5), v);
+      }).value();
+  const Tensor query = random({1, 2, 9, 300}, 1), there = query.to({DeviceKind::kEmulator}).value();
+  void *numbers = device->allocate(2 * sizeof(uint64_t)).value();
+  auto put = [&](uint64_t seed, uint64_t offset) {
+    const uint64_t values[] = {seed, offset};
+    ASSERT_TRUE(device->copy(numbers, values, sizeof values, CopyDirection::kHostToDevice, 0).ok());
+    ASSERT_TRUE(device->synchronise(0).ok());
+  };
+  const LaunchOptions by_pointer{.seed_pointer = static_cast<const uint64_t *>(numbers),
+                                 .offset_pointer = static_cast<const uint64_t *>(numbers) + 1};
+  put(7, 3);
+  const Result<std::vector<Tensor>> by_device = function.call({there, there, there}, by_pointer);
+  ASSERT_TRUE(by_device.ok()) << by_device.error().message();
+  EXPECT_EQ(function.explain().executed_by, Way::kEager);
+  const Tensor by_number = function.call({query, query, query}, {.seed = 7, .offset = 3}).value()[0];
+  EXPECT_EQ(test::largest_difference((*by_device)[0].to(DeviceLocation{}).value(), by_number), 0);
+  put(7, uint64_t{1} << 32);
+  EXPECT_THAT(function.call({there, there, there}, by_pointer).error().message(),
+              HasSubstr("32 bits"));
+  EXPECT_TRUE(device->free(numbers).ok());
+}
+
 } // namespace
 } // namespace tenon
