@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <unistd.h>
 
 namespace tenon::command {
@@ -45,6 +46,15 @@ Result<Tensor> load_option(const char *option, const std::string &path) {
 Result<void> check_output_option(const char *option, const std::string &path, DataType dtype) {
   const Status writable = check_writable(path, dtype);
   return writable ? Result<void>() : Result<void>(with_option(option, writable.error()));
+}
+
+bool same_file(const std::string &a, const std::string &b) {
+  namespace fs = std::filesystem;
+  std::error_code unknown;
+  if (fs::exists(a, unknown) && !fs::is_regular_file(a, unknown))
+    return false; // /dev/null takes any number
+  return a == b || fs::weakly_canonical(fs::absolute(a, unknown), unknown) ==
+                       fs::weakly_canonical(fs::absolute(b, unknown), unknown);
 }
 
 void add_device_option(CLI::App &app, Way &way) {

@@ -63,6 +63,8 @@ void add_random_options(CLI::App &app, uint64_t &seed, uint64_t &offset);
 Result<Tensor> load_option(const char *option, const std::string &path);
 /// Whether a tensor of this type can be written where an option says. Errors name the option.
 Result<void> check_output_option(const char *option, const std::string &path, DataType dtype);
+/// Whether two paths lead to one file, or would: the second result would take the place of the first.
+bool same_file(const std::string &a, const std::string &b);
 
 /// Pads a label, in bold where stdout is a terminal.
 std::string label(std::string_view text, size_t width);

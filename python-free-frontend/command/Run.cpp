@@ -109,8 +109,11 @@ Result<void> check_outputs(const Graph &graph, const std::vector<std::string> &o
     return Error::invalid_argument("--output", std::to_string(outputs.size()) + " files",
                                    "at most " + std::to_string(graph.results().size()) +
                                        ", one for each result");
-  if (std::set<std::string>(outputs.begin(), outputs.end()).size() != outputs.size())
-    return Error::invalid_argument("--output", "one file twice", "another file for each result");
+  for (size_t i = 0; i < outputs.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (same_file(outputs[i], outputs[j]))
+        return Error::invalid_argument("--output", "one file twice",
+                                       "another file for each result");
   const auto first = std::ranges::find_if(
       inputs, [](const Tensor &input) { return is_floating_point(input.dtype()); });
   for (size_t i = 0; i < outputs.size(); ++i) {

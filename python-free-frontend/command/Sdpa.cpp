@@ -64,7 +64,7 @@ Result<void> check_outputs(const SdpaOptions &options, DataType dtype) {
   TENON_TRY(check_output_option("--output", options.output, dtype));
   if (options.logsumexp.empty())
     return {};
-  if (options.logsumexp == options.output)
+  if (same_file(options.logsumexp, options.output))
     return Error::invalid_argument("--logsumexp", options.logsumexp, "another file than --output");
   return check_output_option("--logsumexp", options.logsumexp, DataType::kFloat32);
 }

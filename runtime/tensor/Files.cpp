@@ -38,6 +38,11 @@ uint64_t half_of_memory() {
          static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+/// As the user that the process acts for now.
+bool may(const std::string &path, int access) {
+  return ::faccessat(AT_FDCWD, path.c_str(), access, AT_EACCESS) == 0;
+}
+
 bool is_pipe(const std::string &path) {
   struct stat status;
   return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
@@ -97,17 +102,70 @@ Status write_all(int descriptor, std::span<const std::byte> bytes, const std::st
   return {};
 }
 
-// A new file beside `path`; the system applies the process's own creation mask.
-int create_beside(const std::string &path, std::string &name) {
-  static std::atomic<unsigned> counter;
-  for (int attempt = 0; attempt < 1000; ++attempt) {
-    name = path + "." + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".part";
-    int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor >= 0 || errno != EEXIST)
-      return descriptor;
-  }
-  return -1;
+/// The folder of a path, with its last slash.
+std::string folder_of(const std::string &path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "./" : path.substr(0, slash + 1);
 }
+
+/// A name beside `path` that `take` could have: it returns -1 and EEXIST where somebody has it.
+template <class Take> int take_name_beside(const std::string &path, std::string &name, Take take) {
+  static std::atomic<unsigned> counter;
+  int taken = -1;
+  for (int attempt = 0; attempt < 1000 && taken < 0; ++attempt) {
+    name = path + "." + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".part";
+    taken = take(name.c_str());
+    if (taken < 0 && errno != EEXIST)
+      break;
+  }
+  return taken;
+}
+
+/// A new file beside another, which has no name until all of it is written, so that a killed process leaves nothing.
+/// Where the file system knows no such files it has one from the start. The process's own creation mask applies.
+class NewFile {
+public:
+  explicit NewFile(const std::string &path) : path_(path) {
+    if (may("/proc/self/fd", X_OK))
+      number_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (number_ < 0)
+      number_ = take_name_beside(path, name_, [](const char *name) {
+        return ::open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      });
+    if (number_ < 0)
+      name_.clear();
+  }
+  ~NewFile() {
+    if (number_ >= 0)
+      ::close(number_);
+    if (!name_.empty())
+      ::unlink(name_.c_str());
+  }
+  NewFile(const NewFile &) = delete;
+  NewFile &operator=(const NewFile &) = delete;
+
+  int number() const { return number_; }
+  /// Puts it in the place of the other. On an error the number in errno says why.
+  bool replace() {
+    const std::string link = "/proc/self/fd/" + std::to_string(number_);
+    if (name_.empty() && take_name_beside(path_, name_, [&](const char *name) {
+                           return ::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name,
+                                           AT_SYMLINK_FOLLOW);
+                         }) < 0) {
+      name_.clear();
+      return false;
+    }
+    // Network file systems and quotas may refuse only when it is closed.
+    if (::close(std::exchange(number_, -1)) != 0 || ::rename(name_.c_str(), path_.c_str()) != 0)
+      return false;
+    name_.clear();
+    return true;
+  }
+
+private:
+  std::string path_, name_;
+  int number_ = -1;
+};
 
 std::string behind_links(const std::string &path) {
   const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr),
@@ -172,26 +230,20 @@ Result<std::string> read_text(const std::string &path, uint64_t most) {
 
 Status replace_file(const std::string &path, std::span<const std::span<const std::byte>> parts) {
   struct stat existing;
-  if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode))
+  const bool exists = ::stat(path.c_str(), &existing) == 0;
+  if (exists && !S_ISREG(existing.st_mode))
     return S_ISDIR(existing.st_mode) ? Error(ErrorCode::kIo, path + ": is a directory")
                                      : write_in_place(path, parts);
+  TENON_TRY(check_replaceable(path));
   const std::string target = behind_links(path);
-  std::string temporary;
-  Descriptor file{create_beside(target, temporary)};
-  if (file.number < 0)
+  NewFile file(target);
+  if (file.number() < 0)
     return system_error(path, "cannot create", errno);
-  Status status;
+  if (exists && ::fchmod(file.number(), existing.st_mode & 07777) != 0)
+    return system_error(path, "cannot keep its permissions", errno);
   for (auto part : parts)
-    if (status.ok())
-      status = write_all(file.number, part, path);
-  // Network file systems and quotas may refuse only now.
-  if (::close(std::exchange(file.number, -1)) != 0 && status.ok())
-    status = system_error(path, "cannot write", errno);
-  if (status.ok() && ::rename(temporary.c_str(), target.c_str()) != 0)
-    status = system_error(path, "cannot rename", errno);
-  if (!status.ok())
-    ::unlink(temporary.c_str());
-  return status;
+    TENON_TRY(write_all(file.number(), part, path));
+  return file.replace() ? Status() : system_error(path, "cannot write", errno);
 }
 
 Status replace_file(const std::string &path, std::string_view bytes) {
@@ -201,16 +253,16 @@ Status replace_file(const std::string &path, std::string_view bytes) {
 
 Status check_replaceable(const std::string &path) {
   struct stat status;
-  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  if (::stat(path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode))
       return Error(ErrorCode::kIo, path + ": is a directory");
-    return ::access(path.c_str(), W_OK) == 0 ? Status()
-                                             : system_error(path, "cannot be written", errno);
+    if (!may(path, W_OK))
+      return system_error(path, "cannot be written", errno);
+    if (!S_ISREG(status.st_mode))
+      return {};
   }
-  const std::string target = behind_links(path);
-  const size_t slash = target.rfind('/');
-  const std::string folder = slash == target.npos ? "." : target.substr(0, slash + 1);
-  if (path.empty() || ::access(folder.c_str(), W_OK | X_OK) != 0)
+  const std::string folder = folder_of(behind_links(path));
+  if (path.empty() || !may(folder, W_OK | X_OK))
     return system_error(path, "cannot write to " + folder, path.empty() ? ENOENT : errno);
   return {};
 }

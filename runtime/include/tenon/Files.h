@@ -24,15 +24,16 @@ read_file(const std::string &path, uint64_t most = std::numeric_limits<uint64_t>
 /// As text.
 TENON_API Result<std::string> read_text(const std::string &path, uint64_t most = kMostTextBytes);
 
-/// Writes the parts one after another to a temporary file beside `path`, then renames it; on an
-/// error `path` is as it was. What a link points to is replaced, not the link; a pipe or a device
-/// such as /dev/null is written. Errors: kIo.
+/// Writes the parts one after another to a new file, which then takes the place of `path` and has its
+/// permissions; until then, and on an error, `path` is as it was. What a link points to is replaced,
+/// not the link; a pipe or a device such as /dev/null is written. Errors: kIo, also where `path` is
+/// a file that may not be written.
 TENON_API Status replace_file(const std::string &path,
                               std::span<const std::span<const std::byte>> parts);
 TENON_API Status replace_file(const std::string &path, std::string_view bytes);
 
-/// Whether replace_file would find no directory there, and one around it that it can write; asked
-/// before long work. Errors: kIo.
+/// Whether replace_file would find there nothing or what may be written, in a directory that may be,
+/// asked before long work. Errors: kIo.
 TENON_API Status check_replaceable(const std::string &path);
 
 /// The same error with the file's name before it.

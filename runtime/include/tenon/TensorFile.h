@@ -1,8 +1,8 @@
 /// Tensors in files: NumPy's .npy (one tensor) and .safetensors (named tensors; how bfloat16
 /// travels).
 ///
-/// Reading trusts nothing: every length, offset, overlap and overflow is checked. Writing goes to a
-/// temporary file in the same directory, which is then renamed: no half-written file is ever left.
+/// Reading trusts nothing: every length, offset, overlap and overflow is checked. A file
+/// takes its place when all of it is written (Files.h).
 /// Sources: numpy.lib.format (versions 1 to 3), huggingface/safetensors' README.
 #pragma once
 

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -173,6 +175,49 @@ TEST(TensorFile, WritingReplacesAndLeavesNothingBeside) {
   ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
   EXPECT_THAT(folder.names(), ElementsAre("t.npy"));
   EXPECT_EQ(load_tensor(folder / "t.npy")->shape(), (Shape{3}));
+}
+
+TEST(TensorFile, WhatIsReplacedKeepsItsPermissions) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
+  std::filesystem::permissions(folder / "t.npy", std::filesystem::perms(0640));
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({2})).ok());
+  EXPECT_EQ(std::filesystem::status(folder / "t.npy").permissions(), std::filesystem::perms(0640));
+}
+
+TEST(TensorFile, AFileThatMayNotBeWrittenIsNotReplaced) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0777));
+  std::filesystem::permissions(folder / "t.npy", std::filesystem::perms(0444));
+  AsOrdinaryUser user;
+  if (!user.ok())
+    GTEST_SKIP() << "runs as root, which may write everywhere, and cannot become another user";
+  for (const Status &status : {check_writable(folder / "t.npy", DataType::kFloat32),
+                               save_tensor(folder / "t.npy", counting({2}))})
+    expect_error(status, ErrorCode::kIo, "Permission denied");
+  EXPECT_THAT(values(load_tensor(folder / "t.npy").value()), ElementsAre(0, 1, 2));
+}
+
+TEST(TensorFile, AKilledWriterLeavesNothingBehind) {
+  TemporaryFolder folder;
+  const int probe = ::open(folder.path().c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (probe < 0)
+    GTEST_SKIP() << "this file system has no files without a name: " << std::strerror(errno);
+  ::close(probe);
+  const Tensor large = counting({10000});
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const struct rlimit small = {4096, 4096}, none = {0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    ::setrlimit(RLIMIT_CORE, &none);
+    std::signal(SIGXFSZ, SIG_DFL); // kills it in the middle of its writing
+    ::_exit(save_tensor(folder / "t.npy", large).ok());
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_THAT(folder.names(), testing::IsEmpty());
 }
 
 TEST(TensorFile, CheckWritableForeseesTheErrors) {
