@@ -138,6 +138,8 @@ void writeSchedules(KernelDescription &kernel) {
 #ifdef TENON_WITH_GPU
 llvm::Expected<std::string> emitGpu(ModuleOp module, const Request &request, KernelDescription &kernel) {
   KernelImage &image = kernel.image;
+  if (request.emit == Emit::kLlvm)
+    return emitGpuLlvm(module, *GpuTarget::find(request.target));
   llvm::Expected<std::string> ptx = emitPtx(module, *GpuTarget::find(request.target));
   if (!ptx || request.emit == Emit::kPtx)
     return ptx;
@@ -161,6 +163,8 @@ llvm::Expected<std::string> emitHost(ModuleOp module, const Request &request, Ke
   llvm::Expected<HostTarget> target = HostTarget::named(request.target);
   if (!target)
     return target.takeError();
+  if (request.emit == Emit::kLlvm)
+    return emitHostLlvm(module, *target);
   if (request.emit == Emit::kAsm)
     return emitHostAssembly(module, *target);
   llvm::Expected<HostCode> code = emitHostCode(module, *target);
@@ -237,7 +241,7 @@ llvm::Expected<KernelDescription> tenon::describeKernel(ModuleOp module, const R
 
 llvm::Expected<std::string> tenon::emitDevice(ModuleOp module, const Request &request,
                                               KernelDescription &kernel) {
-  if (request.emit == Emit::kNvvm || request.emit == Emit::kLlvm)
+  if (request.emit == Emit::kNvvm)
     return printed(module);
 #ifdef TENON_WITH_GPU
   if (request.isGpu())

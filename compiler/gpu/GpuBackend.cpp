@@ -131,22 +131,49 @@ static llvm::Error checkSharedMemory(ModuleOp module, const GpuTarget &target) {
   return llvm::Error::success();
 }
 
-llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &target) {
+namespace {
+
+/// LLVM IR with its passes behind it, and the machine that it becomes PTX for.
+class Translated {
+public:
+  llvm::Error translate(ModuleOp module, const GpuTarget &target);
+  std::string text() const;
+  llvm::Expected<std::string> ptx(const GpuTarget &target);
+
+private:
+  llvm::LLVMContext context_;
+  std::unique_ptr<llvm::TargetMachine> machine_;
+  std::unique_ptr<llvm::Module> code_;
+  bool readsTables_ = false;
+};
+
+llvm::Error Translated::translate(ModuleOp module, const GpuTarget &target) {
   if (llvm::Error error = checkSharedMemory(module, target))
     return error;
   auto machine = machineFor(target);
   if (!machine)
     return machine.takeError();
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, context, "kernel", kSkipsVerifier);
-  if (!translated)
+  machine_ = std::move(*machine);
+  code_ = translateModuleToLLVMIR(module, context_, "kernel", kSkipsVerifier);
+  if (!code_)
     return refuse("translation to LLVM IR failed");
-  translated->setTargetTriple((*machine)->getTargetTriple());
-  translated->setDataLayout((*machine)->createDataLayout());
-  bool hoist = llvm::none_of(module.getOps<LLVM::LLVMFuncOp>(), [](LLVM::LLVMFuncOp function) {
+  code_->setTargetTriple(machine_->getTargetTriple());
+  code_->setDataLayout(machine_->createDataLayout());
+  readsTables_ = llvm::any_of(module.getOps<LLVM::LLVMFuncOp>(), [](LLVM::LLVMFuncOp function) {
     return function->hasAttr(kReadsTablesAttribute);
   });
-  simplify(*translated, **machine, hoist);
+  simplify(*code_, *machine_, /*hoist=*/!readsTables_);
+  return llvm::Error::success();
+}
+
+std::string Translated::text() const {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  code_->print(stream, nullptr);
+  return text;
+}
+
+llvm::Expected<std::string> Translated::ptx(const GpuTarget &target) {
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;
@@ -154,11 +181,26 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
   // through the loop. Addresses of tables, which fill registers for a short while, gain from it.
   const StringRef keepsAddresses = "disable-lsr";
   {
-    ProcessOptions whileMade(hoist ? ArrayRef(keepsAddresses) : ArrayRef<StringRef>());
-    if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile,
-                                        kSkipsVerifier))
+    ProcessOptions whileMade(readsTables_ ? ArrayRef<StringRef>() : ArrayRef(keepsAddresses));
+    if (machine_->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile, kSkipsVerifier))
       return refuse("LLVM cannot write PTX for " + target.name);
   }
-  passes.run(*translated);
+  passes.run(*code_);
   return std::string(text);
+}
+
+} // namespace
+
+llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &target) {
+  Translated translated;
+  if (llvm::Error error = translated.translate(module, target))
+    return error;
+  return translated.ptx(target);
+}
+
+llvm::Expected<std::string> tenon::emitGpuLlvm(ModuleOp module, const GpuTarget &target) {
+  Translated translated;
+  if (llvm::Error error = translated.translate(module, target))
+    return error;
+  return translated.text();
 }

@@ -40,4 +40,7 @@ void buildGpuPipeline(mlir::OpPassManager &passes, const GpuTarget &target);
 /// unknown to LLVM.
 llvm::Expected<std::string> emitPtx(mlir::ModuleOp module, const GpuTarget &target);
 
+/// The LLVM IR that this PTX is made of, as text, to be read. The same errors.
+llvm::Expected<std::string> emitGpuLlvm(mlir::ModuleOp module, const GpuTarget &target);
+
 } // namespace tenon

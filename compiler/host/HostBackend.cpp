@@ -107,6 +107,7 @@ class Translated {
 public:
   llvm::Error translate(ModuleOp module, const HostTarget &target);
   llvm::Expected<std::string> emit(llvm::CodeGenFileType type) { return ::emit(*machine_, *code_, type); }
+  std::string text() const;
 
 private:
   llvm::LLVMContext context_;
@@ -136,6 +137,13 @@ llvm::Error Translated::translate(ModuleOp module, const HostTarget &target) {
     }
   }
   return llvm::Error::success();
+}
+
+std::string Translated::text() const {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  code_->print(stream, nullptr);
+  return text;
 }
 
 // One kernel on its way to code, apart from the others of its module.
@@ -173,6 +181,13 @@ llvm::Expected<std::string> tenon::emitHostAssembly(ModuleOp module, const HostT
   if (llvm::Error error = translated.translate(module, target))
     return error;
   return translated.emit(llvm::CodeGenFileType::AssemblyFile);
+}
+
+llvm::Expected<std::string> tenon::emitHostLlvm(ModuleOp module, const HostTarget &target) {
+  Translated translated;
+  if (llvm::Error error = translated.translate(module, target))
+    return error;
+  return translated.text();
 }
 
 llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &target) {

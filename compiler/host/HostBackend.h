@@ -40,4 +40,7 @@ llvm::Expected<HostCode> emitHostCode(mlir::ModuleOp module, const HostTarget &t
 /// The same as text, to be read.
 llvm::Expected<std::string> emitHostAssembly(mlir::ModuleOp module, const HostTarget &target);
 
+/// The LLVM IR that it is made of, as text, to be read.
+llvm::Expected<std::string> emitHostLlvm(mlir::ModuleOp module, const HostTarget &target);
+
 } // namespace tenon

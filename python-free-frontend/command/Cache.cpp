@@ -71,8 +71,8 @@ Result<void> list(const Options &options) {
   std::vector<KernelCacheEntry> entries;
   if (store) {
     TENON_ASSIGN_OR_RETURN(entries, (*store)->list());
-  } else if (store.error().code() != ErrorCode::kNotFound) {
-    return store.error(); // one that is not there is empty
+  } else if (!options.directory.empty() || store.error().code() != ErrorCode::kNotFound) {
+    return store.error(); // that of the settings is empty until something is kept
   }
   Json lines = Json::array();
   std::string text;
@@ -219,7 +219,7 @@ Result<void> keygen(const Options &options) {
 }
 
 struct Verb {
-  const char *name, *text;
+  const char *name, *text, *examples;
   Result<void> (*run)(const Options &);
   void (*declare)(CLI::App &, Options &);
 };
@@ -242,14 +242,23 @@ void declare_key(CLI::App &app, Options &options) {
 }
 
 constexpr Verb kVerbs[] = {
-    {"list", "Every kernel in the directory", list, no_more},
-    {"show", "One kernel: its key, how it was made, its code", show, declare_show},
-    {"verify", "Reads every entry whole; fails where one is damaged", verify, declare_verify},
-    {"prune", "Removes what is too much or too old, but nothing in use", prune, declare_prune},
-    {"clear", "Removes every kernel that is not in use", clear, no_more},
-    {"info", "The settings, and what decided each", info, no_more},
-    {"sign", "Signs every entry (Ed25519)", sign, declare_key},
-    {"keygen", "Makes a pair of keys to sign with", keygen, declare_key},
+    {"list", "Every kernel in the directory",
+     "  tenon cache list\n  tenon cache list --dir kernels --json", list, no_more},
+    {"show", "One kernel: its key, how it was made, its code",
+     "  tenon cache show 3f2a\n  tenon cache show 3f2a --code --dir kernels", show, declare_show},
+    {"verify", "Reads every entry whole; fails where one is damaged",
+     "  tenon cache verify --dir kernels\n  tenon cache verify --dir kernels --public-key release.key.public",
+     verify, declare_verify},
+    {"prune", "Removes what is too much or too old, but nothing in use",
+     "  tenon cache prune --max-bytes 500M --max-days 30", prune, declare_prune},
+    {"clear", "Removes every kernel that is not in use",
+     "  tenon cache clear\n  tenon cache clear --dir kernels", clear, no_more},
+    {"info", "The settings, and what decided each",
+     "  tenon cache info\n  TENON_CACHE_DIR=kernels tenon cache info --json", info, no_more},
+    {"sign", "Signs every entry (Ed25519)", "  tenon cache sign --key release.key --dir kernels", sign,
+     declare_key},
+    {"keygen", "Makes a pair of keys to sign with", "  tenon cache keygen --key release.key", keygen,
+     declare_key},
 };
 
 } // namespace
@@ -263,10 +272,12 @@ void add_cache(CLI::App &app, Action &action) {
   for (const Verb &verb : kVerbs) {
     auto options = std::make_shared<Options>();
     CLI::App *command = cache->add_subcommand(verb.name, verb.text);
-    command->footer("Example:\n  tenon cache " + std::string(verb.name) + " --help");
-    command->add_option("--dir", options->directory, "instead of the settings' directory")
-        ->type_name("DIR");
-    command->add_flag("--json", options->json, "JSON on stdout");
+    command->footer("Examples:\n" + std::string(verb.examples));
+    if (verb.run != keygen) { // it makes two files, and no more
+      command->add_option("--dir", options->directory, "instead of the settings' directory")
+          ->type_name("DIR");
+      command->add_flag("--json", options->json, "JSON on stdout");
+    }
     verb.declare(*command, *options);
     auto run = verb.run;
     command->callback([options, run, &action] { action = [=] { return run(*options); }; });

@@ -8,6 +8,7 @@
 #include "tenon/Target.h"
 
 #include <memory>
+#include <set>
 #include <unistd.h>
 
 namespace tenon::command {
@@ -21,8 +22,8 @@ struct CompileCommand {
 };
 
 constexpr const char *kFooter =
-    R"(Stages: graph (what is compiled), attention (after fusion), tile (after scheduling), nvvm or llvm (before
-emission), ptx, cubin (by ptxas), asm (of the host), image (what a cache keeps).
+    R"(Stages: graph (what is compiled), attention (after fusion), tile (after scheduling), nvvm (of a GPU, MLIR's llvm and
+nvvm dialects), llvm (LLVM IR), ptx and cubin (of a GPU, the latter by ptxas), asm (of the host), image (what a cache keeps).
 
 Examples:
   tenon compile --batch 4 --heads 16 --queries 1024 --keys 1024 --head-dim 64 --dtype f16 --causal --target sm_80 --emit ptx
@@ -120,18 +121,25 @@ Result<Json> describe(const CompileCommand &command, const CompileRequest &reque
   return object;
 }
 
+// Not every stage is on the way of every target.
+Result<void> check_stage(const CompileCommand &command, bool is_gpu) {
+  const std::set<std::string> of_gpu = {"nvvm", "ptx", "cubin"}, of_host = {"asm"};
+  if (!(is_gpu ? of_host : of_gpu).contains(command.emit))
+    return {};
+  return Error::invalid_argument(
+      "--emit", command.emit + " for " + command.target,
+      is_gpu ? "graph, attention, tile, nvvm, llvm, ptx, cubin or image; asm is a stage of --target host"
+             : "graph, attention, tile, llvm, asm or image; " + command.emit +
+                   " is a stage of a GPU: --target sm_80");
+}
+
 Result<void> run_compile(CompileCommand command) {
   TENON_TRY(command.shape.complete());
   if (command.shape.heads == 0)
     return Error::invalid_argument("--heads", "0", "at least 1, for there to be a kernel");
   TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(command.target));
   const bool is_gpu = target.kind == TargetKind::kCuda;
-  if (!is_gpu && (command.emit == "ptx" || command.emit == "cubin" || command.emit == "nvvm"))
-    return Error::invalid_argument("--emit", command.emit + " for " + command.target,
-                                   "a stage of the host, or --target sm_80");
-  if (is_gpu && (command.emit == "asm" || command.emit == "llvm"))
-    return Error::invalid_argument("--emit", command.emit + " for " + command.target,
-                                   "a stage of a GPU, or --target host");
+  TENON_TRY(check_stage(command, is_gpu));
   if (!command.output.empty())
     TENON_TRY(check_replaceable(command.output));
   const bool binary = command.emit == "image" || command.emit == "cubin";

@@ -6,6 +6,7 @@
 #include "tenon/Libraries.h"
 #include "tenon/Version.h"
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 
@@ -21,7 +22,8 @@ constexpr const char *kFooter = R"(Examples:
   tenon emulate kernel.ptx --list
 
 `tenon COMMAND --help` says more. Environment: TENON_LOG=cache,launch,pass (or all) prints what is done to
-stderr. Exit codes: 0 done; 1 it failed, stderr says why; 2 the command line is wrong; 3 `emulate` found something.)";
+stderr. Exit codes: 0 done; 1 it failed, stderr says why; 2 an option is unknown, missing, or none of those
+allowed; 3 `emulate` found something.)";
 
 int report(const Error &error) {
   std::cerr << "tenon: error: " << error.message() << '\n';
@@ -98,6 +100,8 @@ int run(int count, char **arguments) {
 } // namespace tenon::command
 
 int main(int count, char **arguments) {
+  // A file beyond the limit of sizes is then an error like any other that says why.
+  std::signal(SIGXFSZ, SIG_IGN);
   if (const std::string wrong = tenon::wrong_libraries(); !wrong.empty()) {
     std::fprintf(stderr, "tenon: error: %s\n", wrong.c_str());
     return tenon::command::kFailure;

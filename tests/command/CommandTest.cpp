@@ -6,17 +6,63 @@
 namespace tenon {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using namespace test;
 
+// What the help lists under "Subcommands:", the first word of each line.
+std::vector<std::string> subcommands_of(const std::string &help) {
+  std::vector<std::string> names;
+  std::istringstream lines(help);
+  bool listed = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("Subcommands:", 0) == 0 || line.rfind("SUBCOMMANDS:", 0) == 0)
+      listed = true;
+    else if (listed && line.rfind("  ", 0) == 0 && line[2] != ' ')
+      names.push_back(line.substr(2, line.find(' ', 2) - 2));
+    else if (line.empty())
+      listed = false;
+  }
+  return names;
+}
+
 TEST_F(Command, HelpAndVersionAtEveryLevel) {
   EXPECT_THAT(run("--version").out, StartsWith("tenon 0."));
-  for (const char *command : {"", "sdpa", "run", "compile", "devices", "explain", "bench", "emulate"}) {
-    const Ran help = run(std::string(command) + " --help");
-    EXPECT_EQ(help.status, 0) << command;
-    EXPECT_THAT(help.out, HasSubstr("Example")) << command;
+  std::vector<std::string> levels = {""};
+  for (size_t i = 0; i < levels.size(); ++i) {
+    const std::string level = levels[i];
+    const Ran help = run(level + " --help");
+    EXPECT_EQ(help.status, 0) << level;
+    // An example of this level that does something.
+    EXPECT_THAT(help.out, ContainsRegex("\n  (TENON_[A-Z_]+=[a-z]+ )?tenon" + level + " [^\n]*")) << level;
+    EXPECT_THAT(help.out, Not(HasSubstr("\n  tenon" + level + " --help"))) << level;
+    for (const std::string &name : subcommands_of(help.out))
+      levels.push_back(level + " " + name);
   }
+  EXPECT_GE(levels.size(), 19u) << "eight commands, ten of them below cache";
+}
+
+TEST_F(Command, LlvmIsTheIrOfEitherTarget) {
+  const Ran gpu = run("compile --head-dim 32 --dtype f16 --target sm_80 --emit llvm");
+  if (gpu.status != 0)
+    GTEST_SKIP() << gpu.err;
+  EXPECT_NE(gpu.out.find("target triple = \"nvptx64-nvidia-cuda\""), std::string::npos);
+  EXPECT_NE(gpu.out.find("define ptx_kernel void @"), std::string::npos);
+  const Ran host = run("compile --head-dim 32 --target host:x86-64-v3 --emit llvm");
+  EXPECT_NE(host.out.find("target triple = \"x86_64-unknown-linux-gnu\""), std::string::npos);
+  EXPECT_NE(host.out.find("define dso_local void @"), std::string::npos);
+}
+
+TEST_F(Command, TheHelpsKernelRunsAsItSays) {
+  // Tenon's own kernel in `tenon emulate --help`: the command line there must fit what is compiled now.
+  const std::string help = run("emulate --help").out;
+  const Ran compiled = run("compile --head-dim 64 --dtype f16 --target sm_80 --emit ptx -o attention.ptx --json");
+  if (compiled.status != 0)
+    GTEST_SKIP() << compiled.err;
+  EXPECT_THAT(help, HasSubstr("--shared " + compiled.parsed()["shared_bytes"].dump() + " "));
+  EXPECT_THAT(help, HasSubstr("--block " + compiled.parsed()["threads"].dump() + " "));
 }
 
 TEST_F(Command, SdpaWritesAndReports) {
