@@ -51,7 +51,7 @@ def Attention_ConstantOp : Attention_Op<"constant",
 }
 
 class Attention_IndexOp<string mnemonic, string formula> : Attention_Op<mnemonic, [Pure]> {
-  let summary = formula;
+  let summary = "result = " # formula;
   let results = (outs Attention_IndexTensor:$result);
   let assemblyFormat = "attr-dict `:` type($result)";
 }
@@ -61,7 +61,7 @@ def Attention_QueryIndexOp : Attention_IndexOp<"query_index", "i of element [b, 
 def Attention_KeyIndexOp   : Attention_IndexOp<"key_index", "j of element [b, h, i, j]">;
 
 class Attention_LengthOp<string mnemonic, string formula> : Attention_Op<mnemonic, [Pure]> {
-  let summary = formula;
+  let summary = "result = " # formula;
   let results = (outs I32:$result);
   let assemblyFormat = "attr-dict `:` type($result)";
 }
@@ -80,7 +80,7 @@ def Attention_LoadOp : Attention_Op<"load", [Pure]> {
 
 class Attention_Unary<string mnemonic, string formula, Type type> :
     Attention_Op<mnemonic, [Pure, SameOperandsAndResultType, Attention_Elementwise]> {
-  let summary = formula;
+  let summary = "result = " # formula;
   let arguments = (ins type:$operand);
   let results = (outs type:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
@@ -90,29 +90,29 @@ class Attention_UnaryReal<string mnemonic, string formula> :
 def Attention_NegateOp  : Attention_UnaryReal<"negate", "-a">;
 def Attention_ExpOp     : Attention_UnaryReal<"exp", "e^a">;
 def Attention_Exp2Op    : Attention_UnaryReal<"exp2", "2^a">;
-def Attention_LogOp     : Attention_UnaryReal<"log", "natural logarithm">;
-def Attention_TanhOp    : Attention_UnaryReal<"tanh", "hyperbolic tangent">;
+def Attention_LogOp     : Attention_UnaryReal<"log", "natural logarithm of a">;
+def Attention_TanhOp    : Attention_UnaryReal<"tanh", "hyperbolic tangent of a">;
 def Attention_SqrtOp    : Attention_UnaryReal<"sqrt", "a^(1/2)">;
 def Attention_RsqrtOp   : Attention_UnaryReal<"rsqrt", "a^(-1/2)">;
 def Attention_AbsOp     : Attention_UnaryReal<"abs", "|a|">;
 def Attention_SigmoidOp : Attention_UnaryReal<"sigmoid", "1 / (1 + e^-a)">;
 def Attention_ErfOp     : Attention_UnaryReal<"erf", "2/sqrt(pi) * integral of e^(-t^2) from 0 to a">;
-def Attention_SinOp     : Attention_UnaryReal<"sin", "sine, radians">;
-def Attention_CosOp     : Attention_UnaryReal<"cos", "cosine, radians">;
+def Attention_SinOp     : Attention_UnaryReal<"sin", "sine of a, radians">;
+def Attention_CosOp     : Attention_UnaryReal<"cos", "cosine of a, radians">;
 def Attention_FloorOp   : Attention_UnaryReal<"floor", "largest integer not above a">;
 def Attention_NotOp     : Attention_Unary<"not", "!a", Attention_Mask>;
 
 /// An element-wise operation whose types are written as a function's.
 class Attention_Functional<string mnemonic, string formula, dag operands, Type result> :
     Attention_Op<mnemonic, [Pure, Attention_Elementwise]> {
-  let summary = formula;
+  let summary = "result = " # formula;
   let arguments = operands;
   let results = (outs result:$result);
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 def Attention_ConvertOp : Attention_Functional<"convert",
-    "i32, i1 -> f32; f32 -> i32 toward zero, saturating, NaN -> 0", (ins Attention_Any:$operand),
+    "a as the other type: i32, i1 -> f32; f32 -> i32 toward zero, saturating, NaN -> 0", (ins Attention_Any:$operand),
     Attention_Number>;
 
 class Attention_Binary<string mnemonic, string formula, Type type> :
@@ -160,21 +160,21 @@ def Attention_TransposeOp : Attention_Op<"transpose", [Pure, SameOperandsAndResu
 }
 
 def Attention_SoftmaxOp : Attention_Op<"softmax", [Pure, SameOperandsAndResultType]> {
-  let summary = "e^(a - max a) / sum of e^(a - max a) over j; zeros where all of the row is -inf";
+  let summary = "result = e^(a - max a) / sum of e^(a - max a) over j; zeros where all of the row is -inf";
   let arguments = (ins Attention_RealTensor:$operand);
   let results = (outs Attention_RealTensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
 def Attention_LogsumexpOp : Attention_Op<"logsumexp", [Pure, SameOperandsAndResultType]> {
-  let summary = "natural log of the sum of e^a over j: [b, h, i]; -inf where all of the row is -inf";
+  let summary = "result[b, h, i] = natural log of the sum of e^a over j; -inf where all of the row is -inf";
   let arguments = (ins Attention_RealTensor:$operand);
   let results = (outs Attention_RealTensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
 }
 
 def Attention_DropoutOp : Attention_Op<"dropout", [Pure]> {
-  let summary = "kept(b, h, i, j) ? a / (1 - p) : 0, kept by Philox: runtime/include/tenon/Dropout.h";
+  let summary = "result = kept(b, h, i, j) ? a / (1 - p) : 0, kept by Philox: runtime/include/tenon/Dropout.h";
   let arguments = (ins Attention_RealTensor:$operand, F32:$probability);
   let results = (outs Attention_RealTensor:$result);
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";

@@ -90,7 +90,7 @@ class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<TileDialect, mnemon
 //===-- What the launch gives ------------------------------------------------------------------===//
 
 def Tile_TensorOp : Tile_Op<"tensor", [Pure]> {
-  let summary = "tensors[slot] of the argument block";
+  let summary = "result = tensors[slot] of the argument block";
   let arguments = (ins I32Attr:$slot);
   let results = (outs Tile_TensorType:$result);
   let assemblyFormat = "$slot attr-dict `:` qualified(type($result))";
@@ -98,14 +98,14 @@ def Tile_TensorOp : Tile_Op<"tensor", [Pure]> {
 }
 
 def Tile_SizeOp : Tile_Op<"size", [Pure]> {
-  let summary = "batch, heads, key_heads, query_length or key_length of the launch";
+  let summary = "result = batch, heads, key_heads, query_length or key_length of the launch";
   let arguments = (ins Tile_SizeAttr:$size);
   let results = (outs I32:$result);
   let assemblyFormat = "$size attr-dict";
 }
 
 def Tile_ScalarOp : Tile_Op<"scalar", [Pure]> {
-  let summary = "scalars[slot] of the argument block";
+  let summary = "result = scalars[slot] of the argument block";
   let arguments = (ins I32Attr:$slot);
   let results = (outs AnyTypeOf<[F32, I32]>:$result);
   let assemblyFormat = "$slot attr-dict `:` type($result)";
@@ -113,19 +113,19 @@ def Tile_ScalarOp : Tile_Op<"scalar", [Pure]> {
 }
 
 def Tile_SeedOp : Tile_Op<"seed", [Pure]> {
-  let summary = "the seed of dropout: *seed_pointer where there is one, else seed";
+  let summary = "result = the seed of dropout: *seed_pointer where there is one, else seed";
   let results = (outs I64:$result);
   let assemblyFormat = "attr-dict";
 }
 
 def Tile_OffsetOp : Tile_Op<"offset", [Pure]> {
-  let summary = "the offset of dropout: *offset_pointer where there is one, else offset (its low word)";
+  let summary = "result = the offset of dropout: *offset_pointer where there is one, else offset (its low word)";
   let results = (outs I32:$result);
   let assemblyFormat = "attr-dict";
 }
 
 def Tile_ProgramIdOp : Tile_Op<"program_id", [Pure]> {
-  let summary = "this block's place in the grid";
+  let summary = "result = this block's place in the grid";
   let arguments = (ins Tile_AxisAttr:$axis);
   let results = (outs I32:$result);
   let assemblyFormat = "$axis attr-dict";
