@@ -1,8 +1,6 @@
-// MLIR's tools know the dialects: the reducer keeps what a script finds interesting, the server starts.
+// The reducer knows the dialects, and keeps what a script finds interesting. The server: server.test.
 // RUN: tenon-reduce %s --reduction-tree="traversal-mode=0 test=%S/Inputs/has-softmax.sh" | FileCheck %s
-// RUN: tenon-lsp-server --help | FileCheck %s --check-prefix=SERVER
 
-// SERVER: OVERVIEW
 // CHECK: attention.softmax
 // CHECK-NOT: @other
 func.func @other(%x: tensor<*xf32>) -> tensor<*xf32> {
