@@ -6,12 +6,16 @@
 
 namespace tenon::test {
 
+using Code = std::vector<std::byte>;
+inline const Code kReturns = {std::byte{0xC3}}; // RET
+
 /// For a graph with three tensor inputs, `scalars` scalar inputs after them, and `results` results.
-inline std::vector<std::byte> empty_kernel(int scalars, int results, bool dropout = false) {
+inline std::vector<std::byte> empty_kernel(int scalars, int results, bool dropout = false,
+                                           const Code &code = kReturns) {
   KernelImage image;
   image.kernel = "empty";
   image.schedule = R"({"tile_queries": 64})";
-  image.sections.push_back({SectionKind::kHostCode, host_target(), {std::byte{0xC3}}}); // RET
+  image.sections.push_back({SectionKind::kHostCode, host_target(), code});
   LaunchPhase phase;
   phase.entry = "empty";
   image.launch.phases.push_back(phase);
@@ -27,13 +31,13 @@ inline std::vector<std::byte> empty_kernel(int scalars, int results, bool dropou
 
 /// Puts the empty kernel where a call of `function` with these inputs will look for it.
 inline void put_empty_kernel(KernelCache &cache, const Function &function,
-                             std::span<const TensorReference> inputs, int scalars,
-                             int results = 1) {
+                             std::span<const TensorReference> inputs, int scalars, int results = 1,
+                             const Code &code = kReturns) {
   const CompileRequest request = function.request(inputs).value();
   const KernelKey key(
       {function.graph().hash(), request.signature, request.target, request.options});
   auto made = cache.lookup_or_compile(key, [&] {
-    return Result(CompileOutcome{empty_kernel(scalars, results), 1});
+    return Result(CompileOutcome{empty_kernel(scalars, results, false, code), 1});
   });
   made.value();
 }

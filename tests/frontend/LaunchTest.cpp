@@ -109,6 +109,58 @@ TEST_F(Launch, ThreadsShareOneFunction) {
   EXPECT_EQ(cache_.list().size(), 1u);
 }
 
+/// Writes 1 to the first byte of the output, then waits until somebody makes it 2.
+test::Code waiting_kernel() {
+  constexpr auto kOutput =
+      static_cast<uint32_t>(offsetof(KernelArguments, tensors) + 3 * sizeof(TensorArgument));
+  static_assert(offsetof(TensorArgument, data) == 0 && kOutput > 127);
+  test::Code code;
+  for (int byte :
+       {0x48, 0x8B, 0x87, int(kOutput & 255), int(kOutput >> 8), 0, 0, // mov rax, [rdi + kOutput]
+        0xC6, 0x00, 0x01,                                              // mov byte [rax], 1
+        0xF3, 0x90, 0x80, 0x38, 0x02, 0x75, 0xF9, 0xC3}) // pause; cmp byte [rax], 2; jne; ret
+    code.push_back(static_cast<std::byte>(byte));
+  return code;
+}
+
+// While a kernel runs others may call the same function, with sizes that it knows and new ones, and another function
+// may be made ready in the same cache: where a lock were held, this test would not end.
+TEST_F(Launch, NoLockIsHeldWhileAKernelRuns) {
+  const Tensor query = random({1, 1, 1, 32}, 1), output = Tensor::zeros({1, 1, 1, 32}).value();
+  const TensorReference inputs[] = {query, query, query};
+  test::put_empty_kernel(cache_, function_, inputs, 1, 1, waiting_kernel());
+  std::atomic_ref<uint8_t> flag(*static_cast<uint8_t *>(output.data()));
+  std::atomic<bool> done{false};
+  std::thread runs([&] { done = function_.launch({output}, {query, query, query}).ok(); });
+  while (flag != 1)
+    std::this_thread::yield();
+
+  Tensor ready = Tensor::zeros({1, 1, 2, 32}).value();
+  std::thread releases_itself([&] { // its own kernel waits as well
+    std::atomic_ref<uint8_t> own(*static_cast<uint8_t *>(ready.data()));
+    while (own != 1)
+      std::this_thread::yield();
+    own = 2;
+  });
+  const Tensor two = random({1, 1, 2, 32}, 2);
+  EXPECT_TRUE(function_.launch({ready}, {two, two, two}).ok());
+  releases_itself.join();
+  const Function other =
+      compile(
+          [](Value q, Value k, Value v) {
+            return matmul(softmax(matmul(q, transpose(k)) * scalar("scale", 2)), v);
+          },
+          {.device = Way::kHost, .cache = &cache_})
+          .value();
+  test::put_empty_kernel(cache_, other, inputs, 1);
+  EXPECT_TRUE(other.prepare({query, query, query}).ok());
+  EXPECT_EQ(function_.cached().size(), 2u);
+  EXPECT_FALSE(done);
+  flag = 2;
+  runs.join();
+  EXPECT_TRUE(done);
+}
+
 TEST_F(Launch, TheSignatureHoldsWhatShapesCodeAndNoLength) {
   auto signature = [&](const Tensor &query, const Tensor &key) {
     const TensorReference inputs[] = {query, key, key};
