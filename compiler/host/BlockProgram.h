@@ -125,6 +125,7 @@ private:
   static constexpr int64_t kPairOfOnes = 0x3f803f80;
   Values pairsOf(const Values &even, const Values &odd, int64_t rows); ///< rounded
   static bool isRounding(Operation *op);
+  mlir::StringAttr ofLanes(mlir::StringRef intrinsic, int64_t lanes);
   Value multiplyPairs(Value left, Value right, Value sum);
   /// Whether pairs are summed once they are rounded: where tile units are, vdpbf16ps is slower than two additions.
   bool sumsWords(Type type) const;
@@ -154,7 +155,9 @@ private:
     /// Where the vectors of rows see keys up to ends of their own: columnCount or innerCount of each.
     Values ends = {};
     bool endsOfTerms = false;
-    bool inMemory = false; ///< the right operand, not a copy
+    /// Of the right operand of few queries, which is read where it lies.
+    Type stored = {};
+    int64_t storedBytes = 0;
   };
   void requestRows(const Rows &rows, int64_t rowBytes);
   void emitProduct(const Product &product);
@@ -176,13 +179,28 @@ private:
 
   // Products of few queries: RowProducts.cpp.
   bool runsAlongRows(DotOp op);
+  LogicalResult lowerDotAlongRows(DotOp op, bool pairs);
   int64_t leftRows(LoadOp op);
+  LogicalResult forExistingRows(Values &carried, llvm::function_ref<LogicalResult()> body);
+  Values firstRows(const Values &rows);
+  Values rowsOfLoop(Value tile);
   Value multiplyAdd(const Product &product, Value left, Value right, Value sum);
   void request(Value pointer, int64_t bytes); ///< to the first-level cache
-  Value sumsOfFour(ArrayRef<Value> vectors);
+  Value rowAhead(const Product &product, Value row, int64_t width, int64_t least);
+  Value rowElements(const Product &product, Value pointer);
+  Value addNeighbours(Value a, Value b, int64_t run);
+  Value sumsOfVectors(Values vectors);
   void emitScoresOfKeys(const Product &product, int64_t width, Value left, Value result, Value firstKey);
   void emitScoresAlongRows(const Product &product, int64_t width);
-  void emitRowsOfOutput(const Product &product, int64_t vectors, Value left, Value column, Value target);
+  struct ValueColumns {
+    Value base; ///< of the first, in memory
+    int64_t width, vectors;
+  };
+  Values valuesOfRow(const Product &product, int64_t vectors, Value row, Value nextRow);
+  Value interleaved(Value first, Value second, int64_t from);
+  Values addRowsOfValues(const Product &product, const ValueColumns &columns, Value left, Value begin, Value end,
+                         int64_t step, Values sums);
+  void emitRowsOfOutput(const Product &product, int64_t width, Value left, Value target);
   void emitOutputAlongRows(const Product &product, int64_t width);
 
   // Columns that a mask hides: ColumnBounds.cpp.
@@ -224,6 +242,8 @@ private:
   LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
                               Values &carried, ColumnHook hook);
   Value columnEnd(Value tile, ArrayRef<Stored> stored); ///< ColumnBounds.cpp
+  LogicalResult forColumnsTo(Value end, Value tile, const Cone &cone, ArrayRef<Stored> stored, Values &carried,
+                             ColumnHook hook);
   Values identityOf(Reduction reduction, int64_t rows);
   Values fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar);
   /// What later loops need of a cone, each with its place; marks what has become needless.
@@ -328,6 +348,7 @@ private:
   Type bitsOf(Type element);
 
   int64_t lanesOf(int64_t rows) const;
+  int64_t vectorsOf(int64_t rows) const;
   int64_t vectorsOf(Type tile) const;
   mlir::VectorType vectorOf(Type element, int64_t rows) const;
 
@@ -355,6 +376,8 @@ private:
   llvm::DenseMap<Operation *, PendingProduct> pendingProducts_; ///< by the reduction
   llvm::DenseMap<Value, int64_t> leftRows_; ///< left operands that lie as rows
   Value rowGroups_; ///< of four rows of queries that exist, i64
+  int64_t groupedRows_ = 0;    ///< of their tile
+  bool onlyFirstRows_ = false; ///< vectors are the first four rows
   Value inRegisters_; ///< the product that a loop has at hand
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered

@@ -146,14 +146,14 @@ void BlockProgram::boundColumns(DotOp op, Product &product) {
     product.ends.push_back(minimum(product.columnCount, end));
 }
 
-// Terms of a product with probabilities, two a word where they lie in pairs.
+// Terms of a product with probabilities, two a word where they lie in pairs; of values read in memory the rows there.
 void BlockProgram::boundTerms(DotOp op, Product &product) {
   auto bounds = hidingMask(op.getA(), true) ? boundsOf(op.getA()) : std::nullopt;
   if (!bounds)
     return;
   product.endsOfTerms = true;
   auto terms = [&](Value columns) {
-    if (product.pairs)
+    if (product.pairs && !product.stored)
       columns = arith::ShRUIOp::create(builder_, columns, i64(1));
     return minimum(product.innerCount, columns);
   };

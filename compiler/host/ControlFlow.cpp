@@ -15,8 +15,9 @@ LogicalResult BlockProgram::prepareOperandsFromOutside(Operation *op) {
         continue;
       auto dot = dyn_cast<DotOp>(inner);
       bool isRightOperand = dot && operand.getOperandNumber() == 1;
-      if (dot && operand.getOperandNumber() == 0 && dot.getTransposed() && runsAlongRows(dot)) {
-        leftRows(tile.getDefiningOp<LoadOp>());
+      if (dot && runsAlongRows(dot) && (isRightOperand || dot.getTransposed())) {
+        if (!isRightOperand)
+          leftRows(tile.getDefiningOp<LoadOp>());
         continue;
       }
       bool ofTiles = units_ && hasPairs(tile.getType());

@@ -197,7 +197,7 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
   auto valuesOf = [&](Value value) {
     if (isMatrix(value.getType()))
       return values[value];
-    return isVector(value.getType()) ? vectors_[value] : Values{scalars_.lookup(value)};
+    return isVector(value.getType()) ? rowsOfLoop(value) : Values{scalars_.lookup(value)};
   };
   FailureOr<Values> result = failure();
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
@@ -206,7 +206,7 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
       return failure();
     result = Values{*value};
   } else if (auto expand = dyn_cast<ExpandOp>(op)) {
-    result = vectors_[expand.getSource()];
+    result = rowsOfLoop(expand.getSource());
   } else if (auto splat = dyn_cast<SplatOp>(op)) {
     result = Values{scalars_.lookup(splat.getSource())};
   } else if (auto index = dyn_cast<IndexOp>(op)) {
@@ -236,7 +236,7 @@ void BlockProgram::loadLeaves(const Cone &cone, int64_t rows, Value columnOffset
   int64_t lanes = lanesOf(rows), vectorBytes = lanes * sizeof(float);
   for (auto [leaf, offset] : cone.leaves) {
     Value pointer = byte(buffer(offset), columnOffset);
-    for (int64_t i = 0; i < rows / lanes; ++i) {
+    for (int64_t i = 0; i < vectorsOf(rows); ++i) {
       bool mask = isMask(leaf.getType());
       Type element = mask ? builder_.getI32Type() : getElementTypeOrSelf(leaf.getType());
       Value vector =
@@ -260,7 +260,7 @@ void BlockProgram::storeColumns(const Stored &stored, Value first, MutableArrayR
   };
   auto storeColumn = [&](Value column, llvm::function_ref<Value(int64_t)> elements) {
     Value pointer = byte(buffer(stored.offset), multiply(column, i64(rows * sizeof(float))));
-    for (int64_t i = 0; i < rows / lanes; ++i)
+    for (int64_t i = 0; i < vectorsOf(rows); ++i)
       store(elements(i), byte(pointer, i * vectorBytes), vectorBytes);
   };
   if (hasPairs(type)) {
@@ -278,6 +278,15 @@ void BlockProgram::storeColumns(const Stored &stored, Value first, MutableArrayR
 
 LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
                                           Values &carried, ColumnHook hook) {
+  Value end = columnEnd(tile, stored);
+  auto all = [&] { return forColumnsTo(end, tile, cone, stored, carried, hook); };
+  if (!rowGroups_ || cast<RankedTensorType>(tile.getType()).getDimSize(0) != groupedRows_)
+    return all();
+  return forExistingRows(carried, all);
+}
+
+LogicalResult BlockProgram::forColumnsTo(Value end, Value tile, const Cone &cone, ArrayRef<Stored> stored,
+                                         Values &carried, ColumnHook hook) {
   auto type = cast<RankedTensorType>(tile.getType());
   int64_t rows = type.getDimSize(0), columnBytes = rows * sizeof(float);
   auto isPair = [](Operation *op) { return hasPairs(op->getResult(0).getType()); };
@@ -305,7 +314,7 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
       storeColumns(store, column, values, words);
     return next;
   };
-  carried = loop(i64(0), columnEnd(tile, stored), step, carried, body);
+  carried = loop(i64(0), end, step, carried, body);
   return success(fine);
 }
 

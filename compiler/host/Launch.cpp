@@ -86,14 +86,16 @@ Values BlockProgram::loop(Value begin, Value end, int64_t step, ValueRange carri
 }
 
 int64_t BlockProgram::lanesOf(int64_t rows) const {
-  int64_t lanes = registers_.lanes;
+  int64_t lanes = onlyFirstRows_ ? kStripRows : registers_.lanes;
   while (rows % lanes != 0)
     lanes /= 2;
   return lanes;
 }
 int64_t BlockProgram::vectorsOf(Type tile) const {
-  int64_t rows = cast<RankedTensorType>(tile).getDimSize(0);
-  return rows / lanesOf(rows);
+  return vectorsOf(cast<RankedTensorType>(tile).getDimSize(0));
+}
+int64_t BlockProgram::vectorsOf(int64_t rows) const {
+  return onlyFirstRows_ ? 1 : rows / lanesOf(rows);
 }
 VectorType BlockProgram::vectorOf(Type element, int64_t rows) const {
   return VectorType::get({lanesOf(rows)}, element);

@@ -17,7 +17,7 @@ MathFunctions::MathFunctions(ImplicitLocOpBuilder &builder, Type type, bool avx5
     : b_(builder), type_(type), f32_(builder.getF32Type()), f64_(builder.getF64Type()),
       i32_(builder.getI32Type()), i64_(builder.getI64Type()) {
   auto vector = dyn_cast<VectorType>(type);
-  avx512_ = avx512 && vector && vector.getNumElements() == 16;
+  avx512_ = avx512 && vector && (vector.getNumElements() == 16 || vector.getNumElements() == 4);
 }
 
 //===-- Short forms
@@ -114,12 +114,20 @@ Value MathFunctions::powerOfTwo(Value exponent) {
   return fromBits(arith::ShLIOp::create(b_, add(exponent, integer(127)), integer(23)));
 }
 
+// Of 16 lanes an instruction says how it rounds: as it is set.
+Value MathFunctions::instruction(StringRef name, Value x, Value operand) {
+  int64_t lanes = cast<VectorType>(type_).getNumElements();
+  bool whole = lanes == 16;
+  SmallVector<Value> operands = {x, operand, real(0)};
+  operands.push_back(arith::ConstantOp::create(b_, b_.getIntegerAttr(b_.getIntegerType(whole ? 16 : 8), -1)));
+  if (whole)
+    operands.push_back(arith::ConstantOp::create(b_, b_.getI32IntegerAttr(4)));
+  return call(("llvm.x86.avx512.mask." + name + (whole ? ".ps.512" : ".ps.128")).str(), operands);
+}
+
 Value MathFunctions::scale(Value x, Value exponent) {
-  if (avx512_) {
-    Value all = arith::ConstantOp::create(b_, b_.getI16IntegerAttr(-1));
-    Value current = arith::ConstantOp::create(b_, b_.getI32IntegerAttr(4)); // rounding as it is set
-    return call("llvm.x86.avx512.mask.scalef.ps.512", {x, exponent, real(0), all, current});
-  }
+  if (avx512_)
+    return instruction("scalef", x, exponent);
   // In two steps, so that neither factor overflows.
   Value whole = this->whole(exponent);
   Value half = arith::ShRSIOp::create(b_, whole, integer(1));
@@ -145,13 +153,10 @@ Value MathFunctions::exp2RoundedToBFloat16(Value x) {
 // 2^x = 2^floor(x) p(x - floor(x))
 Value MathFunctions::exp2(Value x, ArrayRef<double> fractionalPower) {
   if (avx512_) {
-    Value all = arith::ConstantOp::create(b_, b_.getI16IntegerAttr(-1));
-    Value current = arith::ConstantOp::create(b_, b_.getI32IntegerAttr(4));
     Value down = arith::ConstantOp::create(b_, b_.getI32IntegerAttr(1));
-    Value fraction = call("llvm.x86.avx512.mask.reduce.ps.512", {x, down, real(0), all, current});
-    Value result = polynomial(fraction, fractionalPower);
+    Value result = polynomial(instruction("reduce", x, down), fractionalPower);
     // Takes the floor of x itself. What would be subnormal is 0, since a kernel runs with results flushed.
-    return call("llvm.x86.avx512.mask.scalef.ps.512", {result, x, real(0), all, current});
+    return instruction("scalef", result, x);
   }
   x = clamp(x, -127, 128);
   Value below = floor(x);

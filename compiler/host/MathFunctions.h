@@ -59,6 +59,7 @@ private:
   Value powerOfTwo(Value exponent);     ///< float32 of an i32 from -127, which gives 0, to 128
   Value scale(Value x, Value exponent); ///< x 2^exponent, exponent a whole float32
   Value call(llvm::StringRef intrinsic, mlir::ValueRange operands);
+  Value instruction(llvm::StringRef name, Value x, Value operand); ///< of AVX-512
   /// x = m 2^e with m from sqrt(1/2) to sqrt(2); positive and normal, or scaled to be.
   std::pair<Value, Value> split(Value x);
   std::pair<Value, Value> logarithmOf(Value mantissa);

@@ -14,13 +14,18 @@ using namespace tenon::tile;
 
 static constexpr int64_t kWordBytes = 4, kElementBytes = 2;
 
+// An intrinsic, by the bits of its vectors of float32.
+StringAttr BlockProgram::ofLanes(StringRef intrinsic, int64_t lanes) {
+  return builder_.getStringAttr(intrinsic + Twine(lanes * kWordBytes * 8));
+}
+
 // sum + left[0] right[0] + left[1] right[1], in each lane.
 Value BlockProgram::multiplyPairs(Value left, Value right, Value sum) {
   int64_t lanes = cast<VectorType>(sum.getType()).getNumElements();
   auto pairs = VectorType::get({2 * lanes}, builder_.getBF16Type());
   auto asPairs = [&](Value words) { return LLVM::BitcastOp::create(builder_, pairs, words); };
   return LLVM::CallIntrinsicOp::create(
-             builder_, sum.getType(), builder_.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+             builder_, sum.getType(), ofLanes("llvm.x86.avx512bf16.dpbf16ps.", lanes),
              ValueRange{sum, asPairs(left), asPairs(right)})
       .getResult(0);
 }
@@ -33,12 +38,12 @@ bool BlockProgram::sumsWords(Type type) const {
 Values BlockProgram::pairsOf(const Values &even, const Values &odd, int64_t rows) {
   int64_t lanes = lanesOf(rows);
   auto halves = VectorType::get({2 * lanes}, builder_.getBF16Type());
-  StringAttr round = builder_.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16.512");
+  StringAttr round = ofLanes("llvm.x86.avx512bf16.cvtne2ps2bf16.", lanes);
   SmallVector<int32_t> order; // even's elements are the lower half of each word
   for (int32_t lane = 0; lane < lanes; ++lane)
     order.append({lane, lane + static_cast<int32_t>(lanes)});
   Values words;
-  for (int64_t i = 0; i < rows / lanes; ++i) {
+  for (int64_t i = 0; i < vectorsOf(rows); ++i) {
     auto vector = [&](const Values &column) {
       return broadcast(column.size() == 1 ? column[0] : column[i], lanes);
     };

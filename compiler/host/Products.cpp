@@ -327,15 +327,15 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
                               : "multiplies tiles of float32 on this host");
   if (pairs && units_)
     return lowerTileDot(op);
-  bool alongRows = runsAlongRows(op) && (op.getTransposed() || rowGroups_);
-  FailureOr<int64_t> left = alongRows && op.getTransposed() ? leftRows(op.getA().getDefiningOp<LoadOp>())
-                                                            : materialize(op.getA());
+  if (runsAlongRows(op))
+    return lowerDotAlongRows(op, pairs);
+  FailureOr<int64_t> left = materialize(op.getA());
   FailureOr<Rows> right = rowsOf(op.getB(), op.getTransposed());
   if (failed(left) || failed(right))
     return failure();
   auto source = op.getB().getDefiningOp<LoadOp>();
   bool inMemory = source && source.getLayout() <= 1 && !rowBuffers_.contains({op.getB(), op.getTransposed()});
-  if (inMemory && !alongRows && a.getDimSize(0) == registers_.lanes)
+  if (inMemory && a.getDimSize(0) == registers_.lanes)
     requestRows(*right, right->width * sizeof(float));
   Product product{buffer(*left), {}, a.getDimSize(0), c.getDimSize(1), false, pairs};
   product.base = right->pointer;
@@ -347,8 +347,7 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
     product.columnCount = i64(right->width), product.innerCount = right->count;
   }
   bool accumulate = !matchPattern(op.getAccumulator(), m_AnyZeroFloat());
-  product.inMemory = inMemory;
-  if (ReduceOp reduce = accumulate || alongRows ? ReduceOp() : consumerOfProduct(op, product)) {
+  if (ReduceOp reduce = accumulate ? ReduceOp() : consumerOfProduct(op, product)) {
     pendingProducts_.insert({reduce, {op, product}});
     return success();
   }
@@ -359,12 +358,7 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
   if (failed(prepareAccumulator(op, product.accumulate, offset)))
     return failure();
   product.result = buffer(offset);
-  if (!alongRows)
-    emitProduct(product);
-  else if (op.getTransposed())
-    emitScoresAlongRows(product, right->width);
-  else
-    emitOutputAlongRows(product, right->width);
+  emitProduct(product);
   bind(op.getResult(), offset);
   done_.insert(op);
   return success();

@@ -22,6 +22,16 @@ func.func @power(%x: vector<16xf32>) -> vector<16xf32> {
   return %y : vector<16xf32>
 }
 
+// Four lanes have the same instructions, and so the same bits.
+// CHECK-LABEL: func.func @of_four_lanes(
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.mask.reduce.ps.128"(%[[X:arg[0-9]+]],
+// CHECK-COUNT-5: math.fma
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.128"(%{{.*}}, %[[X]],
+func.func @of_four_lanes(%x: vector<4xf32>) -> vector<4xf32> {
+  %y = math.exp2 %x : vector<4xf32>
+  return %y : vector<4xf32>
+}
+
 // What is rounded to bfloat16 next needs less.
 // CHECK-LABEL: func.func @rounded(
 // CHECK-COUNT-4: math.fma

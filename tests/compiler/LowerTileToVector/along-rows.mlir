@@ -2,7 +2,8 @@
 // RUN: tenon-opt %s --tenon-lower-tile-to-vector | FileCheck %s
 //
 // Of few queries most rows of a tile do not exist. Four at a time, as many as there are, products run along the rows in
-// memory: a key's vector is read once, multiplied by four rows of Q, and the four sums are a quarter of a column.
+// memory: a key's vector is read once, multiplied by four rows of Q. Sixteen sums, of four keys, become the lanes of one
+// vector, and four of them a quarter of a column. What is to be read soon is requested.
 
 // CHECK-LABEL: llvm.func @few(
 // CHECK: %[[GROUPS:.*]] = arith.divui
@@ -10,8 +11,12 @@
 // CHECK: scf.for
 // CHECK: %[[Q:.*]] = llvm.load %{{.*}} : !llvm.ptr -> vector<16xf32>
 // CHECK-COUNT-3: llvm.load %{{.*}} : !llvm.ptr -> vector<16xf32>
+// CHECK: "llvm.intr.prefetch"
 // CHECK: %[[K:.*]] = llvm.load %{{.*}} : !llvm.ptr -> vector<16xf32>
 // CHECK: math.fma %[[Q]], %[[K]], %{{.*}} : vector<16xf32>
+// CHECK: llvm.shufflevector %{{.*}} [0, 16, 1, 17, 4, 20,
+// CHECK: llvm.shufflevector %{{.*}} [2, 18, 3, 19, 6, 22,
+// CHECK: llvm.shufflevector %[[SCORES:.*]], %[[SCORES]] [0, 1, 2, 3]
 // CHECK: llvm.store %{{.*}} : vector<4xf32>, !llvm.ptr
 func.func @few() attributes {tile.kernel, attention.few_queries} {
   %queries = tile.tensor 0 : !tile.tensor<f32>
