@@ -116,6 +116,7 @@ constexpr std::array<int64_t, kMostStages> kStages = {2, 1, 3, 4};
 constexpr int64_t kStagesOfMany = 2; // other blocks hide what more would
 // With 32 rows a warp ptxas 13.0 spills beyond.
 constexpr int64_t kWidestOfTwoInTf32 = 96, kCrowdedWidth = 64, kKeysBesideWide = 32;
+constexpr int64_t kWidestBesideTables = 32, kKeysBesideTables = 48; // and one element a score
 constexpr int64_t kCrowdedWithLaneMaxima = 96, kKeysWithLaneMaxima = 48;
 constexpr int64_t kDropoutKeys = 32; // that share draws of Philox: Dropout.h
 
@@ -132,9 +133,12 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
                           (!work.dropout || tile.keys % kDropoutKeys == 0) &&
                           (given.stages || work.fewBlocks || tile.stages <= kStagesOfMany);
           int64_t width = std::max(work.width, work.valueWidth);
-          // Copies by elements, tables, long scores and wide outputs need the registers of a second fragment of rows.
+          // Copies by elements, long scores, and wide outputs, less wide beside tables, need the registers of a second
+          // fragment of rows.
           bool drops = !work.dropout || (figures.twoFragmentsDrop && tile.stages == 1);
-          bool plain = work.tables == 0 && work.scoreOperations == 0 && drops && !work.strided;
+          bool tablesFit = work.tables == 1 && work.elementBytes == 2 && !work.dropout && !work.fewBlocks && width <= kWidestBesideTables &&
+                           tile.keys <= kKeysBesideTables;
+          bool plain = (work.tables == 0 || tablesFit) && work.scoreOperations == 0 && drops && !work.strided;
           int64_t widest = work.tf32 ? kWidestOfTwoInTf32 : figures.widestOfTwoFragments;
           bool crowded = work.laneMaxima ? width > kCrowdedWithLaneMaxima && tile.keys > kKeysWithLaneMaxima
                                          : width > kCrowdedWidth && tile.keys > kKeysBesideWide;

@@ -40,7 +40,7 @@ private:
 
 // Not where the scores kept while a row follows would take registers that tables or random numbers need.
 bool GpuScheduler::suitsLaneMaxima() const {
-  return problem.scaled && !problem.readsTables && !problem.strided && !problem.dropout &&
+  return problem.scaled && problem.tables == 0 && !problem.strided && !problem.dropout &&
          std::max(problem.width, problem.valueWidth) > kNarrow;
 }
 
@@ -49,7 +49,7 @@ std::string GpuScheduler::chooseRescaling() {
   bool possible = problem.storage.getIntOrFloatBitWidth() == 16;
   const char *reason = !possible              ? "the products are in float32"
                        : problem.longScore    ? "the score is long, to form it again would cost more than maxima"
-                       : problem.readsTables  ? "the score reads a table"
+                       : problem.tables != 0  ? "the score reads a table"
                        : problem.scoreHasKey && !problem.endsAtQuery
                            ? "the score depends on the key, and a stale reference would be common"
                            : nullptr;
@@ -68,7 +68,7 @@ std::string GpuScheduler::chooseRescaling() {
 bool GpuScheduler::choose(std::string &why) {
   std::string rescaling = chooseRescaling();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
-               problem.tf32, problem.dropout, problem.readsTables, problem.strided, problem.scoreOperations,
+               problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations,
                problem.few.has_value(), schedule.rescaling == kByLaneMaxima};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
@@ -138,7 +138,7 @@ GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t value
     for (size_t i = 0; i < reached.size(); ++i)
       if (Operation *op = reached[i].getDefiningOp(); op && op->getBlock() == &block)
         reached.insert_range(op->getOperands());
-    problem.readsTables |= reached.contains(block.getArgument(key)) || reached.contains(block.getArgument(query));
+    problem.tables += reached.contains(block.getArgument(key)) || reached.contains(block.getArgument(query)) ? 1 : 0;
   });
   auto operations = static_cast<int64_t>(fused.getScore().front().getOperations().size());
   problem.longScore = operations > kLongScore;

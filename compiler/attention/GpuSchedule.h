@@ -26,7 +26,7 @@ struct GpuProblem {
   bool strided = false; ///< elements of a row of query, key or value are not adjacent
   std::optional<FewQueries> few;
   int64_t scoreOperations = 0; ///< beyond those that fit beside two fragments of rows
-  bool readsTables = false;   ///< elements of captured tensors, in mask or score
+  int64_t tables = 0;         ///< elements of captured tensors that mask and score read, one for each score
   bool longScore = false;     ///< more operations than pay to be done again
   bool scaled = false;        ///< the score is the product times what is the same for all queries and keys
   bool scoreHasKey = false;   ///< the score depends on the place of the key

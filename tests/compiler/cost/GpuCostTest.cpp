@@ -36,6 +36,19 @@ TEST(GpuCost, ChoosesWhatIsBestByHandOnSm80) {
   EXPECT_EQ(lazy.stages, 1); // two blocks on a multiprocessor
 }
 
+// Measured by the SASS of masks (compiler/gpu/README.md): wider heads have no registers for a second fragment of rows.
+TEST(GpuCost, NarrowHeadsWithAMaskHaveTwoFragmentsOfRows) {
+  for (const char *target : {"sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"}) {
+    GpuTile narrow = choose(target, {.width = 32, .valueWidth = 32, .elementBytes = 2, .tables = 1}).tile;
+    EXPECT_EQ(narrow.rowsOfWarp, 32) << target;
+    EXPECT_EQ(narrow.keys, 48) << target;
+    EXPECT_EQ(choose(target, {.width = 64, .valueWidth = 64, .elementBytes = 2, .tables = 1}).tile.rowsOfWarp, 16);
+    EXPECT_EQ(choose(target, {.width = 32, .valueWidth = 64, .elementBytes = 2, .tables = 1}).tile.rowsOfWarp, 16);
+    EXPECT_EQ(choose(target, {.width = 32, .valueWidth = 32, .elementBytes = 2, .tables = 2}).tile.rowsOfWarp, 16);
+    EXPECT_EQ(choose(target, {.width = 32, .valueWidth = 32, .elementBytes = 4, .tf32 = true, .tables = 1}).tile.rowsOfWarp, 16);
+  }
+}
+
 TEST(GpuCost, AlwaysFindsATileUpToWidth256) {
   for (const char *target : {"sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100", "sm_103", "sm_120", "sm_90a"})
     for (int64_t width = 16; width <= 256; width += 16)
