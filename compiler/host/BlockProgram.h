@@ -27,6 +27,7 @@ using mlir::SmallVector;
 using mlir::Type;
 using mlir::Value;
 using mlir::ValueRange;
+namespace math = mlir::math;
 
 using Values = SmallVector<Value>;
 
@@ -50,7 +51,11 @@ struct Rows {
   Value count;   ///< rows that exist, i64; those from there on are zeros
   int64_t rows;  ///< of the tile
   int64_t width; ///< columns that exist
+  /// Where columns lie in panels of kPanelColumns, bytes from one panel to the next: a register tile reads its columns
+  /// of row after row, which are then near each other.
+  Value panelStride = {};
 };
+inline constexpr int64_t kPanelColumns = 8;
 
 class BlockProgram {
 public:
@@ -120,16 +125,29 @@ private:
   LogicalResult packPairs(LoadOp op);
   FailureOr<Rows> rowsOfPairs(LoadOp op, Value operand, bool transposed);
   void copyRows(LoadOp op, const TensorView &tensor, Rows &rows);
-  void interleaveWhole(Value first, Value second, Value column, Value target);
+  void storeWords(Value words, const Rows &target, Value row, Value column);
+  void interleaveWhole(Value first, Value second, const Rows &target, Value row, Value column);
+  void interleaveColumns(Value first, Value second, Value columnStride, int64_t lanes, const Rows &target, Value row,
+                         Value column);
+  void interleaveRow(LoadOp op, const Rows &source, const Rows &target, Value row, bool both);
   void interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows);
   static constexpr int64_t kPairOfOnes = 0x3f803f80;
   Values pairsOf(const Values &even, const Values &odd, int64_t rows); ///< rounded
   static bool isRounding(Operation *op);
   mlir::StringAttr ofLanes(mlir::StringRef intrinsic, int64_t lanes);
+  // In fixed point: PowersOfPairs.cpp.
+  math::Exp2Op powerInFixedPoint(Value tile); ///< of which a tile is the rounded result; null for others
+  Values powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks);
+  static constexpr int64_t kExponentOfNaN = 0x00800000; ///< a bit of a mark
+  Values markNaN(const Values &sums, ValueRange marks);
   Value multiplyPairs(Value left, Value right, Value sum);
   /// Whether pairs are summed once they are rounded: where tile units are, vdpbf16ps is slower than two additions.
   bool sumsWords(Type type) const;
   LogicalResult lowerStore(StoreOp op);
+  void storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> rows, int64_t alignment);
+  Values stripOf(const Transfer &transfer, Value source, Type element);
+  void storeElements(const Transfer &transfer, const TensorView &tensor);
+  void storeWords(Transfer transfer);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
   bool isTileOfTable(GatherOp op);
   LogicalResult packTable(GatherOp op);
@@ -158,7 +176,9 @@ private:
     /// Of the right operand of few queries, which is read where it lies.
     Type stored = {};
     int64_t storedBytes = 0;
+    Value panelStride = {}; ///< of columns of the result, as that of Rows
   };
+  Values columnsOf(const Product &product, int64_t group, Value firstColumn);
   void requestRows(const Rows &rows, int64_t rowBytes);
   void emitProduct(const Product &product);
   void emitRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
@@ -291,14 +311,17 @@ private:
   FailureOr<TileRows> tileRowsOf(Value operand, bool transposed);
   TileRows tileRowsOfKeys(LoadOp op, const TensorView &tensor);
   TileRows tileRowsOfValues(LoadOp op, const TensorView &tensor);
+  void copyRow(LoadOp op, const Rows &rows, Value source, Value target);
+  void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target);
+  // Values kept: KeptValues.cpp.
   struct KeptValues {
     LoadOp load; ///< the first of those that share them
     int64_t places, bytes, counts, values; ///< their number, the size of each; in the workspace
   };
+  void reserveOwner(mlir::Block &kernel);
   bool isKept(LoadOp op);
   void keepValuesOf(LoadOp op);
-  void copyRow(LoadOp op, const Rows &rows, Value source, Value target);
-  void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target);
+  Value keepOrRewrite(LoadOp op, const Rows &rows, Value otherPlace, llvm::function_ref<void(Value)> rewrite);
 
   // Buffers.
   int64_t allocateBuffer(RankedTensorType type);
@@ -364,6 +387,7 @@ private:
   using RightOperand = std::pair<Value, unsigned>;
   llvm::DenseMap<RightOperand, Rows> rows_;
   llvm::DenseMap<RightOperand, TileRows> tileRows_;
+  bool keepsValues_ = false;
   KeptValues keptValues_{};
   std::unique_ptr<TileUnits> units_; ///< in use: where products of bfloat16 are theirs
 
@@ -379,6 +403,7 @@ private:
   int64_t groupedRows_ = 0;    ///< of their tile
   bool onlyFirstRows_ = false; ///< vectors are the first four rows
   Value inRegisters_; ///< the product that a loop has at hand
+  Operation *powerInWords_ = nullptr; ///< of the loop at hand, which makes words of its exponents
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered
 };

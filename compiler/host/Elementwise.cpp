@@ -220,7 +220,7 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
         result->push_back(rowIndices(builder_, start, lanesOf(tile.getDimSize(0)), i));
   } else if (auto table = dyn_cast<GatherOp>(op)) {
     result = gather(table, valuesOf);
-  } else if (hasPairs(tile)) { // rounded when it is stored, two columns at once
+  } else if (hasPairs(tile) || op == powerInWords_) { // computed when it is stored, two columns at once
     result = values[op->getOperand(0)];
   } else {
     result = repeat(op, valuesOf);
@@ -292,29 +292,40 @@ LogicalResult BlockProgram::forColumnsTo(Value end, Value tile, const Cone &cone
   auto isPair = [](Operation *op) { return hasPairs(op->getResult(0).getType()); };
   int64_t step = llvm::any_of(cone.ops, isPair) ? 2 : 1;
   bool fine = true;
+  math::Exp2Op power = hook ? powerInFixedPoint(tile) : math::Exp2Op();
+  powerInWords_ = power && llvm::is_contained(cone.ops, power.getOperation()) ? power.getOperation() : nullptr;
+  size_t results = carried.size();
+  if (powerInWords_)
+    carried.append(results, filled(vectorOf(builder_.getI32Type(), rows), 0)); // marks of NaN
   auto body = [&](Value column, ValueRange state) {
     SmallVector<ColumnValues, 2> values(step);
-    Values next(state);
+    Values next(state.take_front(results)), marks(state.drop_front(results));
     for (auto [i, ofColumn] : llvm::enumerate(values)) {
       Value current = add(column, i64(i));
       loadLeaves(cone, rows, multiply(current, i64(columnBytes)), ofColumn);
       for (Operation *op : cone.ops)
         fine &= succeeded(computeColumn(op, current, ofColumn));
       if (!fine)
-        return next;
+        return Values(state);
       if (hook && !sumsWords(type))
         next = hook(current, ofColumn[tile], next);
     }
     ColumnValues words; // of two columns each
-    for (Operation *op : llvm::make_filter_range(cone.ops, isPair))
-      words[op->getResult(0)] = pairsOf(values[0][op->getResult(0)], values[1][op->getResult(0)], rows);
+    for (Operation *op : llvm::make_filter_range(cone.ops, isPair)) {
+      Value pair = op->getResult(0);
+      words[pair] = powerInWords_ && pair == tile ? powersOfPairs(values[0][pair], values[1][pair], rows, marks)
+                                                  : pairsOf(values[0][pair], values[1][pair], rows);
+    }
     if (hook && sumsWords(type))
       next = hook(column, words[tile], next);
     for (const Stored &store : stored)
       storeColumns(store, column, values, words);
+    llvm::append_range(next, marks);
     return next;
   };
   carried = loop(i64(0), end, step, carried, body);
+  if (std::exchange(powerInWords_, nullptr))
+    carried = markNaN(Values(ArrayRef(carried).take_front(results)), ArrayRef(carried).drop_front(results));
   return success(fine);
 }
 

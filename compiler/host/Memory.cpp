@@ -299,6 +299,37 @@ void BlockProgram::widenRows(LoadOp op, const TensorView &tensor, Rows &rows, bo
   rows.columnStride = i64(sizeof(float));
 }
 
+// What repeats a strip's last row is overwritten by it.
+void BlockProgram::storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> rows, int64_t alignment) {
+  for (int64_t i = kStripRows - 1; i >= 0; --i)
+    store(rows[i], pointers[i], alignment);
+}
+
+// Four rows of a buffer's four columns from `source` on.
+Values BlockProgram::stripOf(const Transfer &t, Value source, Type element) {
+  Values columns;
+  Type vector = VectorType::get({kStripRows}, element);
+  for (int64_t i = 0; i < kTransposedColumns; ++i)
+    columns.push_back(load(vector, byte(source, i * t.rows * sizeof(float)), kStripRows * sizeof(float)));
+  return transposePieces(builder_, columns);
+}
+
+void BlockProgram::storeElements(const Transfer &t, const TensorView &tensor) {
+  auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
+    Values pieces;
+    for (Value row : stripOf(t, source, builder_.getF32Type())) {
+      Value bits = toStorage(row, tensor.element);
+      if (tensor.element.isF16())
+        bits = arith::BitcastOp::create(builder_, VectorType::get({kTransposedColumns}, builder_.getI16Type()), bits);
+      pieces.push_back(bits);
+    }
+    storeStrip(pointers, pieces, tensor.bytes);
+  };
+  transfer(t, strip, [&](Value target, Value source) {
+    store(toStorage(load(builder_.getF32Type(), source), tensor.element), target, tensor.bytes);
+  });
+}
+
 LogicalResult BlockProgram::lowerStore(StoreOp op) {
   auto tile = cast<RankedTensorType>(op.getValue().getType());
   if (!tile.getElementType().isF32())
@@ -316,25 +347,13 @@ LogicalResult BlockProgram::lowerStore(StoreOp op) {
       return failure();
     offset = *place;
   }
-  auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
-    Values columns;
-    Type vector = VectorType::get({kStripRows}, builder_.getF32Type());
-    for (int64_t i = 0; i < kTransposedColumns; ++i)
-      columns.push_back(load(vector, byte(source, i * rows * sizeof(float)), kStripRows * sizeof(float)));
-    Values pieces;
-    for (Value row : transposePieces(builder_, columns)) {
-      Value bits = toStorage(row, tensor.element);
-      if (tensor.element.isF16())
-        bits = arith::BitcastOp::create(builder_, VectorType::get({kTransposedColumns}, builder_.getI16Type()), bits);
-      pieces.push_back(bits);
-    }
-    // What repeats the last row is overwritten by it.
-    for (int64_t i = kStripRows - 1; i >= 0; --i)
-      store(pieces[i], pointers[i], tensor.bytes);
-  };
-  transfer(transferOf(op, tensor, rows, offset), strip, [&](Value target, Value source) {
-    store(toStorage(load(builder_.getF32Type(), source), tensor.element), target, tensor.bytes);
-  });
+  Transfer whole = transferOf(op, tensor, rows, offset);
+  bool inWords = tensor.element.isBF16() && products_ != Products::kFloat32 && !isVector(tile) && whole.adjacent &&
+                 whole.width % 2 == 0;
+  if (inWords)
+    storeWords(whole);
+  else
+    storeElements(whole, tensor);
   if (isVector(tile))
     workspace_.release(offset);
   return success();

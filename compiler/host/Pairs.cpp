@@ -107,6 +107,34 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
   return success();
 }
 
+// The columns of a buffer are rounded two at once: half as many words are transposed.
+void BlockProgram::storeWords(Transfer t) {
+  int64_t lanes = lanesOf(t.rows), vectorBytes = lanes * kWordBytes, columnBytes = t.rows * kWordBytes;
+  int64_t offset = workspace_.allocate(t.width / 2 * columnBytes);
+  auto vector = VectorType::get({lanes}, builder_.getF32Type());
+  Value columns = std::exchange(t.buffer, buffer(offset));
+  t.width /= 2;
+  loop(i64(0), i64(t.width), 1, [&](Value word) {
+    Value source = byte(columns, multiply(word, i64(2 * columnBytes)));
+    Value target = byte(t.buffer, multiply(word, i64(columnBytes)));
+    Values even, odd;
+    for (int64_t i = 0; i < t.rows / lanes; ++i) {
+      even.push_back(load(vector, byte(source, i * vectorBytes), vectorBytes));
+      odd.push_back(load(vector, byte(source, columnBytes + i * vectorBytes), vectorBytes));
+    }
+    for (auto [i, words] : llvm::enumerate(pairsOf(even, odd, t.rows)))
+      store(words, byte(target, static_cast<int64_t>(i) * vectorBytes), vectorBytes);
+  });
+  t.columnStride = i64(kWordBytes);
+  auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
+    storeStrip(pointers, stripOf(t, source, builder_.getI32Type()), kElementBytes);
+  };
+  transfer(t, strip, [&](Value target, Value source) {
+    store(load(builder_.getI32Type(), source), target, kElementBytes);
+  });
+  workspace_.release(offset);
+}
+
 FailureOr<Rows> BlockProgram::rowsOfPairs(LoadOp op, Value operand, bool transposed) {
   TensorView tensor = op ? view(op.getTensor()) : TensorView();
   if (!op || !tensor.element.isBF16()) {
@@ -144,61 +172,98 @@ void BlockProgram::copyRows(LoadOp op, const TensorView &tensor, Rows &rows) {
   rows.rowStride = i64(rowBytes);
 }
 
+// Words of a row from a column on, one or as many as a vector has: a multiple of a panel's columns.
+void BlockProgram::storeWords(Value words, const Rows &target, Value row, Value column) {
+  Value start = byte(target.pointer, multiply(row, target.rowStride));
+  if (!target.panelStride)
+    return store(words, byte(start, multiply(column, target.columnStride)));
+  Value panel = arith::DivUIOp::create(builder_, column, i64(kPanelColumns));
+  Value place = byte(start, multiply(panel, target.panelStride));
+  auto vector = dyn_cast<VectorType>(words.getType());
+  if (!vector) {
+    Value within = arith::RemUIOp::create(builder_, column, i64(kPanelColumns));
+    return store(words, byte(place, multiply(within, target.columnStride)));
+  }
+  for (int32_t first = 0; first < vector.getNumElements(); first += kPanelColumns) {
+    auto piece = llvm::to_vector(llvm::seq<int32_t>(first, first + kPanelColumns));
+    store(LLVM::ShuffleVectorOp::create(builder_, words, words, piece), place);
+    place = byte(place, target.panelStride);
+  }
+}
+
 // Elements of two rows, of two vectors' words, by a permutation each.
-void BlockProgram::interleaveWhole(Value first, Value second, Value column, Value target) {
+void BlockProgram::interleaveWhole(Value first, Value second, const Rows &target, Value row, Value column) {
   auto count = static_cast<int32_t>(2 * registers_.lanes);
   auto vector = VectorType::get({count}, builder_.getI16Type());
-  auto read = [&](Value row) { return load(vector, byte(row, multiply(column, i64(kElementBytes))), kElementBytes); };
+  auto words = VectorType::get({registers_.lanes}, builder_.getI32Type());
+  auto read = [&](Value source) {
+    return load(vector, byte(source, multiply(column, i64(kElementBytes))), kElementBytes);
+  };
   Value a = read(first), b = read(second);
   for (int32_t half = 0; half < 2; ++half) {
     SmallVector<int32_t> order;
     for (int32_t i = 0; i < count / 2; ++i)
       order.append({half * count / 2 + i, count + half * count / 2 + i});
-    Value words = LLVM::ShuffleVectorOp::create(builder_, a, b, order);
-    store(words, byte(byte(target, multiply(column, i64(kWordBytes))), half * count * kElementBytes));
+    Value paired = LLVM::ShuffleVectorOp::create(builder_, a, b, order);
+    storeWords(LLVM::BitcastOp::create(builder_, words, paired), target, row, add(column, i64(half * count / 2)));
   }
 }
 
-// Two rows become one of words; behind an odd last one stand zeros.
+// Elements of two rows, or of one and zeros where there is no second.
+void BlockProgram::interleaveColumns(Value first, Value second, Value columnStride, int64_t lanes, const Rows &target,
+                                     Value row, Value column) {
+  Type stored = builder_.getI16Type(), word = builder_.getI32Type();
+  if (lanes != 1)
+    stored = VectorType::get({lanes}, stored), word = VectorType::get({lanes}, word);
+  auto widened = [&](Value source) -> Value {
+    Value bits = load(stored, byte(source, multiply(column, columnStride)), kElementBytes);
+    return arith::ExtUIOp::create(builder_, word, bits);
+  };
+  Value result = widened(first);
+  if (second) {
+    Value upper = arith::ShLIOp::create(builder_, widened(second), filled(word, 16));
+    result = arith::OrIOp::create(builder_, result, upper);
+  }
+  storeWords(result, target, row, column);
+}
+
+// Row `row` of the source and, of `both`, the next.
+void BlockProgram::interleaveRow(LoadOp op, const Rows &source, const Rows &target, Value row, bool both) {
+  Value first = byte(source.pointer, multiply(row, source.rowStride));
+  Value second = both ? byte(first, source.rowStride) : Value();
+  Value half = arith::ShRUIOp::create(builder_, row, i64(1));
+  int64_t lanes = op.getLayout() <= 1 ? registers_.lanes : 1;
+  if (both && lanes != 1 && source.width % (2 * lanes) == 0)
+    return loop(i64(0), i64(source.width), 2 * lanes,
+                [&](Value column) { interleaveWhole(first, second, target, half, column); });
+  int64_t whole = source.width / lanes * lanes;
+  auto columns = [&](int64_t begin, int64_t end, int64_t step) {
+    if (begin != end)
+      loop(i64(begin), i64(end), step, [&](Value column) {
+        interleaveColumns(first, second, source.columnStride, step, target, half, column);
+      });
+  };
+  columns(0, whole, lanes);
+  columns(whole, source.width, 1);
+}
+
+// Two rows become one of words; behind an odd last one stand zeros. Of few queries a row stays whole, else it is cut
+// in panels.
 void BlockProgram::interleaveRows(LoadOp op, const TensorView &tensor, Rows &rows) {
-  int64_t rowBytes = llvm::alignTo(rows.width, registers_.lanes) * kWordBytes;
-  int64_t offset = allocateRows(op, /*transposed=*/false, rows.rows / 2 * rowBytes);
-  Type i32Type = builder_.getI32Type();
-  auto interleave = [&](Value first, Value second, Value columns, int64_t lanes, Value target) {
-    Type stored = builder_.getI16Type(), word = i32Type;
-    if (lanes != 1)
-      stored = VectorType::get({lanes}, stored), word = VectorType::get({lanes}, word);
-    auto widened = [&](Value row) {
-      Value bits = load(stored, byte(row, multiply(columns, rows.columnStride)), kElementBytes);
-      return arith::ExtUIOp::create(builder_, word, bits);
-    };
-    Value result = widened(first);
-    if (second) {
-      Value upper = arith::ShLIOp::create(builder_, widened(second), filled(word, 16));
-      result = arith::OrIOp::create(builder_, result, upper);
-    }
-    store(result, byte(target, multiply(columns, i64(kWordBytes))));
-  };
-  auto pair = [&](Value row, bool both) { // row and, perhaps, the next
-    Value first = byte(rows.pointer, multiply(row, rows.rowStride));
-    Value second = both ? byte(first, rows.rowStride) : Value();
-    Value half = arith::ShRUIOp::create(builder_, row, i64(1));
-    Value target = byte(buffer(offset), multiply(half, i64(rowBytes)));
-    int64_t lanes = op.getLayout() <= 1 ? registers_.lanes : 1;
-    int64_t whole = rows.width / lanes * lanes;
-    if (both && lanes != 1 && rows.width % (2 * lanes) == 0)
-      return loop(i64(0), i64(rows.width), 2 * lanes, [&](Value c) { interleaveWhole(first, second, c, target); });
-    if (whole != 0)
-      loop(i64(0), i64(whole), lanes, [&](Value c) { interleave(first, second, c, lanes, target); });
-    if (whole != rows.width)
-      loop(i64(whole), i64(rows.width), 1, [&](Value c) { interleave(first, second, c, 1, target); });
-  };
-  Value even = arith::AndIOp::create(builder_, rows.count, i64(~int64_t{1}));
-  loop(i64(0), even, 2, [&](Value row) { pair(row, true); });
-  loop(even, rows.count, 1, [&](Value row) { pair(row, false); });
-  rows.pointer = buffer(offset);
-  rows.rowStride = i64(rowBytes);
-  rows.columnStride = i64(kWordBytes);
-  rows.count = arith::DivUIOp::create(builder_, add(rows.count, i64(1)), i64(2));
-  rows.rows /= 2;
+  int64_t padded = llvm::alignTo(rows.width, registers_.lanes), pairs = rows.rows / 2;
+  int64_t offset = allocateRows(op, /*transposed=*/false, pairs * padded * kWordBytes);
+  Rows words = rows;
+  words.rowStride = i64((keepsValues_ ? kPanelColumns : padded) * kWordBytes);
+  words.columnStride = i64(kWordBytes);
+  if (keepsValues_)
+    words.panelStride = i64(pairs * kPanelColumns * kWordBytes);
+  words.pointer = keepOrRewrite(op, rows, buffer(offset), [&](Value target) {
+    words.pointer = target;
+    Value even = arith::AndIOp::create(builder_, rows.count, i64(~int64_t{1}));
+    loop(i64(0), even, 2, [&](Value row) { interleaveRow(op, rows, words, row, true); });
+    loop(even, rows.count, 1, [&](Value row) { interleaveRow(op, rows, words, row, false); });
+  });
+  words.count = arith::DivUIOp::create(builder_, add(rows.count, i64(1)), i64(2));
+  words.rows = pairs;
+  rows = words;
 }

@@ -45,6 +45,29 @@ RegisterTile chooseRegisterTile(int64_t registers, int64_t vectors, int64_t colu
 
 } // namespace
 
+// Where `group` columns of the right operand begin. Those beyond the last repeat it; what comes of them is dropped.
+Values BlockProgram::columnsOf(const Product &product, int64_t group, Value firstColumn) {
+  auto place = [&](Value column) {
+    if (!product.panelStride)
+      return byte(product.base, multiply(column, product.columnStride));
+    Value panel = arith::DivUIOp::create(builder_, column, i64(kPanelColumns));
+    Value within = arith::RemUIOp::create(builder_, column, i64(kPanelColumns));
+    return byte(byte(product.base, multiply(panel, product.panelStride)), multiply(within, product.columnStride));
+  };
+  IntegerAttr count;
+  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() % group == 0;
+  Value last = builder_.createOrFold<arith::SubIOp>(product.columnCount, i64(1));
+  Values bases;
+  for (int64_t i = 0; i < group; ++i) {
+    Value column = add(firstColumn, i64(i));
+    if (whole && product.panelStride && kPanelColumns % group == 0)
+      bases.push_back(i == 0 ? place(firstColumn) : byte(bases[0], multiply(i64(i), product.columnStride)));
+    else
+      bases.push_back(place(whole ? column : minimum(column, last)));
+  }
+  return bases;
+}
+
 // The sums of `group` columns, vectors of one column side by side.
 Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int64_t vectors,
                                      Value firstColumn, Value vectorOffset) {
@@ -53,17 +76,7 @@ Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int6
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   Type word = product.pairs ? builder_.getI32Type() : vector.getElementType();
 
-  // Columns beyond the last repeat it; what comes of them is dropped.
-  Value last = builder_.createOrFold<arith::SubIOp>(product.columnCount, i64(1));
-  IntegerAttr count;
-  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() % group == 0;
-  Values bases;
-  for (int64_t i = 0; i < group; ++i) {
-    Value column = add(firstColumn, i64(i));
-    if (!whole)
-      column = minimum(column, last);
-    bases.push_back(byte(product.base, multiply(column, product.columnStride)));
-  }
+  Values bases = columnsOf(product, group, firstColumn);
   Value left = byte(product.left, vectorOffset);
 
   Values carried(group * vectors, filled(vector, 0));
@@ -345,6 +358,7 @@ LogicalResult BlockProgram::lowerDot(DotOp op) {
   } else {
     product.columnStride = right->columnStride, product.innerStride = right->rowStride;
     product.columnCount = i64(right->width), product.innerCount = right->count;
+    product.panelStride = right->panelStride;
   }
   bool accumulate = !matchPattern(op.getAccumulator(), m_AnyZeroFloat());
   if (ReduceOp reduce = accumulate ? ReduceOp() : consumerOfProduct(op, product)) {

@@ -3,8 +3,7 @@
 //     keys      lie so in memory, where their width is a multiple of 32; else they are copied, filled with zeros
 //     values    are transposed: for each 32 keys, a row of 64 bytes for each column
 //
-// Values are transposed once for all blocks of queries of a head that a thread computes one after the other: they stay
-// in its workspace, whose first bytes say whose they are. These are zero where a phase of a launch begins.
+// Values are kept for the blocks of queries to come: KeptValues.cpp.
 //
 // A tile is read whole, and generated code reads nothing beyond a tensor: the last keys, fewer than 16, are copied.
 #include "compiler/host/BlockProgram.h"
@@ -19,9 +18,6 @@ using namespace tenon::tile;
 
 static constexpr int64_t kElementBytes = 2;
 static constexpr int64_t kTransposedColumnsOfPairs = 8; ///< as many bfloat16 as 128 bits hold
-static constexpr int64_t kMostKeptBytes = 1 << 20;      ///< half a second-level cache; 8,192 keys of width 64
-// In the first bytes of the workspace.
-static constexpr int64_t kOwner = 0, kNoOnesCount = sizeof(int64_t);
 
 FailureOr<BlockProgram::TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
   if (auto it = tileRows_.find({operand, transposed}); it != tileRows_.end())
@@ -156,69 +152,17 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
   });
 }
 
-// Whether a tile has its places in what the thread keeps: all that differs between its loads is the row.
-bool BlockProgram::isKept(LoadOp op) {
-  if (!keptValues_.load) {
-    auto tile = cast<RankedTensorType>(op.getResult().getType());
-    keptValues_.load = op;
-    keptValues_.bytes = tile.getNumElements() * kElementBytes;
-    keptValues_.places = kMostKeptBytes / keptValues_.bytes;
-    keptValues_.counts = workspace_.allocateBeyond(keptValues_.places * sizeof(int64_t));
-    keptValues_.values = workspace_.allocateBeyond(keptValues_.places * keptValues_.bytes);
-  }
-  LoadOp known = keptValues_.load;
-  return op.getResult().getType() == known.getResult().getType() && op.getTensor() == known.getTensor() &&
-         op.getBatch() == known.getBatch() && op.getHead() == known.getHead() && op.getWidth() == known.getWidth();
-}
-
-// What another head left is forgotten.
-void BlockProgram::keepValuesOf(LoadOp op) {
-  Value batch = arith::ShLIOp::create(builder_, widen(scalars_.lookup(op.getBatch())), i64(32));
-  Value head = add(add(batch, widen(scalars_.lookup(op.getHead()))), i64(1));
-  Value known = load(builder_.getI64Type(), buffer(kOwner), sizeof(int64_t));
-  Value other = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, known, head);
-  auto branch = scf::IfOp::create(builder_, other);
-  OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToStart(branch.thenBlock());
-  store(head, buffer(kOwner), sizeof(int64_t));
-  loop(i64(0), i64(keptValues_.places), 1, [&](Value place) {
-    store(i64(0), byte(buffer(keptValues_.counts), multiply(place, i64(sizeof(int64_t)))), sizeof(int64_t));
-  });
-}
-
-// Rows at the multiples of their number, the first ones, have places of their own, each with the count of those that
-// have been transposed; others are transposed every time.
+// For each 32 keys a row of 64 bytes for each column.
 BlockProgram::TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
   int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
   int64_t stepBytes = padded * TileUnits::kRowBytes;
   Rows rows = rowsInMemory(op, tensor);
   int64_t offset = allocateRows(op, /*transposed=*/false, rows.rows / TileUnits::kTerms * stepBytes);
-  TileRows result{buffer(offset), i64(TileUnits::kRowBytes), i64(stepBytes), rows.count, rows.rows / TileUnits::kTerms};
-  auto transpose = [&] {
+  Value place = keepOrRewrite(op, rows, buffer(offset), [&](Value target) {
     loop(i64(0), rows.count, TileUnits::kTerms, [&](Value first) {
       Value step = builder_.createOrFold<arith::DivUIOp>(first, i64(TileUnits::kTerms));
-      transposeValues(op, rows, first, padded, byte(result.pointer, multiply(step, i64(stepBytes))));
+      transposeValues(op, rows, first, padded, byte(target, multiply(step, i64(stepBytes))));
     });
-  };
-  if (!isKept(op)) {
-    transpose();
-    return result;
-  }
-  keepValuesOf(op);
-  Value row = widen(scalars_.lookup(op.getRow()));
-  Value place = arith::DivUIOp::create(builder_, row, i64(rows.rows));
-  Value isMultiple = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, multiply(place, i64(rows.rows)), row);
-  Value isFirst = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ult, place, i64(keptValues_.places));
-  Value kept = arith::AndIOp::create(builder_, isMultiple, isFirst);
-  auto where = [&](Value yes, Value no) -> Value { return arith::SelectOp::create(builder_, kept, yes, no); };
-  result.pointer = where(byte(buffer(keptValues_.values), multiply(place, i64(keptValues_.bytes))), result.pointer);
-  Value count = where(byte(buffer(keptValues_.counts), multiply(place, i64(sizeof(int64_t)))), buffer(kNoOnesCount));
-  Value before = where(load(builder_.getI64Type(), count, sizeof(int64_t)), i64(0));
-  Value more = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, before, rows.count);
-  auto branch = scf::IfOp::create(builder_, more);
-  OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToStart(branch.thenBlock());
-  transpose();
-  store(rows.count, count, sizeof(int64_t));
-  return result;
+  });
+  return {place, i64(TileUnits::kRowBytes), i64(stepBytes), rows.count, rows.rows / TileUnits::kTerms};
 }

@@ -6,7 +6,6 @@
 //
 // A tile that is finished stays in its register until that is needed: stored at once, it would hold up the next ones.
 #include "compiler/host/BlockProgram.h"
-#include "tenon/KernelImage.h"
 
 #include "mlir/IR/Matchers.h"
 
@@ -22,13 +21,10 @@ static constexpr int64_t kBlock = 2 * TileUnits::kRows; ///< rows and columns th
 static int64_t columnBytesOf(int64_t rows) { return rows * static_cast<int64_t>(sizeof(float)); }
 
 void BlockProgram::configureTiles(Block &kernel) {
-  auto multipliesPairs = [](DotOp dot) { return hasPairs(dot.getA().getType()); };
-  bool any = false;
-  kernel.walk([&](DotOp dot) { any |= multipliesPairs(dot); });
-  if (!any || (products_ != Products::kTiles && products_ != Products::kEmulatedTiles))
+  reserveOwner(kernel);
+  if (!keepsValues_ || products_ == Products::kPairs)
     return;
   bool emulated = products_ == Products::kEmulatedTiles;
-  workspace_.allocate(kOwnWorkspaceBytes);
   Value scratch = buffer(workspace_.allocate(emulated ? TileUnits::kScratchBytes : TileUnits::kRowBytes));
   units_ = emulated ? makeEmulatedTileUnits(builder_, scratch) : makeTileUnits(builder_, scratch);
   units_->configure();
