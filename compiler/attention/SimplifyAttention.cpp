@@ -122,6 +122,19 @@ struct ScaleOutOfMatmul : OpRewritePattern<MatmulOp> {
   }
 };
 
+// dropout(multiply(x, s), p) => multiply(dropout(x, p), s): what is dropped is 0 either way
+struct ScaleOutOfDropout : OpRewritePattern<DropoutOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(DropoutOp op, PatternRewriter &rewriter) const override {
+    Value scale = scaleOf(op.getOperand());
+    if (!scale)
+      return rewriter.notifyMatchFailure(op, "what is dropped is not scaled");
+    Value inner = DropoutOp::create(rewriter, op.getLoc(), op.getType(), unscaled(op.getOperand()), op.getProbability());
+    rewriter.replaceOpWithNewOp<MultiplyOp>(op, op.getType(), inner, scale);
+    return success();
+  }
+};
+
 // f(f(x)) => x for f = negate, not
 template <typename Op> struct DropDouble : OpRewritePattern<Op> {
   using OpRewritePattern<Op>::OpRewritePattern;
@@ -164,7 +177,7 @@ struct SimplifyAttention : tenon::impl::SimplifyAttentionBase<SimplifyAttention>
   LogicalResult initialize(MLIRContext *context) override {
     RewritePatternSet patterns(context);
     patterns.add<FoldConstants, ScalarToTheRight, DivideByConstant, MergeScales, ScaleOutOfTranspose,
-                 ScaleOutOfMatmul, DropDouble<NegateOp>, DropDouble<NotOp>, DropNoDropout, DropChoice>(
+                 ScaleOutOfMatmul, ScaleOutOfDropout, DropDouble<NegateOp>, DropDouble<NotOp>, DropNoDropout, DropChoice>(
         context);
     patterns_ = std::move(patterns);
     return success();
