@@ -92,7 +92,17 @@ void add_options(std::vector<Case> &list) {
       c.causal = CausalAlignment::kTopLeft;
     });
     add("dropout_all", dtype, [](Case &c) { c.dropout = 1; });
-    add("without_logsumexp", dtype, [](Case &c) { c.logsumexp = false; });
+    // Of which the probabilities may be summed as they were rounded.
+    auto alone = [&](std::string name, Inputs inputs) {
+      add("without_logsumexp" + std::move(name), dtype, [&](Case &c) {
+        c.logsumexp = false, c.inputs = inputs, c.queries = 140, c.keys = 300;
+        c.causal = inputs == Inputs::kNotANumber ? CausalAlignment::kTopLeft : CausalAlignment::kNone;
+      });
+    };
+    alone("", Inputs::kNormal);
+    alone("_large_scores", Inputs::kLarge);
+    alone("_not_a_number", Inputs::kNotANumber);
+    alone("_infinite", Inputs::kInfinite);
   }
 }
 
@@ -268,6 +278,11 @@ void add_traced(std::vector<Case> &list) {
   add("scaled_output", [](CompileOptions o) {
     return compile([](Value q, Value k, Value v) {
       return 0.75f * matmul(dropout(softmax(matmul(q, transpose(k)) * 0.125f), 0.1f) * 2.0f, v * 1.25f);
+    }, o);
+  });
+  add("dropped_when_scaled", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      return matmul(dropout(softmax(matmul(q, transpose(k)) * 0.125f) * 2.0f, 0.1f), v);
     }, o);
   });
   add("given_by_columns", [](CompileOptions o) {

@@ -3,19 +3,19 @@
 // RUN: not tenon-opt %s --tenon-lower-tile-to-vector 2>&1 | FileCheck %s --check-prefix=REFUSED
 //
 // Products of bfloat16, two terms at once. Keys: a word of two neighbours lies so in memory, and is broadcast.
-// Probabilities: two columns are rounded to one of words, and summed as a product with ones. Values: two rows are
-// interleaved.
+// Probabilities: two columns become one of words, by fixed point and a table, and are summed as a product with ones.
+// Values: two rows are interleaved, in panels of eight columns.
 
 // REFUSED: multiplies tiles of float32 on this host
 
 // CHECK-LABEL: llvm.func @attention(
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
-// CHECK: scf.for
-// CHECK-COUNT-8: math.exp2 %{{.*}} fastmath<afn> {tile.is_rounded} : vector<16xf32>
-// CHECK: "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
-// CHECK: llvm.shufflevector %{{.*}} [0, 16, 1, 17, 2, 18,
+// CHECK-NOT: math.exp2
+// CHECK: llvm.shufflevector %{{.*}} [0, 32, 2, 34, 4, 36,
+// CHECK: "llvm.x86.avx512.vpermi2var.hi.512"
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK: llvm.shufflevector %[[FIRST:.*]], %[[SECOND:.*]] [0, 32, 1, 33, 2, 34,
+// CHECK-COUNT-2: llvm.store %{{.*}} : vector<8xi32>, !llvm.ptr
 // CHECK: llvm.shufflevector %[[FIRST]], %[[SECOND]] [16, 48, 17, 49,
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 func.func @attention() attributes {tile.kernel} {

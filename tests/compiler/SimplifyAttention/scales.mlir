@@ -21,13 +21,13 @@ func.func @scales(%query: tensor<*xf32>, %key: tensor<*xf32>) -> tensor<*xf32> {
 
 // A scale of what is dropped scales the result: dropout(p · s) V => (dropout(p) V) · s.
 // CHECK-LABEL: func.func @dropped
-// CHECK: %[[DROPPED:.*]] = attention.dropout %{{.*}}, %{{.*}} : tensor<*xf32>
+// CHECK: %[[DROPPED:.*]] = attention.dropout %{{.*}}, %{{.*}} :
 // CHECK: %[[PRODUCT:.*]] = attention.matmul %[[DROPPED]]
 // CHECK: attention.multiply %[[PRODUCT]]
 func.func @dropped(%p: tensor<*xf32>, %value: tensor<*xf32>, %probability: f32) -> tensor<*xf32> {
   %two = attention.constant 2.0 : f32
   %0 = attention.multiply %p, %two : (tensor<*xf32>, f32) -> tensor<*xf32>
-  %1 = attention.dropout %0, %probability : tensor<*xf32>
+  %1 = attention.dropout %0, %probability : (tensor<*xf32>, f32) -> tensor<*xf32>
   %2 = attention.matmul %1, %value : tensor<*xf32>
   return %2 : tensor<*xf32>
 }
