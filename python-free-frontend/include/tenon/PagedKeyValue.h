@@ -1,9 +1,10 @@
 /// Keys and values in pages: written row by row as sequences grow, and read back as one tensor.
 ///
 ///     auto paged = PagedKeyValue::open(DataType::kFloat16, 64, {DeviceKind::kCuda, 0}).value();
-///     paged.append(pages, fresh, table, positions, stream);   // pages[s, positions[s] + i] =
-///     fresh[s, i] paged.gather(keys, pages, table, lengths, stream);      // keys[s, i] = pages[s,
-///     i], zero behind lengths[s]
+///     // pages[s, positions[s] + i] = fresh[s, i]
+///     paged.append(pages, fresh, table, positions, stream);
+///     // keys[s, i] = pages[s, i], zero behind lengths[s]
+///     paged.gather(keys, pages, table, lengths, stream);
 ///
 /// The kernels are CUDA C++ (kernels/PagedKeyValue.cu), compiled by NVRTC as any `cuda_kernel` is.
 #pragma once

@@ -56,11 +56,11 @@ struct KernelArguments {
 static_assert(sizeof(TensorArgument) == 56 && offsetof(KernelArguments, scalars) == 104);
 static_assert(offsetof(KernelArguments, tensors) == 168 && sizeof(KernelArguments) == 1600);
 
-/// The function that a host image exports. One call computes one block of the grid; `workspace` is
-/// the calling thread's own, of the size that the phase's rule gives, aligned to 64 bytes. Its first kOwnWorkspaceBytes
-/// are zero at the first block that a thread computes of a launch; what blocks leave in it, later ones of the same phase
-/// find, unless these bytes are zero again.
+/// At the start of a thread's workspace: zero at the first block that a thread computes of a phase. What a block leaves
+/// in the workspace, later ones of the same phase find, unless these bytes are zero again.
 inline constexpr size_t kOwnWorkspaceBytes = 64;
+/// The function that a host image exports. One call computes one block of the grid; `workspace` is
+/// the calling thread's own, of the size that the phase's rule gives, aligned to 64 bytes.
 using HostEntry = void (*)(const KernelArguments *arguments, void *workspace, int32_t x, int32_t y,
                            int32_t z);
 
