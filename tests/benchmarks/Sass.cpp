@@ -195,22 +195,36 @@ SassLoop usualPath(const Program &program, const Flow &flow, const std::vector<s
   }
 }
 
+// The kernels of a cubin, each in a section of its own.
+std::vector<std::string> functionsOf(const std::string &sass) {
+  const std::string section = ".section\t.text.";
+  std::vector<std::string> functions;
+  for (size_t begin = sass.find(section); begin != sass.npos;) {
+    const size_t end = sass.find(section, begin + 1);
+    functions.push_back(sass.substr(begin, end == sass.npos ? end : end - begin));
+    begin = end;
+  }
+  return functions;
+}
+
 } // namespace
 
 std::optional<SassLoop> mainLoop(const std::string &sass) {
-  Program program = parse(sass);
-  if (program.instructions.empty())
-    return std::nullopt;
-  Flow flow(program);
-  std::vector<size_t> order = reversePostOrder(flow);
-  std::map<size_t, Blocks> dominating = dominators(flow, order);
   std::optional<SassLoop> result;
-  for (const auto &[header, body] : loopsOf(flow, order, dominating)) {
-    SassLoop loop = usualPath(program, flow, order, header, body, dominating);
-    bool better = !result || loop.products > result->products ||
-                  (loop.products == result->products && loop.instructions < result->instructions);
-    if (loop.products && better)
-      result = loop;
+  for (const std::string &function : functionsOf(sass)) {
+    Program program = parse(function);
+    if (program.instructions.empty())
+      continue;
+    Flow flow(program);
+    std::vector<size_t> order = reversePostOrder(flow);
+    std::map<size_t, Blocks> dominating = dominators(flow, order);
+    for (const auto &[header, body] : loopsOf(flow, order, dominating)) {
+      SassLoop loop = usualPath(program, flow, order, header, body, dominating);
+      bool better = !result || loop.products > result->products ||
+                    (loop.products == result->products && loop.instructions < result->instructions);
+      if (loop.products && better)
+        result = loop;
+    }
   }
   return result;
 }

@@ -27,7 +27,8 @@ struct SassLoop {
   static double useful(double scores, int width) { return scores * width / 32 * 8; }
 };
 
-/// Of the text of one kernel; nothing where no loop has tensor-core work.
+/// Of the loop with most products in the text of a cubin, which may hold kernels for few queries besides; nothing where no
+/// loop has tensor-core work.
 std::optional<SassLoop> mainLoop(const std::string &sass);
 
 } // namespace tenon::benchmarks
