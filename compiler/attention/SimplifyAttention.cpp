@@ -122,7 +122,7 @@ struct ScaleOutOfMatmul : OpRewritePattern<MatmulOp> {
   }
 };
 
-// dropout(multiply(x, s), p) => multiply(dropout(x, p), s): what is dropped is 0 either way
+// dropout(multiply(x, s), p) => multiply(dropout(x, p), s): what is dropped is 0 either way, s being finite
 struct ScaleOutOfDropout : OpRewritePattern<DropoutOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(DropoutOp op, PatternRewriter &rewriter) const override {

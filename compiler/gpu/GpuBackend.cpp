@@ -137,7 +137,7 @@ namespace {
 class Translated {
 public:
   llvm::Error translate(ModuleOp module, const GpuTarget &target);
-  std::string text() const;
+  std::string text() const { return printed(*code_); }
   llvm::Expected<std::string> ptx(const GpuTarget &target);
 
 private:
@@ -164,13 +164,6 @@ llvm::Error Translated::translate(ModuleOp module, const GpuTarget &target) {
   });
   simplify(*code_, *machine_, /*hoist=*/!readsTables_);
   return llvm::Error::success();
-}
-
-std::string Translated::text() const {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  code_->print(stream, nullptr);
-  return text;
 }
 
 llvm::Expected<std::string> Translated::ptx(const GpuTarget &target) {

@@ -107,7 +107,7 @@ class Translated {
 public:
   llvm::Error translate(ModuleOp module, const HostTarget &target);
   llvm::Expected<std::string> emit(llvm::CodeGenFileType type) { return ::emit(*machine_, *code_, type); }
-  std::string text() const;
+  std::string text() const { return printed(*code_); }
 
 private:
   llvm::LLVMContext context_;
@@ -137,13 +137,6 @@ llvm::Error Translated::translate(ModuleOp module, const HostTarget &target) {
     }
   }
   return llvm::Error::success();
-}
-
-std::string Translated::text() const {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  code_->print(stream, nullptr);
-  return text;
 }
 
 // One kernel on its way to code, apart from the others of its module.
