@@ -38,7 +38,7 @@ uint64_t half_of_memory() {
          static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-/// As the user that the process acts for now.
+/// With the effective rights of the process, as open() will judge.
 bool may(const std::string &path, int access) {
   return ::faccessat(AT_FDCWD, path.c_str(), access, AT_EACCESS) == 0;
 }
@@ -239,7 +239,8 @@ Status replace_file(const std::string &path, std::span<const std::span<const std
   NewFile file(target);
   if (file.number() < 0)
     return system_error(path, "cannot create", errno);
-  if (exists && ::fchmod(file.number(), existing.st_mode & 07777) != 0)
+  // Not the bits by which a program runs as somebody else: new contents have not earned them.
+  if (exists && ::fchmod(file.number(), existing.st_mode & 0777) != 0)
     return system_error(path, "cannot keep its permissions", errno);
   for (auto part : parts)
     TENON_TRY(write_all(file.number(), part, path));

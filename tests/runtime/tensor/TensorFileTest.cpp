@@ -180,7 +180,7 @@ TEST(TensorFile, WritingReplacesAndLeavesNothingBeside) {
 TEST(TensorFile, WhatIsReplacedKeepsItsPermissions) {
   TemporaryFolder folder;
   ASSERT_TRUE(save_tensor(folder / "t.npy", counting({3})).ok());
-  std::filesystem::permissions(folder / "t.npy", std::filesystem::perms(0640));
+  std::filesystem::permissions(folder / "t.npy", std::filesystem::perms(04640));
   ASSERT_TRUE(save_tensor(folder / "t.npy", counting({2})).ok());
   EXPECT_EQ(std::filesystem::status(folder / "t.npy").permissions(), std::filesystem::perms(0640));
 }
