@@ -126,9 +126,25 @@ FlashForwardMaker::State FlashForwardMaker::loop(const KeyLoop &keys, State stat
   Value firstKey = loop.getInductionVar();
   if (plan_.fromLastKey)
     firstKey = arith::SubIOp::create(b, firstVisited_, firstKey);
-  State next = (this->*stepOf(keys))(firstKey, keys, now);
+  State next = turn(firstKey, keys, now);
   scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
+}
+
+// A block that a table hides from all rows leaves the state as it is.
+FlashForwardMaker::State FlashForwardMaker::turn(Value firstKey, const KeyLoop &keys, const State &state) {
+  Step step = stepOf(keys);
+  Value some = holes_.someVisible ? holes_.someVisible(b, firstKey) : Value();
+  if (!some)
+    return (this->*step)(firstKey, keys, state);
+  auto yield = [&](const State &next) { scf::YieldOp::create(b, ValueRange{next.maximum, next.sum, next.output}); };
+  auto branch = scf::IfOp::create(b, TypeRange{rows_, rows_, output_}, some, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  yield((this->*step)(firstKey, keys, state));
+  b.setInsertionPointToStart(branch.elseBlock());
+  yield(state);
+  return {branch.getResult(0), branch.getResult(1), branch.getResult(2)};
 }
 
 // Where the sum decides, blocks with a mask take maxima: they are few, and the first gives a reference. Beside random

@@ -40,6 +40,9 @@
 /// blocks are computed so. Where the score is a multiple of the product, c · Q Kᵀ, the open ones take maxima of the
 /// products, and c joins the subtraction in one multiply-add; unless c > 0, no block is taken for open.
 ///
+/// A block whose keys a table hides from all rows leaves m, ℓ and O as they are: X = −∞, α = 1, P = 0. Where the hole
+/// `someVisible` asks for it, such a block is left out, so that nothing in it counts, not even a NaN.
+///
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
 /// of the grid of its own: it leaves its output, and m + log₂ ℓ, as a row of head chunk · heads + head of two
 /// tensors, from which kernels/Combine.h makes the result; or, of `storesLoneChunk`, the result itself where there is
@@ -107,6 +110,8 @@ struct FlashForwardHoles {
   std::function<mlir::Value(Builder &)> factor;
   /// A tile of i1, or null where everything is visible.
   std::function<mlir::Value(Builder &, mlir::Value firstKey)> mask;
+  /// In a turn of the loop: an i1, false where a table hides the block's keys from all rows; null where none does.
+  std::function<mlir::Value(Builder &, mlir::Value firstKey)> someVisible;
   /// Before the loops: an f32, or null without dropout.
   std::function<mlir::Value(Builder &)> dropoutProbability;
   /// After the loops: an f32 that scales the output, or null for 1.

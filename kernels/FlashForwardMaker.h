@@ -66,6 +66,7 @@ private:
   std::optional<KeyBounds> findBounds();
   using Step = State (FlashForwardMaker::*)(Value firstKey, const KeyLoop &keys, const State &state);
   State loop(const KeyLoop &keys, State state);
+  State turn(Value firstKey, const KeyLoop &keys, const State &state);
   Step stepOf(const KeyLoop &keys) const;
   State step(Value firstKey, const KeyLoop &keys, const State &state);
   State stepByRowSum(Value firstKey, const KeyLoop &keys, const State &state);

@@ -8,7 +8,7 @@
 #include "compiler/attention/SplitQueries.h"
 #include "compiler/attention/Targets.h"
 #include "compiler/attention/TileExpressions.h"
-#include "dialects/tile/Tile.h"
+#include "dialects/tile/Schedule.h"
 #include "kernels/Combine.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -18,6 +18,7 @@
 
 #include "tenon/KernelImage.h"
 
+#include <limits>
 #include <numbers>
 
 using namespace mlir;
@@ -33,6 +34,8 @@ namespace {
 
 using kernels::FlashForwardBlock;
 using Builder = ImplicitLocOpBuilder;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Makes the kernel of one fused operation.
 class KernelMaker {
@@ -52,7 +55,10 @@ private:
   kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
   std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
   std::optional<kernels::KeyBounds> prepare(Builder &b, const FlashForwardBlock &block);
+  Value keys(Builder &b, Value firstKey);
+  Value someVisible(Builder &b, Value firstKey);
   LogicalResult checkInputs();
+  void explain(StringRef more);
   void describe(func::FuncOp kernel);
   void setWarps(func::FuncOp kernel, int64_t warps);
   void fixSizes(func::FuncOp kernel);
@@ -63,6 +69,7 @@ private:
   CapturedInputs inputs_;
   TileExpressions mask_, score_;
   FlashForwardBlock block_;
+  bool leavesOutHidden_ = false; ///< blocks of keys that a table hides
 };
 
 // Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r. The same
@@ -184,6 +191,11 @@ std::optional<kernels::KeyBounds> KernelMaker::prepare(Builder &b, const FlashFo
   return kernels::KeyBounds{keys[0], keys[1], keys[2], keys[3]};
 }
 
+void KernelMaker::explain(StringRef more) {
+  schedule_.explanation += more;
+  function_->setAttr(kScheduleAttribute, schedule_.attribute(function_.getContext()));
+}
+
 void KernelMaker::describe(func::FuncOp kernel) {
   OpBuilder b(kernel.getContext());
   for (StringRef name : {kTargetAttribute, kScheduleAttribute, kGroupAttribute, kFewQueriesAttribute, kExactAttribute})
@@ -224,16 +236,36 @@ void KernelMaker::fixSizes(func::FuncOp kernel) {
   });
 }
 
+Value KernelMaker::keys(Builder &b, Value firstKey) {
+  auto type = RankedTensorType::get({schedule_.tileQueries, schedule_.tileKeys}, b.getI32Type());
+  return tile::IndexOp::create(b, type, tile::Direction::columns, firstKey);
+}
+
+// On the host, of many queries: any(mask), or any(bias ≠ −∞).
+Value KernelMaker::someVisible(Builder &b, Value firstKey) {
+  constexpr unsigned kQueryOfMask = 2, kQueryOfScore = 3;
+  if (schedule_.threads != 1 || schedule_.chunkKeys != 0 || schedule_.packedHeads != 1)
+    return {};
+  Value shown;
+  if (ElementOp element = mask_.decidingElement(kQueryOfMask)) {
+    shown = mask_.buildElement(b, kQueryOfMask + 1, keys(b, firstKey), element);
+  } else if (ElementOp bias = score_.decidingElement(kQueryOfScore)) {
+    Value elements = score_.buildElement(b, kQueryOfScore + 1, keys(b, firstKey), bias);
+    auto hidden = DenseElementsAttr::get(cast<RankedTensorType>(elements.getType()), -kInfinity);
+    shown = arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, elements, arith::ConstantOp::create(b, hidden));
+  } else {
+    return {};
+  }
+  leavesOutHidden_ = true;
+  return tile::AnyOp::create(b, b.getI1Type(), shown);
+}
+
 LogicalResult KernelMaker::make() {
   kernels::FlashForwardPlan plan;
   if (failed(checkInputs()) || failed(this->plan(plan)))
     return failure();
   scaleScore(fused_, std::numbers::log2e_v<float>);
   kernels::FlashForwardHoles holes;
-  auto keys = [&](Builder &b, Value firstKey) -> Value {
-    auto type = RankedTensorType::get({schedule_.tileQueries, schedule_.tileKeys}, b.getI32Type());
-    return tile::IndexOp::create(b, type, tile::Direction::columns, firstKey);
-  };
   holes.bounds = [&](Builder &b, const FlashForwardBlock &block) { return prepare(b, block); };
   holes.score = [&](Builder &b, Value products, Value firstKey) {
     return score_.build(b, {{0u, products}, {4u, keys(b, firstKey)}});
@@ -244,6 +276,7 @@ LogicalResult KernelMaker::make() {
   holes.mask = [&, allVisible](Builder &b, Value firstKey) {
     return allVisible ? Value() : mask_.build(b, {{3u, keys(b, firstKey)}});
   };
+  holes.someVisible = [&](Builder &b, Value firstKey) { return someVisible(b, firstKey); };
   holes.dropoutProbability = [&](Builder &b) -> Value {
     Value probability = fused_.getProbability();
     return probability ? inputs_.get(b, probability, block_) : Value();
@@ -260,6 +293,8 @@ LogicalResult KernelMaker::make() {
   SmallVector<func::FuncOp> phases = {kernels::buildFlashForward(builder, fused_.getLoc(), plan, holes)};
   if (schedule_.chunkKeys != 0)
     phases.push_back(kernels::buildCombine(builder, fused_.getLoc(), planCombine(plan)));
+  if (leavesOutHidden_)
+    explain("; blocks of keys that the mask's or the bias's elements hide from all these queries are left out");
   setWarps(phases.front(), schedule_.threads / kLanesOfWarp);
   for (func::FuncOp phase : ArrayRef(phases).drop_front())
     setWarps(phase, 1);

@@ -134,6 +134,46 @@ Value TileExpressions::build(Builder &b, ArrayRef<std::pair<unsigned, Value>> ar
   return operand(b, block_.getTerminator()->getOperand(0), Extent::kTile, /*keepScalar=*/false);
 }
 
+Value TileExpressions::buildElement(Builder &b, unsigned number, Value keys, ElementOp element) {
+  values_.map(block_.getArgument(number), keys);
+  emit(b, *element, Extent::kTile);
+  return values_.lookup(element.getResult());
+}
+
+static bool isPositiveConstant(Value value) {
+  FloatAttr constant;
+  return matchPattern(value, m_Constant(&constant)) && constant.getValue().isFiniteNonZero() &&
+         !constant.getValue().isNegative();
+}
+
+// table[…, query, key], of one head: what lies before the query is the same for all of a block.
+bool TileExpressions::isPlainElement(ElementOp element, unsigned query) const {
+  OperandRange indices = element.getIndices();
+  return indices.size() >= 2 && indices.back() == block_.getArgument(query + 1) &&
+         indices.drop_back().back() == block_.getArgument(query) &&
+         llvm::all_of(indices.drop_back(2), [&](Value index) { return extents_.lookup(index) == Extent::kScalar; });
+}
+
+// Through conjunctions, or sums and products with positive numbers.
+ElementOp TileExpressions::decidingElementOf(Value value, unsigned query) const {
+  Operation *op = value.getDefiningOp();
+  if (auto element = dyn_cast_if_present<ElementOp>(op))
+    return isPlainElement(element, query) ? element : ElementOp();
+  if (!isa_and_nonnull<arith::AndIOp, arith::AddFOp, arith::MulFOp>(op))
+    return {};
+  for (int i : {0, 1}) {
+    if (isa<arith::MulFOp>(op) && !isPositiveConstant(op->getOperand(1 - i)))
+      continue;
+    if (ElementOp found = decidingElementOf(op->getOperand(i), query))
+      return found;
+  }
+  return {};
+}
+
+ElementOp TileExpressions::decidingElement(unsigned query) const {
+  return decidingElementOf(block_.getTerminator()->getOperand(0), query);
+}
+
 Value TileExpressions::factorOf(unsigned number) const {
   auto product = block_.getTerminator()->getOperand(0).getDefiningOp<arith::MulFOp>();
   if (!product)

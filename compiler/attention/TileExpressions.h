@@ -49,6 +49,12 @@ public:
                const kernels::FlashForwardBlock &block, CapturedInputs &inputs);
   /// In the loop: the tiles, given the arguments that were null. The region's one value.
   mlir::Value build(Builder &builder, llvm::ArrayRef<std::pair<unsigned, mlir::Value>> arguments);
+  /// After `prepare`: the element of a table at this query and key without which the region's i1 is false, or which is
+  /// a summand of its f32, so that -inf hides the key; null where there is none. Query and key are arguments `query` and
+  /// `query` + 1.
+  attention::ElementOp decidingElement(unsigned query) const;
+  /// In the loop: the tile of such an element, given the keys, which are argument `number`.
+  mlir::Value buildElement(Builder &builder, unsigned number, mlir::Value keys, attention::ElementOp element);
   /// c, made by `prepare`, where the region's value is c times its argument `number`; else null.
   mlir::Value factorOf(unsigned number) const;
   /// The values of a region that holds scalars alone.
@@ -58,6 +64,8 @@ private:
   void capture(Builder &builder, mlir::ValueRange values, const kernels::FlashForwardBlock &block,
                CapturedInputs &inputs);
   Extent extentOf(mlir::Operation &op) const;
+  bool isPlainElement(attention::ElementOp element, unsigned query) const;
+  attention::ElementOp decidingElementOf(mlir::Value value, unsigned query) const;
   void emit(Builder &builder, mlir::Operation &op, Extent extent);
   mlir::Value lift(Builder &builder, mlir::Value value, Extent from, Extent to);
   mlir::RankedTensorType typeOf(mlir::Type element, Extent extent) const;

@@ -45,6 +45,7 @@ LogicalResult BlockProgram::lower(Operation *op) {
                              .Case([&](StoreOp op) { return lowerStore(op); })
                              .Case([&](DotOp op) { return lowerDot(op); })
                              .Case([&](ReduceOp op) { return lowerReduce(op); })
+                             .Case([&](AnyOp op) { return lowerAny(op); })
                              .Case([&](RandomOp op) { return lowerRandom(op); })
                              .Default([&](Operation *op) { return lowerVector(op); });
   if (!isa<DotOp>(op)) // which may wait for a reduction
@@ -84,14 +85,14 @@ bool BlockProgram::isNeeded(Value tile, const Cone *cone) {
   });
 }
 
-// A buffer that a loop carries may be written in the loop's own block, once the old value is not
-// needed.
+// A buffer that a loop carries may be written in the loop's own block, or a branch that has it to itself, once the old
+// value is not needed.
 bool BlockProgram::mayOverwrite(Value tile, const Cone *cone) {
   auto it = buffers_.find(tile);
   if (it == buffers_.end() || isNeeded(tile, cone))
     return false;
   Block *owner = owners_.lookup(it->second);
-  return owner ? owner == block_ : tile.getParentBlock() == block_;
+  return owner ? owner == block_ : tile.getParentBlock() == block_ || overwrittenIn_.lookup(tile) == block_;
 }
 
 void BlockProgram::releaseBuffers(Block *ending) {

@@ -8,7 +8,7 @@
 
 #include "compiler/host/TileUnits.h"
 #include "compiler/host/Workspace.h"
-#include "dialects/tile/Tile.h"
+#include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -77,6 +77,7 @@ private:
   LogicalResult lowerFor(mlir::scf::ForOp op);
   LogicalResult lowerIf(mlir::scf::IfOp op);
   LogicalResult prepareOperandsFromOutside(Operation *op);
+  bool staysInPlace(mlir::scf::IfOp op, Value tile);
 
   // What the launch gives: Launch.cpp.
   LogicalResult lowerTensor(TensorOp op);
@@ -150,6 +151,12 @@ private:
   void storeWords(Transfer transfer);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
   bool isTileOfTable(GatherOp op);
+  static std::pair<IndexOp, IndexOp> matchTileOfTable(GatherOp op); ///< of rows and columns
+  Value startOfTable(GatherOp op);
+  // Whether a table hides a block: HiddenBlocks.cpp.
+  LogicalResult lowerAny(AnyOp op);
+  Value anyOfTable(GatherOp op);
+  Value anyOfRow(const TensorView &tensor, Value row, Value stride, Value count);
   LogicalResult packTable(GatherOp op);
   void packStripsOfTable(GatherOp op, Value firstRow, Value firstColumn, int64_t offset);
   Value gatherElement(const TensorView &tensor, Value offset, Value guard);
@@ -395,6 +402,8 @@ private:
   llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten
   /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.
   llvm::DenseMap<int64_t, mlir::Block *> owners_;
+  /// Of a tile that a loop carries: the branch of its body that may write the tile's buffer, too.
+  llvm::DenseMap<Value, mlir::Block *> overwrittenIn_;
   /// By the mask that hides them, in the block of the kernel where they were computed.
   llvm::DenseMap<std::pair<Value, mlir::Block *>, ColumnBounds> columnBounds_;
   llvm::DenseMap<Operation *, PendingProduct> pendingProducts_; ///< by the reduction

@@ -128,14 +128,28 @@ LogicalResult BlockProgram::lowerFor(scf::ForOp op) {
   return success();
 }
 
+static ValueRange elseYields(scf::IfOp op) {
+  return op.getElseRegion().empty() ? ValueRange() : ValueRange(op.elseYield().getOperands());
+}
+
+// Whether a tile that the loop around carries, and that the else branch leaves as it is, is read by nobody behind: what
+// the other branch makes of it may then take its buffer.
+bool BlockProgram::staysInPlace(scf::IfOp op, Value tile) {
+  auto it = buffers_.find(tile);
+  return it != buffers_.end() && !owners_.lookup(it->second) && tile.getParentBlock() == op->getBlock() &&
+         llvm::all_of(tile.getUsers(), [&](Operation *user) { return op->isAncestor(user); });
+}
+
 LogicalResult BlockProgram::lowerIf(scf::IfOp op) {
   if (failed(prepareOperandsFromOutside(op)))
     return failure();
   llvm::DenseMap<Value, int64_t> places;
   SmallVector<Type> types;
-  for (Value result : op.getResults()) {
+  for (auto [result, otherwise] : llvm::zip_equal(op.getResults(), elseYields(op))) {
     Type type = result.getType();
-    if (isMatrix(type))
+    if (isMatrix(type) && staysInPlace(op, otherwise) && overwrittenIn_.insert({otherwise, op.thenBlock()}).second)
+      places[result] = buffers_[otherwise];
+    else if (isMatrix(type))
       places[result] = allocateBuffer(cast<RankedTensorType>(type));
     else if (isVector(type))
       types.append(vectorsOf(type), vectorOf(getElementTypeOrSelf(type),
@@ -145,7 +159,8 @@ LogicalResult BlockProgram::lowerIf(scf::IfOp op) {
   }
   auto branch = scf::IfOp::create(builder_, types, scalars_.lookup(op.getCondition()),
                                   /*withElseRegion=*/!op.getElseRegion().empty());
-  for (auto [from, to] : llvm::zip(op->getRegions(), branch->getRegions())) {
+  for (int i : {1, 0}) { // of a tile that stays, the other branch asks no more
+    Region &from = op->getRegion(i), &to = branch->getRegion(i);
     if (from.empty())
       continue;
     OpBuilder::InsertionGuard guard(builder_);

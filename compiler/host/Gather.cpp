@@ -56,7 +56,7 @@ FailureOr<Values> BlockProgram::gather(GatherOp op, llvm::function_ref<Values(Va
 //---------------------------------------------------------------------------===//
 
 // A table read at adjacent rows and columns, as a mask is: indices (…, rows from r, columns from c).
-static std::pair<IndexOp, IndexOp> matchTileOfTable(GatherOp op) {
+std::pair<IndexOp, IndexOp> BlockProgram::matchTileOfTable(GatherOp op) {
   auto tile = dyn_cast<RankedTensorType>(op.getResult().getType());
   size_t count = op.getIndices().size();
   if (!tile || tile.getRank() != 2 || op.getGuard() || count < 2)
@@ -73,6 +73,18 @@ static std::pair<IndexOp, IndexOp> matchTileOfTable(GatherOp op) {
 
 bool BlockProgram::isTileOfTable(GatherOp op) {
   return matchTileOfTable(op).first != nullptr;
+}
+
+// Where row 0 and column 0 lie.
+Value BlockProgram::startOfTable(GatherOp op) {
+  TensorView tensor = view(op.getTensor());
+  Value start = tensor.data;
+  for (auto [d, index] : llvm::enumerate(op.getIndices().drop_back(2))) {
+    auto dimension = static_cast<int>(d);
+    Value last = add(widen(size(tensor, dimension)), i64(-1));
+    start = byte(start, multiply(clamp(widen(scalars_.lookup(index)), i64(0), last), tensor.strides[d]));
+  }
+  return start;
 }
 
 // Into a buffer of its own: in strips, transposed, where its rows are adjacent and long enough, else by gathers.
@@ -111,10 +123,7 @@ void BlockProgram::packStripsOfTable(GatherOp op, Value firstRow, Value firstCol
   TensorView tensor = view(op.getTensor());
   int64_t rows = tile.getDimSize(0), lanes = lanesOf(rows), columnBytes = rows * sizeof(float);
   auto dimension = static_cast<int>(op.getIndices().size()) - 1;
-  auto clamped = [&](Value index, int d) { return clamp(widen(index), i64(0), add(widen(size(tensor, d)), i64(-1))); };
-  Value start = byte(tensor.data, multiply(firstColumn, i64(tensor.bytes)));
-  for (int d = 0; d < dimension - 1; ++d)
-    start = byte(start, multiply(clamped(scalars_.lookup(op.getIndices()[d]), d), tensor.strides[d]));
+  Value start = byte(startOfTable(op), multiply(firstColumn, i64(tensor.bytes)));
   Value last = add(widen(size(tensor, dimension - 1)), i64(-1));
   Transfer whole;
   whole.count = i64(rows), whole.rows = rows;

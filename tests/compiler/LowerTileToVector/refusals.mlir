@@ -27,3 +27,13 @@ func.func @pattern() attributes {tile.kernel} {
   %x = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
   return
 }
+
+// -----
+
+// A question that its elements do not answer where they lie.
+func.func @any() attributes {tile.kernel} {
+  %mask = arith.constant dense<true> : tensor<16x32xi1>
+  // expected-error @below {{asks for more than elements of a table at rows and columns}}
+  %some = tile.any %mask : tensor<16x32xi1>
+  return
+}

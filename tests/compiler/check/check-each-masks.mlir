@@ -4,6 +4,7 @@
 // RUN: tenon-opt %s --check-each --check-seed=1 --simplify-attention --fuse-attention --analyze-mask --choose-schedule=target=sm_80 --tile-attention -o /dev/null
 // RUN: tenon-opt %s --check-each --check-seed=2 --simplify-attention --fuse-attention --analyze-mask --choose-schedule=target=sm_80 --tile-attention -o /dev/null
 // RUN: tenon-opt %s --check-each --check-seed=3 --simplify-attention --fuse-attention --analyze-mask --choose-schedule=target=sm_80 --tile-attention -o /dev/null
+// RUN: tenon-opt %s --check-each --simplify-attention --fuse-attention --analyze-mask --choose-schedule=target=host:x86-64-v4 --tile-attention -o /dev/null
 
 func.func @masks(%query: tensor<*xf32> {attention.width = 16 : i32}, %key: tensor<*xf32> {attention.width = 16 : i32},
                  %value: tensor<*xf32> {attention.width = 16 : i32}, %padding: tensor<*xi1>, %other: tensor<*xi1>,
