@@ -64,6 +64,15 @@ Call attention(Shape4 shape, AttentionGraphOptions options = {}, DataType dtype 
   return made;
 }
 
+Call masked(Shape4 shape, bool (*visible)(int64_t query, int64_t key, int64_t length)) {
+  Call made = attention(shape, {.mask = AttentionGraphOptions::Mask::kBool});
+  uint8_t *element = made.inputs.back().data_as<uint8_t>();
+  for (int64_t query = 0; query < shape.length; ++query)
+    for (int64_t key = 0; key < shape.length; ++key)
+      *element++ = visible(query, key, shape.length);
+  return made;
+}
+
 Call window(Shape4 shape, int32_t keys) {
   return call(compile(
                   [&](Value q, Value k, Value v) {
@@ -117,6 +126,15 @@ int main() {
   compare("bool mask", attention(medium), attention(medium, {.mask = Mask::kBool}));
   compare("additive mask", attention(medium), attention(medium, {.mask = Mask::kAdditive}));
   compare("ALiBi and soft cap", attention(medium), alibi_with_cap(medium));
+  compare("bool mask, right half hidden", attention(medium), masked(medium, [](int64_t, int64_t key, int64_t length) {
+            return key < length / 2;
+          }));
+  compare("bool mask, four documents", attention(medium), masked(medium, [](int64_t query, int64_t key, int64_t length) {
+            return query / (length / 4) == key / (length / 4);
+          }));
+  compare("bool mask, causal", attention(medium), masked(medium, [](int64_t query, int64_t key, int64_t) {
+            return query >= key;
+          }));
   compare("dropout 0.1", attention(medium), attention(medium, {.dropout = true}));
   compare("the last 256 of 8,192 keys", attention(longest), window(longest, 256));
 }

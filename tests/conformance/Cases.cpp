@@ -1,5 +1,7 @@
 #include "Cases.h"
 
+#include "Masks.h"
+
 #include <cmath>
 #include <cstdlib>
 #include <random>
@@ -86,6 +88,25 @@ void add_options(std::vector<Case> &list) {
     add("mask_additive_heads", dtype, [](Case &c) { c.mask = Mask::kAdditiveHeads; });
     add("mask_and_causal", dtype, [](Case &c) { c.mask = Mask::kBool, c.causal = CausalAlignment::kTopLeft; });
     add("nothing_visible", dtype, [](Case &c) { c.mask = Mask::kNothingVisible; });
+    // Whole blocks of keys that no query of a tile sees, beside rows that see nothing.
+    auto banded = [&](std::string name, Mask mask, auto change) {
+      Case c = sized("mask_" + std::move(name), dtype, 1, 2, 2, 150, 500, 64, 64);
+      c.mask = mask;
+      change(c);
+      list.push_back(c);
+    };
+    auto plain = [](Case &) {};
+    banded("bool_band", Mask::kBoolBand, plain);
+    banded("bool_band_heads", Mask::kBoolBandHeads, plain);
+    banded("bool_band_by_columns", Mask::kBoolBandByColumns, plain);
+    banded("bool_gap", Mask::kBoolGap, plain);
+    banded("additive_band", Mask::kAdditiveBand, plain);
+    banded("bool_band_causal", Mask::kBoolBand, [](Case &c) { c.causal = CausalAlignment::kTopLeft; });
+    banded("additive_band_causal", Mask::kAdditiveBand, [](Case &c) { c.causal = CausalAlignment::kTopLeft; });
+    banded("bool_band_dropout", Mask::kBoolBand, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42; });
+    banded("bool_band_not_a_number", Mask::kBoolBand, [](Case &c) { c.inputs = Inputs::kNotANumber; });
+    banded("bool_band_few_queries", Mask::kBoolBand, [](Case &c) { c.queries = 9; });
+    banded("bool_band_without_logsumexp", Mask::kBoolBand, [](Case &c) { c.logsumexp = false; });
     add("dropout", dtype, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; });
     add("dropout_causal", dtype, [](Case &c) {
       c.dropout = 0.5, c.launch.seed = 0x123456789abcdef0, c.launch.offset = 0xffffffff;
@@ -335,23 +356,6 @@ void set(Tensor &tensor, std::initializer_list<int64_t> index, double value) {
   }
   store_from_double(tensor.data_as<char>() + offset * static_cast<int64_t>(size_in_bytes(tensor.dtype())),
                     tensor.dtype(), value);
-}
-
-Tensor make_mask(const Case &c) {
-  bool additive = c.mask == Mask::kAdditive || c.mask == Mask::kAdditiveHeads;
-  Shape shape = c.mask == Mask::kBoolRows        ? Shape{c.queries, 1}
-                : c.mask == Mask::kBoolKeys      ? Shape{c.batch, 1, 1, c.keys}
-                : c.mask == Mask::kAdditiveHeads ? Shape{c.heads, c.queries, c.keys}
-                                                 : Shape{c.batch, 1, c.queries, c.keys};
-  if (c.mask == Mask::kNothingVisible)
-    return Tensor::full(shape, 0, DataType::kBool).value();
-  Tensor numbers = Tensor::random(shape, DataType::kFloat32, 99).value();
-  if (additive)
-    return numbers.to(c.dtype).value();
-  Tensor mask = Tensor::empty(shape, DataType::kBool).value();
-  for (int64_t i = 0; i < mask.element_count(); ++i)
-    mask.data_as<uint8_t>()[i] = numbers.data_as<float>()[i] < 0.6f;
-  return mask;
 }
 
 } // namespace

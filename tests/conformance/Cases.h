@@ -23,7 +23,21 @@ enum class Inputs {
   kByColumns,    ///< query and key as [batch, heads, width, rows]; a traced lambda reads them so
 };
 
-enum class Mask { kNone, kBool, kBoolRows, kBoolKeys, kAdditive, kAdditiveHeads, kNothingVisible };
+enum class Mask {
+  kNone,
+  kBool,
+  kBoolRows,
+  kBoolKeys,
+  kAdditive,
+  kAdditiveHeads,
+  kNothingVisible,
+  // Near three times the query: most keys are hidden from all queries of a tile, and some queries see nothing.
+  kBoolBand,          ///< the same for all batches and heads, by strides of 0
+  kBoolBandHeads,     ///< of each head another
+  kBoolBandByColumns, ///< whose columns, not rows, are adjacent
+  kAdditiveBand,
+  kBoolGap, ///< of keys, for all queries
+};
 
 struct Case {
   std::string name;
