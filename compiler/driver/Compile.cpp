@@ -6,6 +6,7 @@
 #include "compiler/driver/PassLog.h"
 #include "compiler/driver/Pipeline.h"
 #include "compiler/driver/Request.h"
+#include "compiler/driver/SideBySide.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
@@ -93,11 +94,12 @@ CompileAnswer compile(const Request &request, MLIRContext &context) {
   if (!kernel)
     return wrong(kernel.takeError());
   PassManager device(&context);
-  logPasses(device);
-  device.enableVerifier(false);
   if (llvm::Error error = buildDevicePipeline(device, request.target))
     return wrong(std::move(error));
-  if (failed(device.run(*module)))
+  if (failed(runSideBySide(*module, device, [](PassManager &apart) {
+        logPasses(apart);
+        apart.enableVerifier(false);
+      })))
     return reasons.answer(request.target);
   llvm::Expected<std::string> bytes = emitDevice(*module, request, *kernel);
   if (!bytes)

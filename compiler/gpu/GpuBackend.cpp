@@ -15,15 +15,24 @@
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Pass.h"
+#include "llvm/PassInfo.h"
+#include "llvm/PassRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
+
+#include "tenon/Parallel.h"
+
+#include <optional>
 
 using namespace mlir;
 using namespace tenon;
@@ -99,7 +108,8 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machineFor(const Gpu
 }
 
 /// What pays: without them ptxas meets every address and load of the argument block many times.
-static void simplify(llvm::Module &module, llvm::TargetMachine &machine, bool hoist) {
+static void simplify(llvm::Module &module, llvm::TargetMachine &machine,
+                     llvm::function_ref<bool(const llvm::Function &)> hoists) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -110,16 +120,18 @@ static void simplify(llvm::Module &module, llvm::TargetMachine &machine, bool ho
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  llvm::FunctionPassManager passes;
-  passes.addPass(llvm::EarlyCSEPass());
-  if (hoist) {
-    llvm::LoopPassManager loopPasses;
-    loopPasses.addPass(llvm::LICMPass(llvm::LICMOptions()));
-    passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loopPasses), /*UseMemorySSA=*/true));
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    llvm::FunctionPassManager passes;
+    passes.addPass(llvm::EarlyCSEPass());
+    if (hoists(function)) {
+      llvm::LoopPassManager loopPasses;
+      loopPasses.addPass(llvm::LICMPass(llvm::LICMOptions()));
+      passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loopPasses), /*UseMemorySSA=*/true));
+    }
+    passes.run(function, functions);
   }
-  llvm::ModulePassManager all;
-  all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
-  all.run(module, modules);
 }
 
 static llvm::Error checkSharedMemory(ModuleOp module, const GpuTarget &target) {
@@ -132,6 +144,20 @@ static llvm::Error checkSharedMemory(ModuleOp module, const GpuTarget &target) {
 }
 
 namespace {
+
+/// The back end's passes, but for those that pay nothing here: straight-line strength reduction asks of each address
+/// which others it is a sum of, a third of all code generation's time, and next to none is. What neighbours may be
+/// loaded and stored together is known where copies are made.
+class BackEndPasses : public llvm::legacy::PassManager {
+public:
+  void add(llvm::Pass *pass) override {
+    const llvm::PassInfo *known = llvm::PassRegistry::getPassRegistry()->getPassInfo(pass->getPassID());
+    if (known && llvm::is_contained({"slsr", "load-store-vectorizer"}, known->getPassArgument()))
+      delete pass;
+    else
+      llvm::legacy::PassManager::add(pass);
+  }
+};
 
 /// LLVM IR with its passes behind it, and the machine that it becomes PTX for.
 class Translated {
@@ -148,8 +174,6 @@ private:
 };
 
 llvm::Error Translated::translate(ModuleOp module, const GpuTarget &target) {
-  if (llvm::Error error = checkSharedMemory(module, target))
-    return error;
   auto machine = machineFor(target);
   if (!machine)
     return machine.takeError();
@@ -159,17 +183,19 @@ llvm::Error Translated::translate(ModuleOp module, const GpuTarget &target) {
     return refuse("translation to LLVM IR failed");
   code_->setTargetTriple(machine_->getTargetTriple());
   code_->setDataLayout(machine_->createDataLayout());
-  readsTables_ = llvm::any_of(module.getOps<LLVM::LLVMFuncOp>(), [](LLVM::LLVMFuncOp function) {
-    return function->hasAttr(kReadsTablesAttribute);
-  });
-  simplify(*code_, *machine_, /*hoist=*/!readsTables_);
+  auto readsTables = [&](const llvm::Function &function) {
+    auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(function.getName());
+    return kernel && kernel->hasAttr(kReadsTablesAttribute);
+  };
+  readsTables_ = llvm::any_of(*code_, readsTables);
+  simplify(*code_, *machine_, [&](const llvm::Function &function) { return !readsTables(function); });
   return llvm::Error::success();
 }
 
 llvm::Expected<std::string> Translated::ptx(const GpuTarget &target) {
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
-  llvm::legacy::PassManager passes;
+  BackEndPasses passes;
   // Loop strength reduction would make an address and distances from it as many addresses, each of two registers all
   // through the loop. Addresses of tables, which fill registers for a short while, gain from it.
   const StringRef keepsAddresses = "disable-lsr";
@@ -182,16 +208,69 @@ llvm::Expected<std::string> Translated::ptx(const GpuTarget &target) {
   return std::string(text);
 }
 
-} // namespace
-
-llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &target) {
+llvm::Expected<std::string> ptxOf(ModuleOp kernel, const GpuTarget &target) {
   Translated translated;
-  if (llvm::Error error = translated.translate(module, target))
+  if (llvm::Error error = translated.translate(kernel, target))
     return error;
   return translated.ptx(target);
 }
 
+/// Texts of PTX with a function each as one: version, target and declarations, which stand before the function, are said
+/// once, and labels carry the function's number, as in the text of one LLVM module.
+class Joined {
+public:
+  void append(StringRef text) {
+    auto [head, function] = text.split("\n\n.visible .entry");
+    bool first = count_ == 0;
+    for (StringRef line : llvm::split(head, '\n'))
+      if (first || (!line.ltrim().starts_with("//") && !said_.contains(line)))
+        said_.insert(line), text_ += (line + "\n").str();
+    text_ += "\n.visible .entry";
+    appendNumbered(function, "$L__BB" + std::to_string(count_++) + "_");
+  }
+  std::string text() && { return std::move(text_); }
+
+private:
+  void appendNumbered(StringRef function, StringRef label) {
+    constexpr StringLiteral kLabel = "$L__BB0_";
+    for (size_t at; (at = function.find(kLabel)) != StringRef::npos; function = function.substr(at + kLabel.size()))
+      text_ += (function.take_front(at) + label).str();
+    text_ += function;
+  }
+
+  llvm::StringSet<> said_;
+  std::string text_;
+  int count_ = 0;
+};
+
+} // namespace
+
+llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &target) {
+  if (llvm::Error error = checkSharedMemory(module, target))
+    return error;
+  SmallVector<LLVM::LLVMFuncOp> kernels = kernelsOf(module, kSharedBytesAttribute);
+  if (kernels.empty())
+    return refuse("the module has no lowered kernel");
+  module.getContext()->enableMultithreading();
+  std::vector<std::optional<llvm::Expected<std::string>>> texts(kernels.size());
+  parallel_for(static_cast<int64_t>(kernels.size()), [&](int64_t i) {
+    texts[i].emplace(ptxOf(*alone(module, kernels[i], kSharedBytesAttribute), target));
+  });
+  Joined joined;
+  llvm::Error errors = llvm::Error::success();
+  for (std::optional<llvm::Expected<std::string>> &text : texts)
+    if (*text)
+      joined.append(**text);
+    else
+      errors = llvm::joinErrors(std::move(errors), text->takeError());
+  if (errors)
+    return errors;
+  return std::move(joined).text();
+}
+
 llvm::Expected<std::string> tenon::emitGpuLlvm(ModuleOp module, const GpuTarget &target) {
+  if (llvm::Error error = checkSharedMemory(module, target))
+    return error;
   Translated translated;
   if (llvm::Error error = translated.translate(module, target))
     return error;

@@ -36,8 +36,9 @@ void registerGpuDialects(mlir::DialectRegistry &registry);
 /// Tile kernels => llvm and nvvm dialects.
 void buildGpuPipeline(mlir::OpPassManager &passes, const GpuTarget &target);
 
-/// The PTX text of a module that the pipeline made. Errors: shared memory beyond the target's; a target
-/// unknown to LLVM.
+/// The PTX text of a module that the pipeline made. Its kernels become code side by side, with the same text however
+/// many threads there are; the context allows several from then on. Errors: shared memory beyond the target's; a target
+/// unknown to LLVM; no kernel.
 llvm::Expected<std::string> emitPtx(mlir::ModuleOp module, const GpuTarget &target);
 
 /// The LLVM IR that this PTX is made of, as text, to be read. The same errors.

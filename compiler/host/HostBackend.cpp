@@ -100,8 +100,6 @@ llvm::Expected<std::string> emit(llvm::TargetMachine &machine, llvm::Module &mod
   return std::string(buffer.begin(), buffer.end());
 }
 
-bool isKernel(Operation &op) { return op.hasAttr(kWorkspaceBytesAttribute); }
-
 // LLVM IR, and the machine that it becomes code for.
 class Translated {
 public:
@@ -145,15 +143,6 @@ struct Part {
   std::optional<llvm::Expected<std::string>> object;
 };
 
-// The kernel, and what is no kernel.
-OwningOpRef<ModuleOp> moduleOf(ModuleOp module, LLVM::LLVMFuncOp kernel) {
-  OwningOpRef<ModuleOp> alone = ModuleOp::create(module.getLoc());
-  for (Operation &op : *module.getBody())
-    if (&op == kernel || !isKernel(op))
-      alone->push_back(op.clone());
-  return alone;
-}
-
 // After those that are there.
 llvm::Error append(HostCode &code, llvm::StringRef object, HostEntryPoint entry) {
   auto image = makeFlatImage(llvm::MemoryBufferRef(object, entry.name), llvm::StringRef(entry.name));
@@ -184,17 +173,14 @@ llvm::Expected<std::string> tenon::emitHostLlvm(ModuleOp module, const HostTarge
 }
 
 llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &target) {
-  SmallVector<LLVM::LLVMFuncOp> kernels;
-  for (auto function : module.getOps<LLVM::LLVMFuncOp>())
-    if (isKernel(*function))
-      kernels.push_back(function);
+  SmallVector<LLVM::LLVMFuncOp> kernels = kernelsOf(module, kWorkspaceBytesAttribute);
   if (kernels.empty())
     return llvm::createStringError("the module has no lowered kernel");
 
   // MLIR's context is for one thread, LLVM's for one each. However many threads there are, the bytes are the same.
   std::vector<Part> parts(kernels.size());
   for (auto [part, kernel] : llvm::zip_equal(parts, kernels))
-    if (llvm::Error error = part.translated.translate(*moduleOf(module, kernel), target))
+    if (llvm::Error error = part.translated.translate(*alone(module, kernel, kWorkspaceBytesAttribute), target))
       return error;
   parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t i) {
     parts[i].object.emplace(parts[i].translated.emit(llvm::CodeGenFileType::ObjectFile));

@@ -4,6 +4,10 @@
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -31,6 +35,22 @@ inline mlir::ConvertToLLVMPassOptions scalarsToLLVM() {
 inline void registerScalarsToLLVM(mlir::DialectRegistry &registry) {
   mlir::arith::registerConvertArithToLLVMInterface(registry);
   mlir::cf::registerConvertControlFlowToLLVMInterface(registry);
+}
+
+/// Functions of a lowered module that have the attribute by which a back end marks its kernels.
+inline llvm::SmallVector<mlir::LLVM::LLVMFuncOp> kernelsOf(mlir::ModuleOp module, llvm::StringRef mark) {
+  return llvm::filter_to_vector(module.getOps<mlir::LLVM::LLVMFuncOp>(),
+                                [&](mlir::LLVM::LLVMFuncOp function) { return function->hasAttr(mark); });
+}
+
+/// A kernel of a module, and what is no kernel.
+inline mlir::OwningOpRef<mlir::ModuleOp> alone(mlir::ModuleOp module, mlir::LLVM::LLVMFuncOp kernel,
+                                               llvm::StringRef mark) {
+  mlir::OwningOpRef<mlir::ModuleOp> result = mlir::ModuleOp::create(module.getLoc());
+  for (mlir::Operation &op : *module.getBody())
+    if (&op == kernel || !op.hasAttr(mark))
+      result->push_back(op.clone());
+  return result;
 }
 
 /// LLVM IR as text, to be read.
