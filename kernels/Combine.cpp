@@ -29,6 +29,11 @@ private:
   struct Sums {
     Value weights, output; // Σ w_c, Σ w_c O_c
   };
+  /// Of the output that a block combines.
+  struct Columns {
+    Value first; ///< null: all
+    int64_t width, padded;
+  };
 
   Value index(int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); }
   Value filled(RankedTensorType type, float value) {
@@ -37,6 +42,12 @@ private:
   Value tensor(uint32_t slot, Type element) {
     return tile::TensorOp::create(b, tile::TensorType::get(b.getContext(), element), slot);
   }
+  Value outputs(uint32_t slot, Type element, const Columns &columns) {
+    if (!columns.first)
+      return tensor(slot, element);
+    return tile::TensorOp::create(b, tile::TensorType::get(b.getContext(), element), b.getI32IntegerAttr(slot),
+                                  columns.first, b.getI32IntegerAttr(plan_.width));
+  }
   Value expand(Value rows, RankedTensorType type) { return tile::ExpandOp::create(b, type, rows); }
   Value isMinusInfinity(Value rows) {
     return arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, rows, filled(rows_, -kInfinity));
@@ -44,13 +55,16 @@ private:
 
   int64_t columnBlocks() const { return (plan_.width + plan_.columnsAtOnce - 1) / plan_.columnsAtOnce; }
   void findBlock();
-  void combineColumns(int64_t column);
-  Value partial(uint32_t slot, RankedTensorType type, Value chunk, int64_t width, int64_t column, Value limit);
-  Value logsumexpOf(Value chunk);
+  void combineColumns(const Columns &columns);
+  void storeLogsumexp(Value weights);
+  Value partial(Value tensor, RankedTensorType type, Value chunk, int64_t width, uint32_t layout, Value limit);
+  Value logsumexpOf(Value chunk, Value limit) {
+    return partial(tensor(plan_.partialSlot + 1, f32_), rows_, chunk, 1, kRowsAdjacent, limit);
+  }
   void findReference();
-  Sums sum(RankedTensorType type, int64_t column, int64_t width);
-  Sums addChunks(Value first, RankedTensorType type, int64_t column, int64_t width, Sums sums);
-  void store(Value value, uint32_t slot, Type element, int64_t width, uint32_t layout, int64_t column);
+  Sums sum(const Columns &columns);
+  Sums addChunks(Value first, const Columns &columns, Sums sums);
+  void store(Value value, Value tensor, int64_t width, uint32_t layout);
 
   ImplicitLocOpBuilder &b;
   const CombinePlan &plan_;
@@ -63,35 +77,52 @@ private:
 void Combine::build() {
   findBlock();
   findReference();
-  for (int64_t block = 0; block < columnBlocks(); ++block) {
-    OpBuilder::InsertionGuard guard(b);
-    if (columnBlock_) {
-      Value mine = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, columnBlock_, index(block));
-      auto branch = scf::IfOp::create(b, TypeRange(), mine, /*withElseRegion=*/false);
+  if (!columnBlock_) {
+    combineColumns({Value(), plan_.width, plan_.paddedWidth});
+  } else {
+    // One program for all blocks of columns but the last, where that has fewer.
+    Value first = arith::MulIOp::create(b, columnBlock_, index(plan_.columnsAtOnce));
+    int64_t whole = plan_.width / plan_.columnsAtOnce * plan_.columnsAtOnce;
+    Columns full{first, plan_.columnsAtOnce, plan_.columnsAtOnce};
+    if (whole == plan_.width) {
+      combineColumns(full);
+    } else {
+      Value isFull = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, index(whole));
+      auto branch = scf::IfOp::create(b, TypeRange(), isFull, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(b);
       b.setInsertionPoint(branch.thenBlock()->getTerminator());
+      combineColumns(full);
+      b.setInsertionPoint(branch.elseBlock()->getTerminator());
+      combineColumns({first, plan_.width - whole, plan_.paddedWidth - whole});
     }
-    combineColumns(block * plan_.columnsAtOnce);
   }
   func::ReturnOp::create(b);
 }
 
-void Combine::combineColumns(int64_t column) {
-  int64_t padded = std::min(plan_.paddedWidth - column, plan_.columnsAtOnce);
-  int64_t width = std::min(plan_.width - column, plan_.columnsAtOnce);
-  auto type = RankedTensorType::get({plan_.rows, padded}, f32_);
-  Sums sums = sum(type, column, width);
+void Combine::combineColumns(const Columns &columns) {
+  Sums sums = sum(columns);
   // output = Σ w_c O_c / Σ w_c, zero where nothing weighs
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sums.weights, filled(rows_, 0));
   Value divisor = arith::SelectOp::create(b, nothing, filled(rows_, 1), sums.weights);
   Value factor = arith::DivFOp::create(b, filled(rows_, 1), divisor);
-  Value output = arith::MulFOp::create(b, sums.output, expand(factor, type));
-  store(output, plan_.outputSlot, plan_.output, width, kRowsAdjacent, column);
-  if (plan_.logsumexp && column == 0) {
-    // logsumexp = ln 2 · (L + log₂ Σ w_c)
-    Value log = arith::AddFOp::create(b, maximum_, math::Log2Op::create(b, sums.weights));
-    Value logsumexp = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
-    store(logsumexp, plan_.logsumexpSlot, f32_, 1, kAnyStrides, 0);
+  Value output =
+      arith::MulFOp::create(b, sums.output, expand(factor, cast<RankedTensorType>(sums.output.getType())));
+  store(output, outputs(plan_.outputSlot, plan_.output, columns), columns.width, kRowsAdjacent);
+  if (plan_.logsumexp)
+    storeLogsumexp(sums.weights);
+}
+
+// logsumexp = ln 2 · (L + log₂ Σ w_c), by one of the blocks that have it
+void Combine::storeLogsumexp(Value weights) {
+  OpBuilder::InsertionGuard guard(b);
+  if (columnBlock_) {
+    Value mine = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, columnBlock_, index(0));
+    auto branch = scf::IfOp::create(b, TypeRange(), mine, /*withElseRegion=*/false);
+    b.setInsertionPoint(branch.thenBlock()->getTerminator());
   }
+  Value log = arith::AddFOp::create(b, maximum_, math::Log2Op::create(b, weights));
+  Value logsumexp = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
+  store(logsumexp, tensor(plan_.logsumexpSlot, f32_), 1, kAnyStrides);
 }
 
 void Combine::findBlock() {
@@ -112,12 +143,9 @@ void Combine::findBlock() {
   chunks_ = arith::DivUIOp::create(b, beyond, index(plan_.chunkKeys));
 }
 
-Value Combine::partial(uint32_t slot, RankedTensorType type, Value chunk, int64_t width, int64_t column,
-                       Value limit) {
+Value Combine::partial(Value tensor, RankedTensorType type, Value chunk, int64_t width, uint32_t layout, Value limit) {
   Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk, heads_), head_);
-  return tile::LoadOp::create(b, type, tensor(slot, f32_), batch_, head, firstRow_, limit, width,
-                              type.getRank() == 2 ? partialLayout(plan_.width) : kRowsAdjacent, column,
-                              plan_.packed);
+  return tile::LoadOp::create(b, type, tensor, batch_, head, firstRow_, limit, width, layout, plan_.packed);
 }
 
 void Combine::findReference() {
@@ -133,7 +161,7 @@ void Combine::findReference() {
       Value chunk = arith::AddIOp::create(b, loop.getInductionVar(), index(i));
       if (i != 0)
         chunk = arith::MinSIOp::create(b, chunk, last);
-      logsumexp.push_back(partial(plan_.partialSlot + 1, rows_, chunk, 1, 0, limit_));
+      logsumexp.push_back(logsumexpOf(chunk, limit_));
     }
     Value maximum = loop.getRegionIterArg(0);
     for (Value each : logsumexp)
@@ -144,27 +172,30 @@ void Combine::findReference() {
   reference_ = arith::SelectOp::create(b, isMinusInfinity(maximum_), filled(rows_, 0), maximum_);
 }
 
-Combine::Sums Combine::sum(RankedTensorType type, int64_t column, int64_t width) {
+Combine::Sums Combine::sum(const Columns &columns) {
+  auto type = RankedTensorType::get({plan_.rows, columns.padded}, f32_);
   auto loop = scf::ForOp::create(b, index(0), chunks_, index(plan_.chunksAtOnce),
                                  ValueRange{filled(rows_, 0), filled(type, 0)});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
-  Sums sums = addChunks(loop.getInductionVar(), type, column, width,
-                        {loop.getRegionIterArg(0), loop.getRegionIterArg(1)});
+  Sums sums =
+      addChunks(loop.getInductionVar(), columns, {loop.getRegionIterArg(0), loop.getRegionIterArg(1)});
   scf::YieldOp::create(b, ValueRange{sums.weights, sums.output});
   return {loop.getResult(0), loop.getResult(1)};
 }
 
 // Loads first, then the sums in the order of the chunks. A chunk that does not exist has no rows, so that its
 // output is 0 and nothing is read; its weight is made 0.
-Combine::Sums Combine::addChunks(Value first, RankedTensorType type, int64_t column, int64_t width, Sums sums) {
+Combine::Sums Combine::addChunks(Value first, const Columns &columns, Sums sums) {
+  auto type = cast<RankedTensorType>(sums.output.getType());
   SmallVector<Value, kCombineChunks> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce);
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value chunk = arith::AddIOp::create(b, first, index(i));
     there[i] = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, chunk, chunks_);
     Value limit = arith::SelectOp::create(b, there[i], limit_, index(0));
-    logsumexp[i] = partial(plan_.partialSlot + 1, rows_, chunk, 1, 0, limit);
-    output[i] = partial(plan_.partialSlot, type, chunk, width, column, limit);
+    logsumexp[i] = logsumexpOf(chunk, limit);
+    output[i] = partial(outputs(plan_.partialSlot, f32_, columns), type, chunk, columns.width,
+                        partialLayout(plan_.width), limit);
   }
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value weight = math::Exp2Op::create(b, arith::SubFOp::create(b, logsumexp[i], reference_));
@@ -177,9 +208,8 @@ Combine::Sums Combine::addChunks(Value first, RankedTensorType type, int64_t col
   return sums;
 }
 
-void Combine::store(Value value, uint32_t slot, Type element, int64_t width, uint32_t layout, int64_t column) {
-  tile::StoreOp::create(b, value, tensor(slot, element), batch_, head_, firstRow_, limit_, width, layout, column,
-                        plan_.packed);
+void Combine::store(Value value, Value tensor, int64_t width, uint32_t layout) {
+  tile::StoreOp::create(b, value, tensor, batch_, head_, firstRow_, limit_, width, layout, plan_.packed);
 }
 
 } // namespace

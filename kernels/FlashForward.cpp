@@ -36,7 +36,7 @@ tile::LoadOp FlashForwardMaker::load(Value tensor, Type element, Value head, Val
                                 int64_t rows, int64_t width, int64_t padded, uint32_t layout,
                                 int64_t group) {
   return tile::LoadOp::create(b, RankedTensorType::get({rows, padded}, element), tensor,
-                              block_.batch, head, row, limit, width, layout, /*column=*/0, group);
+                              block_.batch, head, row, limit, width, layout, group);
 }
 
 void FlashForwardMaker::prologue() {
@@ -296,13 +296,13 @@ void FlashForwardMaker::epilogue(const State &state) {
 
 void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
   tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.firstRow, block_.rows,
-                        plan_.valueWidth, kRowsAdjacent, /*column=*/0, plan_.packed);
+                        plan_.valueWidth, kRowsAdjacent, plan_.packed);
   if (!plan_.logsumexp)
     return;
   // logsumexp = ln 2 · (m + log₂ ℓ)
   logsumexp = arith::MulFOp::create(b, logsumexp, filled(rows_, std::numbers::ln2_v<float>));
   tile::StoreOp::create(b, logsumexp, tensor(kLogsumexpSlot, f32_), block_.batch, block_.head,
-                        block_.firstRow, block_.rows, 1, kAnyStrides, /*column=*/0, plan_.packed);
+                        block_.firstRow, block_.rows, 1, kAnyStrides, plan_.packed);
 }
 
 // Of the chunk, for kernels/Combine.h.
@@ -311,7 +311,7 @@ void FlashForwardMaker::storePartial(Value output, Value logsumexp) {
   Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk_, heads), block_.head);
   auto store = [&](Value value, uint32_t slot, int64_t width, uint32_t layout) {
     tile::StoreOp::create(b, value, tensor(slot, f32_), block_.batch, head, block_.firstRow,
-                          block_.rows, width, layout, /*column=*/0, plan_.packed);
+                          block_.rows, width, layout, plan_.packed);
   };
   store(output, plan_.partialSlot, plan_.valueWidth, partialLayout(plan_.valueWidth));
   store(logsumexp, plan_.partialSlot + 1, 1, kAnyStrides);

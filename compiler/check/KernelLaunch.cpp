@@ -96,10 +96,8 @@ bool KernelLaunch::isHalfPrecision() const {
 KernelLaunch::SlotUse KernelLaunch::useOf(uint32_t slot) const {
   SlotUse use;
   auto rows = [&](auto op) {
-    int64_t column = 0;
-    if constexpr (requires { op.getColumn(); })
-      column = op.getColumn();
-    use.width = std::max<int64_t>(use.width, column + op.getWidth());
+    auto tensor = op.getTensor().template getDefiningOp<TensorOp>();
+    use.width = std::max<int64_t>(use.width, tensor.getRowWidth().value_or(op.getWidth()));
   };
   auto below = [&](Value limit) {
     use.isRead = true;

@@ -40,7 +40,6 @@ static LogicalResult checkInside(Operation *op, Value handle, TileBlock &block, 
 namespace {
 
 template <class Op> concept Packs = requires(Op op) { op.getGroup(); };
-template <class Op> concept Begins = requires(Op op) { op.getColumn(); };
 
 // Where rows of a tensor lie: those of loads, stores and copies.
 template <class Op> class RowsInMemory {
@@ -50,8 +49,8 @@ public:
         row_(integer(op.getRow())), limit_(limit) {
     if constexpr (Packs<Op>)
       group_ = op.getGroup();
-    if constexpr (Begins<Op>)
-      column_ = op.getColumn();
+    if (Value column = op.getTensor().template getDefiningOp<TensorOp>().getColumn())
+      column_ = integer(column);
   }
 
   int64_t first() const { return row_; }

@@ -76,8 +76,8 @@ ThreadProgram::TensorView ThreadProgram::view(Value tensor) {
   TensorView result;
   result.element = cast<TensorType>(tensor.getType()).getElementType();
   result.stored = result.element.isInteger(1) ? builder_.getI8Type() : result.element;
-  int64_t offset = offsetof(KernelArguments, tensors) +
-                   tensor.getDefiningOp<TensorOp>().getSlot() * sizeof(TensorArgument);
+  auto op = tensor.getDefiningOp<TensorOp>();
+  int64_t offset = offsetof(KernelArguments, tensors) + op.getSlot() * sizeof(TensorArgument);
   auto generic = LLVM::LLVMPointerType::get(builder_.getContext());
   auto global = LLVM::LLVMPointerType::get(builder_.getContext(), kGlobalSpace);
   result.data = LLVM::AddrSpaceCastOp::create(
@@ -88,6 +88,8 @@ ThreadProgram::TensorView ThreadProgram::view(Value tensor) {
     result.sizes.push_back(
         argument(builder_.getI32Type(), offset + offsetof(TensorArgument, sizes) + 4 * i));
   }
+  if (Value column = op.getColumn())
+    result.data = at(result.data, result.stored, multiply(widen(scalar(column)), result.strides[3]));
   return result;
 }
 
@@ -158,7 +160,7 @@ LogicalResult ThreadProgram::lowerLoad(LoadOp op) {
   Type element = tile.getElementType();
   bool isVector = tile.getRank() == 1;
   int64_t width = op.getWidth();
-  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0 && op.getColumn() % 2 == 0;
+  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0;
   Value first = add(scalar(op.getRow()), rowOfThread());
   Value column = isVector ? i32(0) : columnOfThread();
   Values values(layout.registers());
@@ -166,11 +168,11 @@ LogicalResult ThreadProgram::lowerLoad(LoadOp op) {
     SmallVector<Type> types(inPairs ? 2 : 1, element);
     Value here = add(column, columnInThread);
     auto load = [&]() -> Values {
-      Value pointer = at(start, tensor.stored, multiply(widen(add(here, op.getColumn())), tensor.strides[3]));
+      Value pointer = at(start, tensor.stored, multiply(widen(here), tensor.strides[3]));
       if (!inPairs)
         return {loadElement(tensor, pointer, element)};
       Value both = LLVM::LoadOp::create(builder_, VectorType::get(2, tensor.stored),
-                                        at(start, tensor.stored, widen(add(here, op.getColumn()))),
+                                        at(start, tensor.stored, widen(here)),
                                         tensor.stored.getIntOrFloatBitWidth() / 4);
       return {convert(LLVM::ExtractElementOp::create(builder_, both, i32(0)), element),
               convert(LLVM::ExtractElementOp::create(builder_, both, i32(1)), element)};
@@ -213,7 +215,7 @@ LogicalResult ThreadProgram::lowerStore(StoreOp op) {
     return op.getLayout() == 2 ? multiply(widen(index), tensor.strides[3]) : widen(index);
   };
   // Neighbours go together where they are aligned to twice an element, and both inside or outside.
-  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0 && op.getColumn() % 2 == 0;
+  bool inPairs = !isVector && op.getLayout() == 0 && width % 2 == 0;
   for (auto &[rowInThread, places] : registersByRow(layout)) {
     Value row = add(first, rowInThread);
     Value inside = less(row, scalar(op.getLimit()));
@@ -231,7 +233,7 @@ LogicalResult ThreadProgram::lowerStore(StoreOp op) {
         int columnInThread = layout.element({places[i], 0, 0}).column;
         Value here = add(column, columnInThread);
         auto write = [&]() -> Values {
-          Value pointer = at(start, tensor.stored, stride(add(here, op.getColumn())));
+          Value pointer = at(start, tensor.stored, stride(here));
           if (!inPairs) {
             LLVM::StoreOp::create(builder_, convert(values[places[i]], tensor.element), pointer);
             return {};

@@ -291,7 +291,7 @@ private:
     auto tile = dyn_cast<RankedTensorType>(store.getValue().getType());
     Type element = store.getTensor().getType().getElementType();
     if (!tile || tile.getRank() != 2 || !tile.getElementType().isF32() || element.getIntOrFloatBitWidth() != 16 ||
-        store.getLayout() == 2 || store.getGroup() != 1 || store.getColumn() != 0 || store.getWidth() % kElementsOfChunk != 0)
+        store.getLayout() == 2 || store.getGroup() != 1 || store.getWidth() % kElementsOfChunk != 0)
       return;
     auto type = SharedType::get(builder.getContext(), tile.getShape(), element);
     if (!residents.contains(type))

@@ -122,6 +122,8 @@ LogicalResult BlockProgram::lowerTensor(TensorOp op) {
                             start + offsetof(TensorArgument, strides) + i * sizeof(int64_t));
     view.strides.push_back(multiply(stride, i64(view.bytes)));
   }
+  if (Value column = op.getColumn())
+    view.data = byte(view.data, multiply(widen(scalars_.lookup(column)), view.strides[3]));
   tensors_[op.getResult()] = std::move(view);
   return success();
 }

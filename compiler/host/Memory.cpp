@@ -83,8 +83,6 @@ BlockProgram::Transfer BlockProgram::transferOf(Op op, const TensorView &tensor,
   t.adjacent = op.getLayout() <= 1;
   t.columnStride = t.adjacent ? i64(tensor.bytes) : tensor.strides[3];
   t.start = rowStart(tensor, scalars_.lookup(op.getBatch()), scalars_.lookup(op.getHead()), t.group == 1 ? row : i32(0));
-  if (op.getColumn() != 0)
-    t.start = byte(t.start, multiply(i64(op.getColumn()), t.columnStride));
   t.count = rowCount(row, scalars_.lookup(op.getLimit()), rows);
   t.buffer = buffer(offset);
   t.rows = rows;
@@ -232,8 +230,8 @@ FailureOr<Rows> BlockProgram::rowsOf(Value operand, bool transposed) {
     return it->second;
   auto tile = cast<RankedTensorType>(operand.getType());
   auto op = operand.getDefiningOp<LoadOp>();
-  if (op && (op.getGroup() != 1 || op.getColumn() != 0))
-    return op.emitOpError("has packed rows, or begins in the middle of one: no right operand of a product on the host");
+  if (op && op.getGroup() != 1)
+    return op.emitOpError("has packed rows: no right operand of a product on the host");
   if (hasPairs(tile))
     return rowsOfPairs(op, operand, transposed);
   if (!op || buffers_.contains(operand)) {

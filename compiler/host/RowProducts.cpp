@@ -32,7 +32,7 @@ bool BlockProgram::runsAlongRows(DotOp op) {
   auto a = dyn_cast<RankedTensorType>(op.getA().getType());
   auto right = op.getB().getDefiningOp<LoadOp>(), left = op.getA().getDefiningOp<LoadOp>();
   if (!function || !function->hasAttr(attention::kFewQueriesAttribute) || !a || !right || right.getLayout() > 1 ||
-      right.getGroup() != 1 || right.getColumn() != 0 || a.getDimSize(0) % kStripRows != 0 ||
+      right.getGroup() != 1 || a.getDimSize(0) % kStripRows != 0 ||
       buffers_.contains(op.getB()) || (units_ && hasPairs(a)) ||
       (hasPairs(a) && !right.getTensor().getType().getElementType().isBF16()))
     return false;

@@ -28,8 +28,8 @@ FailureOr<BlockProgram::TileRows> BlockProgram::tileRowsOf(Value operand, bool t
     emitError(operand.getLoc(), "the right operand of a product of bfloat16 must be loaded as such");
     return failure();
   }
-  if (op.getGroup() != 1 || op.getColumn() != 0)
-    return op.emitOpError("has packed rows, or begins in the middle of one: no right operand of a product on the host");
+  if (op.getGroup() != 1)
+    return op.emitOpError("has packed rows: no right operand of a product on the host");
   TileRows rows = transposed ? tileRowsOfKeys(op, tensor) : tileRowsOfValues(op, tensor);
   tileRows_[{operand, transposed}] = rows;
   return rows;

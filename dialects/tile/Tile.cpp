@@ -62,6 +62,8 @@ static ArrayRef<int64_t> shapeOf(Type type) {
 LogicalResult TensorOp::verify() {
   if (getSlot() >= static_cast<uint32_t>(kMaxTensorArguments))
     return emitOpError("slot ") << getSlot() << " must be below " << kMaxTensorArguments;
+  if (!getColumn() != !getRowWidth())
+    return emitOpError("has a column and the width of a row, or neither");
   return success();
 }
 
@@ -87,6 +89,8 @@ LogicalResult LoadOp::verify() { return verifyRowsInMemory(*this, getResult().ge
 LogicalResult StoreOp::verify() { return verifyRowsInMemory(*this, getValue().getType()); }
 
 LogicalResult GatherOp::verify() {
+  if (auto tensor = getTensor().getDefiningOp<TensorOp>(); tensor && tensor.getColumn())
+    return emitOpError("clamps indices to a whole tensor's sizes, was given one that begins at a column");
   if (getIndices().empty() || getIndices().size() > 4)
     return emitOpError("takes 1 to 4 indices, was given ") << getIndices().size();
   if (!isa<RankedTensorType>(getResult().getType())) {

@@ -90,10 +90,15 @@ class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<TileDialect, mnemon
 //===-- What the launch gives ------------------------------------------------------------------===//
 
 def Tile_TensorOp : Tile_Op<"tensor", [Pure]> {
-  let summary = "result = tensors[slot] of the argument block";
-  let arguments = (ins I32Attr:$slot);
+  let summary = "result = tensors[slot] of the argument block: result[b, h, i, j] = tensor[b, h, i, column + j]";
+  let description = [{
+    With `column` the result begins there in rows of `row_width` elements; without, it is the tensor itself.
+  }];
+  let arguments = (ins I32Attr:$slot, Optional<I32>:$column, OptionalAttr<I32Attr>:$row_width);
   let results = (outs Tile_TensorType:$result);
-  let assemblyFormat = "$slot attr-dict `:` qualified(type($result))";
+  let assemblyFormat = "$slot (`from` $column^ `of` $row_width)? attr-dict `:` qualified(type($result))";
+  let builders = [OpBuilder<(ins "mlir::Type":$type, "uint32_t":$slot),
+                            [{ build($_builder, $_state, type, slot, mlir::Value(), mlir::IntegerAttr()); }]>];
   let hasVerifier = 1;
 }
 
@@ -139,14 +144,13 @@ def Tile_LoadOp : Tile_Op<"load"> {
     `width` is the number of columns that the tensor has; the tile may be wider, its last columns are
     then zeros. Elements are converted to the tile's element type. `layout` says what may be assumed:
     0 rows adjacent and everything aligned to 16 bytes, 1 rows adjacent, 2 any strides. A vector takes
-    column 0: its tensor has width 1. Columns are counted from `column`.
+    column 0: its tensor has width 1.
 
     With `group` > 1 rows are packed: row r of `row`, `row` + 1, … below `limit` means row r / group of head
     `head` + r mod group, so that the heads of a group stand in one tile.
   }];
   let arguments = (ins Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row, I32:$limit,
-                       I32Attr:$width, I32Attr:$layout, DefaultValuedAttr<I32Attr, "0">:$column,
-                       DefaultValuedAttr<I32Attr, "1">:$group);
+                       I32Attr:$width, I32Attr:$layout, DefaultValuedAttr<I32Attr, "1">:$group);
   let results = (outs Tile_Real:$result);
   let assemblyFormat = [{
     $tensor `[` $batch `,` $head `,` $row `]` `rows` $limit `width` $width `layout` $layout attr-dict
@@ -159,11 +163,10 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let summary = "tensor[batch, head, row + i, j] = value[i, j] where row + i < limit and j < width";
   let description = [{
     A vector is stored at j = 0: its tensor has width 1. Elements are converted to the tensor's type,
-    rounded to nearest even. `column` and `group` as in `load`.
+    rounded to nearest even. `group` as in `load`.
   }];
   let arguments = (ins Tile_Real:$value, Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row,
-                       I32:$limit, I32Attr:$width, I32Attr:$layout, DefaultValuedAttr<I32Attr, "0">:$column,
-                       DefaultValuedAttr<I32Attr, "1">:$group);
+                       I32:$limit, I32Attr:$width, I32Attr:$layout, DefaultValuedAttr<I32Attr, "1">:$group);
   let assemblyFormat = [{
     $value `,` $tensor `[` $batch `,` $head `,` $row `]` `rows` $limit `width` $width
     `layout` $layout attr-dict `:` type($value) `,` qualified(type($tensor))

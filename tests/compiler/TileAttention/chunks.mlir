@@ -1,7 +1,7 @@
 // Few queries, whose keys are cut in chunks of 256, four blocks of 64: each is a block of the grid, which leaves its
 // output and m + log2 l in the workspace, as head chunk * heads + head. A second kernel takes the chunks in their order:
 // the greatest of the log-sums first, then the sums of weights and of weighted outputs, eight chunks at a time for 32
-// columns, which are a block's: head · 2 + half is its place along the second axis.
+// columns, which are a block's: head · 2 + half is its place along the second axis, and one program serves both halves.
 //
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80}),tile-attention,canonicalize,cse)" | FileCheck %s
 
@@ -27,16 +27,15 @@
 // CHECK: arith.divui %[[Y]], %{{.*}} : i32
 // CHECK: %[[GREATEST:.*]] = scf.for
 // CHECK-COUNT-8: arith.maxnumf
-// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[HALF]], %{{.*}} : i32
-// CHECK: scf.if %[[FIRST]]
+// CHECK: %[[FIRST:.*]] = arith.muli %[[HALF]], %{{.*}} : i32
 // CHECK: scf.for
-// CHECK-COUNT-8: tile.load {{.*}} -> tensor<16x32xf32>
+// CHECK: %[[CHUNKS:.*]] = tile.tensor {{[0-9]+}} from %[[FIRST]] of 64 : !tile.tensor<f32>
+// CHECK-COUNT-8: tile.load %[[CHUNKS]]{{.*}} -> tensor<16x32xf32>
 // CHECK-COUNT-8: math.exp2
 // CHECK: arith.divf
-// CHECK: tile.store {{.*}} : tensor<16x32xf32>
-// CHECK: %[[SECOND:.*]] = arith.cmpi eq, %[[HALF]], %{{.*}} : i32
-// CHECK: scf.if %[[SECOND]]
-// CHECK: tile.store {{.*}}column = 32{{.*}} : tensor<16x32xf32>
+// CHECK: %[[OUTPUT:.*]] = tile.tensor {{[0-9]+}} from %[[FIRST]] of 64 : !tile.tensor<f32>
+// CHECK: tile.store %{{.*}}, %[[OUTPUT]]{{.*}} : tensor<16x32xf32>
+// CHECK-NOT: tile.store
 func.func @decode(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}, %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16},
                   %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}) -> tensor<*xf32>
     attributes {attention.few_queries, attention.group = 1 : i32} {
