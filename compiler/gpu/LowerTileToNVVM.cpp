@@ -47,7 +47,10 @@ struct LowerTileToNVVM : tenon::impl::LowerTileToNVVMBase<LowerTileToNVVM> {
     LLVM::ReturnOp::create(builder, ValueRange());
     function->setAttr(kThreadsAttribute, threads);
     function->setAttr(kSharedBytesAttribute, builder.getI32IntegerAttr(program.sharedBytes()));
-    WalkResult tables = kernel.walk([](GatherOp) { return WalkResult::interrupt(); });
+    // One element that the whole block reads has one address.
+    WalkResult tables = kernel.walk([](GatherOp gather) {
+      return isa<RankedTensorType>(gather.getType()) ? WalkResult::interrupt() : WalkResult::advance();
+    });
     if (tables.wasInterrupted())
       function->setAttr(kReadsTablesAttribute, builder.getUnitAttr());
     kernel.erase();
