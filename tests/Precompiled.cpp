@@ -1,0 +1,1 @@
+// The headers of GoogleTest, for tenon_add_test.
