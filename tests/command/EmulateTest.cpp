@@ -161,7 +161,12 @@ TEST_F(Emulate, WrongUseIsToldInOneLine) {
   }
   const Ran geometry = run("twice.ptx --block 2048 --arg 2 --arg in.npy --arg in.npy --arg 0");
   EXPECT_EQ(geometry.status, 3);
-  EXPECT_THAT(geometry.out, HasSubstr("launch geometry"));
+  EXPECT_THAT(geometry.out, HasSubstr("launch geometry: a block of 2048 x 1 x 1 threads is not within 1024 x 1024 x 64"));
+  EXPECT_THAT(geometry.out, HasSubstr("ptx line 4:  .visible .entry twice"));
+  const Ran shared = run("twice.ptx --block 32 --shared 999999 --arg 2 --arg in.npy --arg in.npy --arg 0");
+  EXPECT_EQ(shared.status, 3);
+  EXPECT_THAT(shared.out, HasSubstr("999999 bytes of dynamic shared memory with 0 static"));
+  EXPECT_THAT(shared.out, HasSubstr("the device's 166912"));
 }
 
 } // namespace

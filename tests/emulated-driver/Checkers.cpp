@@ -111,7 +111,16 @@ TEST(CheckersOfTheDriver, WrongGeometryIsRefusedWithItsReason) {
   tenonEmulatorClearReport();
   EXPECT_EQ(card.launch(kernel, 0, 64, 0, DevicePointer{0}), kInvalidValue);
   EXPECT_NE(Card::report().find("launch geometry"), std::string::npos);
+  EXPECT_EQ(Card::findings()[0].detail, "a grid of 0 x 1 x 1 blocks is not within 2147483647 x 65535 x 65535");
+  EXPECT_NE(Card::findings()[0].ptx.find(".visible .entry kernel"), std::string::npos) << Card::findings()[0].ptx;
+  tenonEmulatorClearReport();
   EXPECT_EQ(card.launch(kernel, 1, 64, 100000, DevicePointer{0}), kInvalidValue);
+  EXPECT_NE(Card::report().find("100000 bytes of dynamic shared memory"), std::string::npos) << Card::report();
+  EXPECT_NE(Card::report().find("must be opted in to"), std::string::npos) << Card::report();
+  tenonEmulatorClearReport();
+  EXPECT_EQ(card.launch(kernel, 1, 64, 999999, DevicePointer{0}), kInvalidValue);
+  EXPECT_NE(Card::report().find("the device's 166912"), std::string::npos) << Card::report();
+  EXPECT_EQ(Card::report().find("opted in"), std::string::npos) << Card::report();
   EXPECT_EQ(card.launch(kernel, 1, 64, 0, DevicePointer{0}), kSuccess);
 }
 

@@ -18,6 +18,9 @@ Status refuse(const FunctionObject &function, Status status, const std::string &
   finding.kind = FindingKind::kGeometry;
   finding.kernel = function.kernel->name;
   finding.location = function.kernel->location;
+  if (function.kernel->source)
+    finding.ptx = function.kernel->source->line(finding.location.line);
+  finding.detail = why;
   finding.text = "launch geometry: kernel '" + finding.kernel + "', ptx line " + std::to_string(finding.location.line) +
                  ": " + why;
   Report::instance().add(std::move(finding));
@@ -70,7 +73,9 @@ Status check_resources(const FunctionObject &function, const DeviceModel &model,
                     std::to_string(function.program.static_shared) + " static; the function's limit is " +
                     std::to_string(function.max_dynamic_shared) + ", the device's " +
                     std::to_string(model.shared_per_block_optin) +
-                    (opted_in ? "" : "; more than 49152 must be opted in to (cuFuncSetAttribute)"));
+                    (opted_in || shared > static_cast<uint64_t>(model.shared_per_block_optin)
+                         ? ""
+                         : "; more than 49152 must be opted in to (cuFuncSetAttribute)"));
 }
 
 /// The blocks of a cooperative grid wait for each other, so all must be resident at once.
