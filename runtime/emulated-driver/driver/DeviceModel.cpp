@@ -1,6 +1,8 @@
 #include "driver/DeviceModel.h"
 #include "driver/CudaAbi.h"
+#include <cstdio>
 #include <cstdlib>
+#include <string>
 
 namespace tenon::emulator {
 namespace {
@@ -25,6 +27,10 @@ const DeviceModel *device_model() {
   for (const DeviceModel &model : kModels)
     if (model.key == asked)
       return &model;
+  std::string known;
+  for (const DeviceModel &model : kModels)
+    known += (known.empty() ? "" : ", ") + std::string(model.key);
+  std::fprintf(stderr, "emulator: TENON_EMULATOR_CARD: no card '%s'; known are %s\n", asked, known.c_str());
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 // Initialisation and the device.
 #include "driver/Driver.h"
+#include "launch/Environment.h"
 #include "launch/Report.h"
 #include <algorithm>
 #include <cstring>
@@ -14,7 +15,7 @@ TENON_DRIVER_ENTRY Status cuInit(unsigned flags) {
   Call call(Call::Needs::kNothing);
   if (flags != 0)
     return kInvalidValue;
-  if (!Report::instance().configure())
+  if (!environment_makes_sense() || !Report::instance().configure())
     return kInvalidValue;
   if (!call.driver.model)
     call.driver.model = device_model();

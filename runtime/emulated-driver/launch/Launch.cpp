@@ -2,10 +2,7 @@
 #include "launch/ThreadPool.h"
 #include "launch/Workspace.h"
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
-#include <numeric>
 #include <thread>
 #include <xmmintrin.h>
 
@@ -13,36 +10,20 @@ namespace tenon::emulator {
 namespace {
 constexpr uint32_t kTurn = 1u << 14; // backward branches before other warps get a turn
 constexpr uint32_t kWaitingTurn = 1u << 8; // where blocks wait for each other: other threads of the host get one too
-constexpr int kDefaultTimeoutSeconds = 600;
 constexpr uint32_t kShortTurn = 64; // the most of a turn at random
 constexpr unsigned kDefaultFloatMode = 0x1f80; // all exceptions masked, to nearest, subnormals kept
-
-/// "forward", "reverse", "random", "random:SEED"
-Schedule schedule_of_environment(uint32_t &seed) {
-  const char *name = std::getenv("TENON_EMULATOR_SCHEDULE");
-  if (!name || std::strncmp(name, "random", 6))
-    return name && !std::strcmp(name, "reverse") ? Schedule::kReverse : Schedule::kForward;
-  seed = name[6] == ':' ? static_cast<uint32_t>(std::strtoul(name + 7, nullptr, 10)) : 1;
-  return Schedule::kRandom;
-}
-
-uint32_t next_random(uint32_t &state) { return (state = state * 1664525 + 1013904223) >> 16; }
 } // namespace
 
 Launch::Launch(const LaunchRequest &request)
-    : request_(request), schedule_(schedule_of_environment(seed_)), kinds_(chosen_kinds()) {
+    : request_(request), settings_(launch_settings()), kinds_(chosen_kinds()) {
   block_count_ = uint64_t{request.grid[0]} * request.grid[1] * request.grid[2];
   threads_ = request.block[0] * request.block[1] * request.block[2];
   warps_ = (threads_ + kLanes - 1) / kLanes;
-  const char *seconds = std::getenv("TENON_EMULATOR_TIMEOUT");
-  int limit = seconds && std::atoi(seconds) > 0 ? std::atoi(seconds) : kDefaultTimeoutSeconds;
-  deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(limit);
-  const char *budget = std::getenv("TENON_EMULATOR_BUDGET");
-  budget_ = budget ? std::strtoull(budget, nullptr, 10) : 0;
+  deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(settings_.timeout_seconds);
   turn_ = kTurn;
   // Counted once in so many turns, which are shorter where the budget is small: it is passed by a few percent.
-  if (budget_)
-    turn_ = static_cast<uint32_t>(std::clamp<uint64_t>(budget_ / (64 * kTurnsBetweenCounts), 1, kTurn));
+  if (settings_.budget)
+    turn_ = static_cast<uint32_t>(std::clamp<uint64_t>(settings_.budget / (64 * kTurnsBetweenCounts), 1, kTurn));
 }
 
 void Launch::fail(LaunchFailure failure) {
@@ -122,7 +103,7 @@ void Launch::work(Workspace &workspace) {
     uint64_t number = next_block_++;
     if (number >= block_count_)
       break;
-    start_block(workspace, block_number(number));
+    start_block(workspace, settings_.schedule.block(number, block_count_));
     run_block(workspace);
     workspace.blocks_run++;
   }
@@ -147,18 +128,6 @@ void Launch::keep_records(Workspace &workspace) {
                             access_record::kBlockBits | kWarps};
 }
 
-/// The blocks in another order: every number once, since the stride shares no factor with their count.
-uint64_t Launch::block_number(uint64_t turn) const {
-  if (schedule_ == Schedule::kReverse)
-    return block_count_ - 1 - turn;
-  if (schedule_ == Schedule::kForward || block_count_ < 3)
-    return turn;
-  uint64_t stride = seed_ * uint64_t{2654435761} % block_count_ | 1;
-  while (std::gcd(stride, block_count_) != 1)
-    stride++;
-  return static_cast<uint64_t>((static_cast<unsigned __int128>(turn) * stride + seed_) % block_count_);
-}
-
 void Launch::start_block(Workspace &workspace, uint64_t number) {
   Block &block = workspace.block;
   block.index[0] = static_cast<uint32_t>(number % request_.grid[0]);
@@ -169,7 +138,7 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   std::fill(std::begin(workspace.arrived), std::end(workspace.arrived), 0);
   std::fill(std::begin(workspace.expected), std::end(workspace.expected), 0);
   std::fill(std::begin(block.votes), std::end(block.votes), BarrierVotes{});
-  workspace.random = static_cast<uint32_t>(number * 2654435761u + seed_);
+  workspace.random = settings_.schedule.random_of(number);
   block.barriers = 0;
   block.pending = 0;
   block.released = block.acquired = false;
@@ -199,18 +168,14 @@ void Launch::run_block(Workspace &workspace) {
   for (;;) {
     bool ran = false;
     for (uint32_t turn = 0; turn < warps_; turn++) {
-      uint32_t i = turn;
-      if (schedule_ == Schedule::kReverse)
-        i = warps_ - 1 - turn;
-      else if (schedule_ == Schedule::kRandom)
-        i = next_random(workspace.random) % warps_;
+      const uint32_t i = settings_.schedule.warp(turn, warps_, workspace.random);
       if (workspace.states[i] != State::kReady)
         continue;
       ran = true;
       Warp &warp = workspace.warps[i];
-      warp.budget = schedule_ == Schedule::kRandom ? 1 + next_random(workspace.random) % kShortTurn
-                    : request_.cooperative             ? kWaitingTurn
-                                                       : turn_;
+      warp.budget = settings_.schedule.is_random() ? 1 + workspace.random.below(kShortTurn)
+                    : request_.cooperative         ? kWaitingTurn
+                                                   : turn_;
       const Stop stop = request_.executor->run_warp(warp);
       if (stands_still(workspace, warp, stop))
         return;

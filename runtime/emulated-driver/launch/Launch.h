@@ -1,6 +1,7 @@
 // Runs a grid: its blocks on all cores, the warps of a block in turns.
 #pragma once
 #include "decode/Program.h"
+#include "launch/Environment.h"
 #include "launch/Report.h"
 #include "memory/DeviceMemory.h"
 #include <atomic>
@@ -23,10 +24,6 @@ struct LaunchRequest {
 };
 
 enum class LaunchFailure : uint8_t { kNone, kIllegalAddress, kMisalignedAddress, kTrap, kTimeout, kAssert };
-
-/// In which order blocks start and the warps of a block take turns (TENON_EMULATOR_SCHEDULE): a right kernel does not
-/// care. At random the turns differ in length too.
-enum class Schedule : uint8_t { kForward, kReverse, kRandom };
 
 /// For each warp, up to when its accesses are known (Block::time).
 struct Knowledge {
@@ -89,19 +86,16 @@ private:
   bool is_over(Workspace &workspace, Warp &warp);
   bool stands_still(Workspace &workspace, const Warp &warp, Stop stop);
   void report_awaited(const Warp &warp);
-  uint64_t block_number(uint64_t turn) const;
   void add_counts(const Workspace &workspace);
 
   LaunchRequest request_;
   uint64_t block_count_ = 0;
   uint32_t threads_ = 0, warps_ = 0;
-  Schedule schedule_ = Schedule::kForward;
-  uint32_t seed_ = 1;
+  LaunchSettings settings_;
   FindingKinds kinds_ = kAllKinds;
   uint64_t first_block_ = 0; // number of the first block in the records of global memory; 0: not recorded
   bool shares_memory_ = false; // its blocks run on several host threads
   uint32_t turn_;            // backward branches of a warp before others get a turn
-  uint64_t budget_ = 0;      // warp instructions that one host thread may execute; 0: no limit
   std::mutex released_mutex_;
   std::unordered_set<uint64_t> released_;
   std::chrono::steady_clock::time_point deadline_;

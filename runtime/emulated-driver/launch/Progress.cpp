@@ -49,8 +49,8 @@ bool Launch::is_over(Workspace &workspace, Warp &warp) {
   std::string why;
   if (std::chrono::steady_clock::now() > deadline_)
     why = "the launch takes too long";
-  else if (budget_ && ++workspace.turns % kTurnsBetweenCounts == 0 && executed(workspace) > budget_)
-    why = "more than the budget of " + std::to_string(budget_) + " warp instructions were executed: it may never end";
+  else if (settings_.budget && ++workspace.turns % kTurnsBetweenCounts == 0 && executed(workspace) > settings_.budget)
+    why = "more than the budget of " + std::to_string(settings_.budget) + " warp instructions were executed: it may never end";
   if (why.empty())
     return false;
   report(warp, warp.groups[0].next, FindingKind::kTimeout, 0, why);

@@ -1,6 +1,6 @@
 #include "launch/ThreadPool.h"
+#include "launch/Environment.h"
 #include <algorithm>
-#include <cstdlib>
 
 namespace tenon::emulator {
 
@@ -10,9 +10,8 @@ ThreadPool &ThreadPool::instance() {
 }
 
 ThreadPool::ThreadPool() {
-  const char *asked = std::getenv("TENON_EMULATOR_THREADS");
-  int count = asked ? std::atoi(asked) : 0;
-  size_ = count > 0 ? static_cast<unsigned>(std::min(count, 1024)) : std::max(1u, std::thread::hardware_concurrency());
+  const unsigned asked = threads_of_environment();
+  size_ = asked ? asked : std::max(1u, std::thread::hardware_concurrency());
 }
 
 void ThreadPool::run(unsigned count, const std::function<void(unsigned)> &body) {

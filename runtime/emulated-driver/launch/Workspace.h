@@ -24,7 +24,7 @@ struct Launch::Workspace {
   Knowledge gathered[kBarriers]; // what those that arrived knew and did
   std::vector<std::pair<uint32_t, Knowledge>> published; // by key
   uint64_t blocks_run = 0;
-  uint32_t random = 1;
+  Random random; // for the turns of the block's warps
   uint64_t turns = 0, vain_turns = 0;
   std::vector<uint8_t> interrupted; // warps whose last turn was used up
   uint64_t mbarrier_events = 0; // of the block, when the last turn ended
