@@ -87,6 +87,21 @@ TEST(CheckersOfTheDriver, ALoopWithoutEndIsToldNotHung) {
   EXPECT_EQ(Card::findings()[0].kind, FindingKind::kTimeout);
 }
 
+/// A block without a loop never uses up a turn: its instructions are counted when it ends.
+TEST(CheckersOfTheDriver, TheBudgetHoldsWithoutLoopsToo) {
+  for (const char *budget : {"100", "1000000"}) {
+    const bool enough = budget == std::string("1000000");
+    setenv("TENON_EMULATOR_BUDGET", budget, 1);
+    Card card;
+    auto *kernel = card.load(kernel_text("add.u32 %r4, %r0, %r0;"));
+    EXPECT_EQ(card.launch(kernel, 1000, 64, 0, card.allocate(256)), enough ? kSuccess : kLaunchTimeout);
+    unsetenv("TENON_EMULATOR_BUDGET");
+    ASSERT_EQ(Card::findings().size(), enough ? 0u : 1u) << Card::report();
+    if (!enough)
+      EXPECT_NE(Card::report().find("budget of 100 warp instructions"), std::string::npos) << Card::report();
+  }
+}
+
 TEST(CheckersOfTheDriver, AFaultStaysUntilTheContextGoes) {
   {
     Card card;

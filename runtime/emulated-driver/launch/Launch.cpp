@@ -106,6 +106,8 @@ void Launch::work(Workspace &workspace) {
     start_block(workspace, settings_.schedule.block(number, block_count_));
     run_block(workspace);
     workspace.blocks_run++;
+    if (failure_ == LaunchFailure::kNone)
+      is_over_budget(workspace, workspace.warps[0], program.ops.data());
   }
   add_counts(workspace);
 }

@@ -84,6 +84,7 @@ private:
   void arrive(Workspace &workspace, Warp &warp);
   void pass_barrier(Workspace &workspace, uint32_t barrier, bool whole);
   bool is_over(Workspace &workspace, Warp &warp);
+  bool is_over_budget(const Workspace &workspace, const Warp &warp, const Op *op);
   bool stands_still(Workspace &workspace, const Warp &warp, Stop stop);
   void report_awaited(const Warp &warp);
   void add_counts(const Workspace &workspace);

@@ -46,14 +46,20 @@ void Launch::report_awaited(const Warp &warp) {
 
 /// True, and told, where the launch has taken too long or too many instructions. Counting these is not for every turn.
 bool Launch::is_over(Workspace &workspace, Warp &warp) {
-  std::string why;
-  if (std::chrono::steady_clock::now() > deadline_)
-    why = "the launch takes too long";
-  else if (settings_.budget && ++workspace.turns % kTurnsBetweenCounts == 0 && executed(workspace) > settings_.budget)
-    why = "more than the budget of " + std::to_string(settings_.budget) + " warp instructions were executed: it may never end";
-  if (why.empty())
+  const Op *op = warp.groups[0].next;
+  if (std::chrono::steady_clock::now() <= deadline_)
+    return settings_.budget && ++workspace.turns % kTurnsBetweenCounts == 0 && is_over_budget(workspace, warp, op);
+  report(warp, op, FindingKind::kTimeout, 0, "the launch takes too long");
+  fail(LaunchFailure::kTimeout);
+  return true;
+}
+
+/// Asked where a block ends, too: its warps may never have used up a turn.
+bool Launch::is_over_budget(const Workspace &workspace, const Warp &warp, const Op *op) {
+  if (!settings_.budget || executed(workspace) <= settings_.budget)
     return false;
-  report(warp, warp.groups[0].next, FindingKind::kTimeout, 0, why);
+  report(warp, op, FindingKind::kTimeout, 0,
+         "more than the budget of " + std::to_string(settings_.budget) + " warp instructions were executed: it may never end");
   fail(LaunchFailure::kTimeout);
   return true;
 }
