@@ -111,6 +111,41 @@ WAIT: mbarrier.test_wait.parity.shared.b64 %p1, [box], 0; @!%p1 bra WAIT;
   }
 }
 
+/// What of a barrier comes from a register, where no assembler can refuse it.
+struct BarrierOperands {
+  const char *name, *instruction;
+  uint32_t barrier, threads, right_barrier, right_threads;
+  const char *says;
+};
+class BarriersFromRegisters : public testing::TestWithParam<BarrierOperands> {};
+TEST_P(BarriersFromRegisters, AreCheckedWhenTheyAreMet) {
+  for (bool right : {true, false}) {
+    Card card;
+    auto *kernel = card.load(kernel_text("mov.u32 %r9, 0; setp.eq.u32 %p0, %r0, 0; ld.global.u32 %r1, [%rd0]; ld.global.u32 %r2, [%rd0+4]; bar.sync 0;\n" +
+                                         std::string(GetParam().instruction)));
+    ASSERT_TRUE(kernel);
+    std::vector<uint32_t> words(64);
+    words[0] = right ? GetParam().right_barrier : GetParam().barrier;
+    words[1] = right ? GetParam().right_threads : GetParam().threads;
+    EXPECT_EQ(card.launch(kernel, 1, 64, 0, card.upload(words)), kSuccess) << Card::report();
+    if (right) {
+      EXPECT_EQ(Card::report(), "nothing found\n");
+      continue;
+    }
+    ASSERT_EQ(Card::findings().size(), 1u) << Card::report();
+    EXPECT_EQ(Card::findings()[0].kind, FindingKind::kWrongMembers);
+    EXPECT_EQ(Card::findings()[0].location.line, 9u) << Card::report();
+    EXPECT_NE(Card::report().find(GetParam().says), std::string::npos) << Card::report();
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, BarriersFromRegisters,
+    testing::Values(BarrierOperands{"NumberBehindTheLast", "bar.sync %r1;", 17, 0, 15, 0, "there is no barrier 17"},
+                    BarrierOperands{"NoWholeWarps", "bar.sync %r1, %r2;", 1, 33, 1, 64, "expects 33 threads"},
+                    BarrierOperands{"NoThreads", "barrier.sync %r1, %r2;", 1, 0, 1, 64, "expects 0 threads"},
+                    BarrierOperands{"ReductionOfNoWholeWarps", "bar.red.popc.u32 %r9, %r1, %r2, %p0;", 2, 50, 2, 64, "expects 50 threads"}),
+    [](const auto &operands) { return std::string(operands.param.name); });
+
 TEST(Mbarriers, ThatAreMissingAreNamed) {
   Card card;
   auto *kernel = card.load(kernel_text("mbarrier.arrive.shared.b64 %rd2, [box]; mov.u32 %r9, 0;"));

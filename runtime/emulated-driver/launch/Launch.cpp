@@ -218,7 +218,21 @@ void Launch::run_block(Workspace &workspace) {
   }
 }
 
+/// Number and threads may come from registers, where the assembler cannot refuse them.
+void Launch::check_barrier(const Warp &warp) {
+  const Op *op = warp.groups[0].next - (warp.takes_reduction ? 0 : 1);
+  const uint32_t threads_operand = op->operand[warp.takes_reduction ? 2 : 1];
+  std::string why;
+  if (warp.barrier >= kBarriers)
+    why = "there is no barrier " + std::to_string(warp.barrier) + ": they have numbers from 0 to 15";
+  else if (threads_operand != kNoSlot && (warp.barrier_threads == 0 || warp.barrier_threads % kLanes))
+    why = "the barrier expects " + std::to_string(warp.barrier_threads) + " threads, which are no whole warps";
+  if (!why.empty() && !is_known(op, FindingKind::kWrongMembers))
+    report(warp, op, FindingKind::kWrongMembers, 0, why);
+}
+
 void Launch::arrive(Workspace &workspace, Warp &warp) {
+  check_barrier(warp);
   warp.barrier %= kBarriers;
   workspace.arrived[warp.barrier] += kLanes;
   workspace.expected[warp.barrier] = warp.barrier_threads;

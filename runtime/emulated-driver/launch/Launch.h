@@ -83,6 +83,7 @@ private:
   static uint64_t executed(const Workspace &workspace);
   void arrive(Workspace &workspace, Warp &warp);
   void pass_barrier(Workspace &workspace, uint32_t barrier, bool whole);
+  void check_barrier(const Warp &warp);
   bool is_over(Workspace &workspace, Warp &warp);
   bool is_over_budget(const Workspace &workspace, const Warp &warp, const Op *op);
   bool stands_still(Workspace &workspace, const Warp &warp, Stop stop);
