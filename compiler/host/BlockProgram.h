@@ -6,6 +6,7 @@
 /// and is computed by the loop over columns that needs it: see LowerTileToVector.td.
 #pragma once
 
+#include "compiler/host/BlockParts.h"
 #include "compiler/host/TileUnits.h"
 #include "compiler/host/Workspace.h"
 #include "dialects/tile/Schedule.h"
@@ -18,44 +19,7 @@
 
 namespace tenon::tile {
 
-using mlir::ArrayRef;
-using mlir::FailureOr;
-using mlir::LogicalResult;
-using mlir::Operation;
-using mlir::RankedTensorType;
-using mlir::SmallVector;
-using mlir::Type;
-using mlir::Value;
-using mlir::ValueRange;
 namespace math = mlir::math;
-
-using Values = SmallVector<Value>;
-
-/// Vector registers of the target: float32 elements of one, and their number.
-struct VectorRegisters {
-  int64_t lanes, count;
-};
-
-/// What the target multiplies.
-enum class Products {
-  kFloat32,
-  kPairs,         ///< also bfloat16, in pairs: vdpbf16ps
-  kTiles,         ///< also bfloat16, by tile units: TileProducts.cpp
-  kEmulatedTiles, ///< the same, with the units' work done by vectors
-};
-
-/// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in
-/// bytes. Of bfloat16 an element is a word: a pair of neighbours along what the product sums over.
-struct Rows {
-  Value pointer, rowStride, columnStride;
-  Value count;   ///< rows that exist, i64; those from there on are zeros
-  int64_t rows;  ///< of the tile
-  int64_t width; ///< columns that exist
-  /// Where columns lie in panels of kPanelColumns, bytes from one panel to the next: a register tile reads its columns
-  /// of row after row, which are then near each other.
-  Value panelStride = {};
-};
-inline constexpr int64_t kPanelColumns = 8;
 
 class BlockProgram {
 public:
@@ -88,20 +52,8 @@ private:
   LogicalResult lowerProgramId(ProgramIdOp op);
 
   // Global memory: Memory.cpp. Tables: Gather.cpp. Dropout: Random.cpp.
-  struct TensorView;
   LogicalResult pack(LoadOp op);
   Values loadElements(LoadOp op);
-  struct Transfer {
-    Value start, rowStride, columnStride; ///< in global memory
-    bool adjacent;                        ///< the elements of a row
-    Value count;                          ///< rows, i64
-    Value buffer;                         ///< transposed: column after column
-    int64_t rows;                         ///< of the buffer
-    int64_t width;
-    // Packed: row r of the tile is row r / group of head r mod group, counted from `firstRow`.
-    int64_t group = 1;
-    Value headStride = {}, firstRow = {};
-  };
   static constexpr int64_t kStripRows = 4; ///< a square of them is transposed in four registers
   Value rowPlace(const Transfer &transfer, Value row);
   template <typename Op>
@@ -166,25 +118,6 @@ private:
 
   // Products: Products.cpp.
   LogicalResult lowerDot(DotOp op);
-  struct Product {
-    Value left, result; ///< buffers: columns of `rows` elements
-    int64_t rows;       ///< of left and result
-    int64_t columns;    ///< of the result's tile
-    bool accumulate;    ///< result += product, else result = product
-    bool pairs = false; ///< of bfloat16, on both sides
-    // Of the right operand; strides in bytes, from one column of the result, or term of the sum, to the next.
-    Value base = {}, columnStride = {}, innerStride = {};
-    Value columnCount = {}; ///< columns of the result that the right operand has, i64
-    Value innerCount = {};  ///< terms of the sum, i64
-    bool bounded = false;   ///< no one reads columns from columnCount on
-    /// Where the vectors of rows see keys up to ends of their own: columnCount or innerCount of each.
-    Values ends = {};
-    bool endsOfTerms = false;
-    /// Of the right operand of few queries, which is read where it lies.
-    Type stored = {};
-    int64_t storedBytes = 0;
-    Value panelStride = {}; ///< of columns of the result, as that of Rows
-  };
   Values columnsOf(const Product &product, int64_t group, Value firstColumn);
   void requestRows(const Rows &rows, int64_t rowBytes);
   void emitProduct(const Product &product);
@@ -193,11 +126,6 @@ private:
   Values sumRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
                          Value vectorOffset);
   void clearColumns(const Product &product);
-  /// A product that waits for the reduction that folds it.
-  struct PendingProduct {
-    DotOp dot;
-    Product product;
-  };
   ReduceOp consumerOfProduct(DotOp op, const Product &product);
   ReduceOp reductionOf(DotOp op);
   LogicalResult lowerProductAndReduce(PendingProduct pending, ReduceOp reduce);
@@ -219,10 +147,6 @@ private:
   Value sumsOfVectors(Values vectors);
   void emitScoresOfKeys(const Product &product, int64_t width, Value left, Value result, Value firstKey);
   void emitScoresAlongRows(const Product &product, int64_t width);
-  struct ValueColumns {
-    Value base; ///< of the first, in memory
-    int64_t width, vectors;
-  };
   Values valuesOfRow(const Product &product, int64_t vectors, Value row, Value nextRow);
   Value interleaved(Value first, Value second, int64_t from);
   Values addRowsOfValues(const Product &product, const ValueColumns &columns, Value left, Value begin, Value end,
@@ -231,11 +155,6 @@ private:
   void emitOutputAlongRows(const Product &product, int64_t width);
 
   // Columns that a mask hides: ColumnBounds.cpp.
-  struct ColumnBounds {
-    Value mask;      ///< that hides the columns from `end` on
-    Value end;       ///< i64, even: of all rows
-    Values ofVector; ///< of the rows of each vector, even; empty where all have the same
-  };
   std::optional<ColumnBounds> boundsOf(Value tile);
   std::optional<ColumnBounds> boundsOfMask(Value mask, RankedTensorType tile);
   Value hidingMask(Value tile, bool zeros);
@@ -244,26 +163,22 @@ private:
   void boundColumns(DotOp op, Product &product);
   void boundTerms(DotOp op, Product &product);
 
-  // Tiles of rows and columns, computed on demand: Elementwise.cpp.
+  // Reductions.cpp.
   LogicalResult lowerReduce(ReduceOp op);
+  Values identityOf(Reduction reduction, int64_t rows);
+  Values fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar);
+
+  // Tiles of rows and columns, computed on demand: Elementwise.cpp.
   LogicalResult lowerVector(Operation *op);
   /// The buffer of a tile, made if there is none.
   FailureOr<int64_t> materialize(Value tile);
   /// Computes `tile` into the buffer at `offset`.
   LogicalResult materializeInto(Value tile, int64_t offset);
   LogicalResult copy(Value tile, int64_t offset);
-  struct Cone {
-    SmallVector<Operation *> ops;                  ///< to be computed, operands first
-    SmallVector<std::pair<Value, int64_t>> leaves; ///< that have buffers, and their places
-  };
   LogicalResult collect(Value tile, Cone &cone);
   bool isFree(Value tile); ///< as cheap to compute again as to load
   using ColumnHook =
       llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
-  struct Stored {
-    Value tile;
-    int64_t offset;
-  };
   /// One loop over the columns of `tile`: computes its cone, stores `stored`, and folds the tile's
   /// elements into `carried` by the hook, if there is one.
   LogicalResult forEachColumn(Value tile, const Cone &cone, ArrayRef<Stored> stored,
@@ -271,8 +186,6 @@ private:
   Value columnEnd(Value tile, ArrayRef<Stored> stored); ///< ColumnBounds.cpp
   LogicalResult forColumnsTo(Value end, Value tile, const Cone &cone, ArrayRef<Stored> stored, Values &carried,
                              ColumnHook hook);
-  Values identityOf(Reduction reduction, int64_t rows);
-  Values fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar);
   /// What later loops need of a cone, each with its place; marks what has become needless.
   SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
   using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
@@ -283,14 +196,6 @@ private:
   FailureOr<Values> repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf);
 
   // Products by tile units: TileProducts.cpp.
-  /// The right operand: 16 rows from a multiple of 16 on, and 32 terms from a multiple of 32 on, are a tile.
-  struct TileRows {
-    Value pointer, rowStride, stepStride; ///< bytes; a step is 32 terms
-    Value count;                          ///< rows that exist, of keys; terms, of values: i64
-    int64_t steps;
-    /// Where the rows from the last multiple of 16 on stand that is not followed by 16; null where there are none.
-    Value tail = {}, tailStride = {};
-  };
   LogicalResult lowerTileDot(DotOp op);
   ReduceOp consumerOfTileProduct(DotOp op, const Product &product);
   std::pair<Value, Value> tileRowsAt(const TileRows &right, Value first);
@@ -299,12 +204,6 @@ private:
                      int64_t vectorOffset, Value pending);
   void storeTileBlock(Value result, int64_t columnBytes);
   /// Loops over the columns of the scores in strips, folding them once they are stored.
-  struct Folding {
-    ReduceOp reduce;
-    Cone cone;
-    SmallVector<Stored> stored;
-    bool fine = true;
-  };
   Values foldColumns(Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
   Values emitStrips(const Product &product, int64_t width, int64_t vectorOffset, Folding *folding,
                     llvm::function_ref<void(Value, Value)> emit, llvm::function_ref<void(Value)> flush);
@@ -321,10 +220,6 @@ private:
   void copyRow(LoadOp op, const Rows &rows, Value source, Value target);
   void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target);
   // Values kept: KeptValues.cpp.
-  struct KeptValues {
-    LoadOp load; ///< the first of those that share them
-    int64_t places, bytes, counts, values; ///< their number, the size of each; in the workspace
-  };
   void reserveOwner(mlir::Block &kernel);
   bool isKept(LoadOp op);
   void keepValuesOf(LoadOp op);
@@ -361,13 +256,6 @@ private:
   mlir::Type pointerType();
 
   // Tensors in global memory.
-  struct TensorView {
-    int64_t slot;
-    Type element;
-    Value data;
-    SmallVector<Value, 4> strides; ///< in bytes
-    int64_t bytes;                 ///< of an element
-  };
   TensorView view(Value tensor) { return tensors_.lookup(tensor); }
   Value size(const TensorView &tensor, int dimension);
   Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
@@ -390,8 +278,6 @@ private:
   llvm::DenseMap<Value, Value> scalars_;
   llvm::DenseMap<Value, Values> vectors_;
   llvm::DenseMap<Value, TensorView> tensors_;
-  /// A right operand, and whether the product takes it transposed.
-  using RightOperand = std::pair<Value, unsigned>;
   llvm::DenseMap<RightOperand, Rows> rows_;
   llvm::DenseMap<RightOperand, TileRows> tileRows_;
   bool keepsValues_ = false;

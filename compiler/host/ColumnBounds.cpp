@@ -74,7 +74,7 @@ static std::pair<Value, bool> matchLimit(arith::CmpIOp compare, IndexOp &columns
   return {};
 }
 
-std::optional<BlockProgram::ColumnBounds> BlockProgram::boundsOfMask(Value mask, RankedTensorType tile) {
+std::optional<ColumnBounds> BlockProgram::boundsOfMask(Value mask, RankedTensorType tile) {
   if (auto both = mask.getDefiningOp<arith::AndIOp>()) {
     auto left = boundsOfMask(both.getLhs(), tile), right = boundsOfMask(both.getRhs(), tile);
     if (!left || !right)
@@ -115,7 +115,7 @@ std::optional<BlockProgram::ColumnBounds> BlockProgram::boundsOfMask(Value mask,
 }
 
 // Bounds of a tile by the mask that hides the rest, or null where its readers need all of it.
-std::optional<BlockProgram::ColumnBounds> BlockProgram::boundsOf(Value tile) {
+std::optional<ColumnBounds> BlockProgram::boundsOf(Value tile) {
   Value mask = hidingMask(tile, false);
   if (!mask)
     mask = hidingMask(tile, true);

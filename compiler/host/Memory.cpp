@@ -72,7 +72,7 @@ Value BlockProgram::toStorage(Value element, Type stored) {
 }
 
 template <typename Op>
-BlockProgram::Transfer BlockProgram::transferOf(Op op, const TensorView &tensor, int64_t rows,
+Transfer BlockProgram::transferOf(Op op, const TensorView &tensor, int64_t rows,
                                                 int64_t offset) {
   Value row = scalars_.lookup(op.getRow());
   Transfer t;
@@ -100,7 +100,7 @@ Value BlockProgram::rowPlace(const Transfer &t, Value row) {
   return byte(t.start, add(multiply(head, t.headStride), multiply(query, t.rowStride)));
 }
 
-template BlockProgram::Transfer BlockProgram::transferOf(LoadOp, const TensorView &, int64_t, int64_t);
+template Transfer BlockProgram::transferOf(LoadOp, const TensorView &, int64_t, int64_t);
 
 // Rows in global memory and the columns of a buffer: most in strips of four columns of four rows, transposed in
 // registers, the rest one by one. A strip's rows beyond the last repeat it. Strips of a whole vector of rows would need

@@ -19,7 +19,7 @@ using namespace tenon::tile;
 static constexpr int64_t kElementBytes = 2;
 static constexpr int64_t kTransposedColumnsOfPairs = 8; ///< as many bfloat16 as 128 bits hold
 
-FailureOr<BlockProgram::TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
+FailureOr<TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
   if (auto it = tileRows_.find({operand, transposed}); it != tileRows_.end())
     return it->second;
   auto op = operand.getDefiningOp<LoadOp>();
@@ -51,7 +51,7 @@ void BlockProgram::copyRow(LoadOp op, const Rows &rows, Value source, Value targ
   }
 }
 
-BlockProgram::TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView &tensor) {
+TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView &tensor) {
   int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
   int64_t rowBytes = padded * kElementBytes;
   Rows rows = rowsInMemory(op, tensor);
@@ -153,7 +153,7 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
 }
 
 // For each 32 keys a row of 64 bytes for each column.
-BlockProgram::TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
+TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
   int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
   int64_t stepBytes = padded * TileUnits::kRowBytes;
   Rows rows = rowsInMemory(op, tensor);

@@ -51,8 +51,9 @@ TEST(GraphParser, ArgumentsNamedByNumberGetNamesThatNoOtherHas) {
 
 TEST(GraphParser, TheTypeOfMatmulMayBeWrittenInFull) {
   const Result<Graph> graph =
-      Graph::parse(std::string(kHead) +
-                   "%t = attention.transpose %a : (tensor<*xf32>) -> tensor<*xf32>\n" + kTail);
+      Graph::parse(std::string(kHead)
+                       .append("%t = attention.transpose %a : (tensor<*xf32>) -> tensor<*xf32>\n")
+                       .append(kTail));
   EXPECT_TRUE(graph) << graph.error().message();
 }
 

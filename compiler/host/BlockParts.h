@@ -1,0 +1,149 @@
+/// What a BlockProgram works on: operands, products, and the tiles that a loop over columns computes.
+#pragma once
+
+#include "dialects/tile/Schedule.h"
+
+#include "mlir/IR/Value.h"
+
+namespace tenon::tile {
+
+using mlir::ArrayRef;
+using mlir::FailureOr;
+using mlir::LogicalResult;
+using mlir::Operation;
+using mlir::RankedTensorType;
+using mlir::SmallVector;
+using mlir::Type;
+using mlir::Value;
+using mlir::ValueRange;
+
+using Values = SmallVector<Value>;
+
+/// Vector registers of the target: float32 elements of one, and their number.
+struct VectorRegisters {
+  int64_t lanes, count;
+};
+
+/// What the target multiplies.
+enum class Products {
+  kFloat32,
+  kPairs,         ///< also bfloat16, in pairs: vdpbf16ps
+  kTiles,         ///< also bfloat16, by tile units: TileProducts.cpp
+  kEmulatedTiles, ///< the same, with the units' work done by vectors
+};
+
+/// A tensor in global memory.
+struct TensorView {
+  int64_t slot;
+  Type element;
+  Value data;
+  SmallVector<Value, 4> strides; ///< in bytes
+  int64_t bytes;                 ///< of an element
+};
+
+/// Rows on their way between global memory and a buffer.
+struct Transfer {
+  Value start, rowStride, columnStride; ///< in global memory
+  bool adjacent;                        ///< the elements of a row
+  Value count;                          ///< rows, i64
+  Value buffer;                         ///< transposed: column after column
+  int64_t rows;                         ///< of the buffer
+  int64_t width;
+  // Packed: row r of the tile is row r / group of head r mod group, counted from `firstRow`.
+  int64_t group = 1;
+  Value headStride = {}, firstRow = {};
+};
+
+/// The right operand of a product: element (i, j) at pointer + i rowStride + j columnStride, in
+/// bytes. Of bfloat16 an element is a word: a pair of neighbours along what the product sums over.
+struct Rows {
+  Value pointer, rowStride, columnStride;
+  Value count;   ///< rows that exist, i64; those from there on are zeros
+  int64_t rows;  ///< of the tile
+  int64_t width; ///< columns that exist
+  /// Where columns lie in panels of kPanelColumns, bytes from one panel to the next: a register tile reads its columns
+  /// of row after row, which are then near each other.
+  Value panelStride = {};
+};
+inline constexpr int64_t kPanelColumns = 8;
+
+/// A right operand, and whether the product takes it transposed.
+using RightOperand = std::pair<Value, unsigned>;
+
+/// A product that is made in register tiles.
+struct Product {
+  Value left, result; ///< buffers: columns of `rows` elements
+  int64_t rows;       ///< of left and result
+  int64_t columns;    ///< of the result's tile
+  bool accumulate;    ///< result += product, else result = product
+  bool pairs = false; ///< of bfloat16, on both sides
+  // Of the right operand; strides in bytes, from one column of the result, or term of the sum, to the next.
+  Value base = {}, columnStride = {}, innerStride = {};
+  Value columnCount = {}; ///< columns of the result that the right operand has, i64
+  Value innerCount = {};  ///< terms of the sum, i64
+  bool bounded = false;   ///< no one reads columns from columnCount on
+  /// Where the vectors of rows see keys up to ends of their own: columnCount or innerCount of each.
+  Values ends = {};
+  bool endsOfTerms = false;
+  /// Of the right operand of few queries, which is read where it lies.
+  Type stored = {};
+  int64_t storedBytes = 0;
+  Value panelStride = {}; ///< of columns of the result, as that of Rows
+};
+
+/// A product that waits for the reduction that folds it.
+struct PendingProduct {
+  DotOp dot;
+  Product product;
+};
+
+/// Of the values, those that one loop adds up.
+struct ValueColumns {
+  Value base; ///< of the first, in memory
+  int64_t width, vectors;
+};
+
+/// Where a mask hides the columns of a tile.
+struct ColumnBounds {
+  Value mask;      ///< that hides the columns from `end` on
+  Value end;       ///< i64, even: of all rows
+  Values ofVector; ///< of the rows of each vector, even; empty where all have the same
+};
+
+/// What the elements of a tile are computed from.
+struct Cone {
+  SmallVector<Operation *> ops;                  ///< to be computed, operands first
+  SmallVector<std::pair<Value, int64_t>> leaves; ///< that have buffers, and their places
+};
+
+/// A tile that gets a buffer.
+struct Stored {
+  Value tile;
+  int64_t offset;
+};
+
+/// The right operand of a product by tile units: 16 rows from a multiple of 16 on, and 32 terms from a multiple of 32
+/// on, are a tile.
+struct TileRows {
+  Value pointer, rowStride, stepStride; ///< bytes; a step is 32 terms
+  Value count;                          ///< rows that exist, of keys; terms, of values: i64
+  int64_t steps;
+  /// Where the rows from the last multiple of 16 on stand that is not followed by 16; null where there are none.
+  Value tail = {}, tailStride = {};
+};
+
+/// A reduction of scores in strips of columns, each folded once it is stored.
+struct Folding {
+  ReduceOp reduce;
+  Cone cone;
+  SmallVector<Stored> stored;
+  bool fine = true;
+};
+
+/// Values that are kept from one block of queries to the next.
+struct KeptValues {
+  LoadOp load; ///< the first of those that share them
+  int64_t places, bytes, counts, values; ///< their number, the size of each; in the workspace
+};
+
+} // namespace tenon::tile
