@@ -49,6 +49,31 @@ TEST(Memory, VectorsAndHints) {
   }
 }
 
+/// As nvcc, libcu++ and Triton write them.
+TEST(Memory, ModifiersInOtherOrders) {
+  Card card;
+  auto *kernel = card.load(kernel_text(
+      "ld.param.u64 %rd3, [in]; mov.u32 %r9, 0;\n"
+      "atom.global.cta.add.u32 %r1, [%rd3], 1; atom.add.relaxed.gpu.s32 %r1, [%rd3+4], 2; red.global.gpu.relaxed.add.u32 [%rd3+8], 3;\n"
+      "atom.global.sys.cas.b32 %r1, [%rd3+12], %r0, 100; atom.global.gpu.acq_rel.exch.b32 %r1, [%rd3+16], 9;\n"
+      "mov.b16 %h1, 0x3c00; atom.add.noftz.global.gpu.relaxed.f16 %h0, [%rd3+20], %h1; bar.warp.sync -1;\n"
+      "ld.global.acquire.gpu.u32 %r2, [%rd3+4]; mov.b32 %r3, %r2; ld.v2.global.u32 {%r4, %r5}, [%rd3+8];\n"
+      "add.u32.cc %r6, %r2, 0xffffffff; addc.u32 %r7, 0, 0; shl.b64 %rd4, %rd1, 1; add.s64 %rd5, %rd0, %rd4;\n"
+      "st.v2.global.u32 [%rd5], {%r4, %r3}; add.s64 %rd5, %rd5, 256; st.u32.release.global.gpu [%rd5], %r7; st.global.u32 [%rd5+4], %r5;"));
+  ASSERT_TRUE(kernel);
+  std::vector<uint32_t> in = {10, 20, 30, 0, 50, 0};
+  auto out = card.allocate(512), words = card.upload(in);
+  ASSERT_EQ(card.launch(kernel, 1, 32, 0, out, words), kSuccess) << Card::report();
+  auto now = card.download<uint32_t>(words, 6), d = card.download<uint32_t>(out, 128);
+  EXPECT_EQ(now, (std::vector<uint32_t>{10 + 32, 20 + 64, 30 + 96, 100, 9, 0x5000})); // 32 as a float16
+  for (uint32_t i = 0; i < 32; i++) {
+    EXPECT_EQ(d[2 * i], now[2]);
+    EXPECT_EQ(d[2 * i + 1], now[1]);
+    EXPECT_EQ(d[64 + 2 * i], 1u) << "the carry";
+    EXPECT_EQ(d[65 + 2 * i], now[3]);
+  }
+}
+
 /// One parameter: a structure by value, as Tenon's kernels take it.
 TEST(Memory, StructureByValue) {
   Card card;

@@ -40,7 +40,6 @@ struct Difference {
 };
 const Difference kDifferences[] = {
     {"BeyondAParameter", false, "param|retval", "ptxas lets an access reach beyond the parameter it names"},
-    {"OrderOfModifiers", false, "wmma", "ptxas takes the modifiers of wmma in any order"},
 };
 
 /// One text, damaged in one place. The line that was damaged stands beside it.

@@ -133,8 +133,14 @@ void Decoder::decode_instruction(uint32_t number) {
   op_.instruction = number;
   op_.ordering = ordering_of(instruction_->opcode);
   op_more_.clear();
+  std::string ordered;
+  row_ = find_opcode(instruction_->opcode, &ordered);
+  if (row_ >= 0 && ordered != instruction_->opcode) { // what reads the opcode below relies on the order of the table
+    reordered_ = *instruction_;
+    reordered_.opcode = ordered;
+    instruction_ = &reordered_;
+  }
   type_ = only_type(instruction_->opcode);
-  row_ = find_opcode(instruction_->opcode);
   if (row_ < 0)
     fail(instruction_->location, std::string(is_known_mnemonic(instruction_->opcode) ? "unsupported form of opcode '"
                                                                                      : "unknown opcode '") +

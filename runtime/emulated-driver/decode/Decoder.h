@@ -94,6 +94,7 @@ private:
   uint32_t carry_ = kNoSlot;
   // The instruction at hand.
   const Instruction *instruction_ = nullptr;
+  Instruction reordered_; // a copy, where the text has its modifiers in another order than the table
   TypeClass type_ = TypeClass::kBits; // of the operand that is read; kBits where the opcode names several types
   Op op_;
   int row_ = -1;

@@ -24,8 +24,9 @@ struct OpcodeRow {
   OpKind kind;
 };
 
-/// Number of the row whose spelling matches the opcode, or -1.
-int find_opcode(std::string_view opcode);
+/// Number of the row whose spelling matches the opcode with its modifiers in any order that `ptxas` takes, or -1.
+/// `ordered` gets the opcode with its modifiers in the order of the row.
+int find_opcode(std::string_view opcode, std::string *ordered = nullptr);
 const OpcodeRow &opcode_row(int number);
 int opcode_row_count();
 
