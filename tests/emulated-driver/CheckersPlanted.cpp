@@ -93,6 +93,7 @@ TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
 
 #define STAGE "cp.async.ca.shared.global [%r2], [%rd3], 4; cp.async.commit_group;\n"
 
+#define TWICE(gate) "mbarrier.arrive.shared.b64 _, [" gate "]; mbarrier.arrive.shared.b64 _, [" gate "];"
 #define ARRIVE "mbarrier.arrive.shared.b64 _, [gate];\n"
 
 /// Two mbarrier objects of 64 arrivals.
@@ -232,10 +233,10 @@ const Planted kPlanted[] = {
           "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT;\nld.shared.b32 %r4, [%r2]; st.global.b32 [%rd2], %r4;",
      "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT;", ""},
     {"StageOverwrittenBeforeItsReadersArrived", FindingKind::kSharedRace,
-     GATE "setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; mbarrier.arrive.shared.b64 _, [gate], 2;\n"
+     GATE "setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; " TWICE("gate") "\n"
           "EMPTY: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra EMPTY;\nst.shared.b32 [%r2], 7; bra END;\n"
           "TAKE: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra TAKE;\nxor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; "
-          "mbarrier.arrive.shared.b64 _, [gate+8], 2; END:",
+          TWICE("gate+8") " END:",
      "@!%p3 bra EMPTY;", "", true},
     {"MbarrierUsedBeforeOthersKnowIt", FindingKind::kSharedRace, GATE ARRIVE, "bar.sync 0;", "bar.warp.sync -1;", true},
     {"MbarrierWaitedForBeforeOthersKnowIt", FindingKind::kSharedRace, GATE "mbarrier.test_wait.parity.shared.b64 %p3, [gate], 1;", "bar.sync 0;", "", true},
@@ -294,10 +295,10 @@ const Planted kPlanted[] = {
      "\nmbarrier.arrive", "\n@%p1 mbarrier.arrive", false, kLaunchTimeout},
     {"WarpsWaitForEachOther", FindingKind::kDeadlock,
      GATE "setp.lt.u32 %p1, %r0, 32; @%p1 bra LOW; WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], %r6; @!%p3 bra WAIT; "
-          "mbarrier.arrive.shared.b64 _, [gate+8], 2; bra END;\n"
-          "LOW: mbarrier.arrive.shared.b64 _, [gate], 2; BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; END:",
-     "LOW: mbarrier.arrive.shared.b64 _, [gate], 2; BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK;",
-     "LOW: BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; mbarrier.arrive.shared.b64 _, [gate], 2;", false,
+          TWICE("gate+8") " bra END;\n"
+          "LOW: " TWICE("gate") " BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; END:",
+     "LOW: " TWICE("gate") " BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK;",
+     "LOW: BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; " TWICE("gate"), false,
      kLaunchTimeout},
     {"Trap", FindingKind::kTrap, "setp.gt.u32 %p0, %r0, 63; @%p0 trap;", "setp.gt.u32 %p0, %r0, 63", "setp.gt.u32 %p0, %r0, 62", false, kLaunchFailed},
     {"TrapInOneBlock", FindingKind::kTrap, "setp.eq.u32 %p0, %r1, 128; @%p0 trap;", "128", "70", false, kLaunchFailed, 2},

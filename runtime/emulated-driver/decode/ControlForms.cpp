@@ -147,9 +147,12 @@ void OperandForms::store_matrix() { matrix(false); }
 void OperandForms::multiply() {
   d.expect_operands(4, 4);
   const uint8_t bytes = arguments.back() == "f64" ? 8 : 4;
-  for (size_t i = 0; i < 4; i++)
+  for (size_t i = 0; i < 4; i++) {
+    const bool is_sum = i == 0 || i == 3;
+    d.type_ = is_sum && type() == "f32" ? TypeClass::kReal : TypeClass::kBits; // operands of the product are packed
     for (const Operand *item : list(operands[i], static_cast<size_t>(width(1 + i))))
       d.op_more_.push_back(i == 0 ? d.destination(*item, bytes) : d.source(*item, bytes));
+  }
   op.flags = static_cast<uint8_t>((d.context_.tensor_cores_fuse_whole_k ? kFusesWholeK : 0) |
                                   (has(".satfinite") ? kSaturates : 0));
 }

@@ -120,10 +120,14 @@ std::string_view Decoder::without_requirement(std::string_view form) const {
     without_requirement(">90");
   if (at == std::string_view::npos)
     return form;
-  int least = std::atoi(std::string(form.substr(at + 1)).c_str()), target = 0;
-  if (std::sscanf(context_.module->target.c_str(), "sm_%d", &target) == 1 && target < least)
-    fail(instruction_->location, "'" + instruction_->opcode + "' needs a target from sm_" + std::to_string(least) + " on");
+  require_target(std::atoi(std::string(form.substr(at + 1)).c_str()), "'" + instruction_->opcode + "'", instruction_->location);
   return form.substr(0, at == 0 ? 0 : at - 1);
+}
+
+void Decoder::require_target(int least, const std::string &what, Location location) const {
+  int target = 0;
+  if (std::sscanf(context_.module->target.c_str(), "sm_%d", &target) == 1 && target < least)
+    fail(location, what + " needs a target from sm_" + std::to_string(least) + " on");
 }
 
 void Decoder::decode_instruction(uint32_t number) {

@@ -54,6 +54,8 @@ private:
   void decode_instruction(uint32_t number);
   void perturb();
   std::string_view without_requirement(std::string_view form) const;
+  /// Refuses `what` where the text's target is below sm_`least`.
+  void require_target(int least, const std::string &what, Location location) const;
   void decode_simple(std::string_view form);
   void expect_operands(size_t least, size_t most) const;
   void finish_branches();

@@ -86,6 +86,8 @@ void OperandForms::mbarrier() {
   const bool counts = last.ends_with("count"), may_miss = last.starts_with("?");
   d.expect_operands(at + 1 + (counts && !may_miss), at + 1 + counts);
   op.operand[0] = d.address(operands[at], op.width[0], op.immediate, constant);
+  if (may_miss && operands.size() > at + 1)
+    d.require_target(90, "'" + instruction.opcode + "' with a count", instruction.location);
   if (operands.size() > at + 1)
     op.operand[1] = d.source(operands[at + 1], 4);
 }

@@ -96,6 +96,8 @@ uint32_t Decoder::symbol_address(const Operand &operand, uint8_t width) {
 uint32_t Decoder::special(const Operand &operand, uint8_t width) {
   for (const SpecialName &known : kSpecialNames)
     if (known.name == operand.name) {
+      if (operand.name.find("cluster") != std::string::npos)
+        require_target(90, "'" + operand.name + "'", operand.location);
       if (!instruction_->opcode.starts_with("mov") && !instruction_->opcode.starts_with("cvt."))
         fail(operand.location, "a special register is an operand of mov alone");
       auto [at, fresh] = specials_.try_emplace({static_cast<int>(known.which), width},
@@ -259,6 +261,8 @@ uint32_t Decoder::address(const Operand &operand, uint8_t &width, int64_t &immed
   width = slots_[base.index].width;
   if (width < 4)
     fail(base.location, "an address has 32 or 64 bits");
+  if (slots_[base.index].type == TypeClass::kReal)
+    fail(base.location, "'" + slots_[base.index].name + "' is a floating-point number, not an address");
   return read(base.index);
 }
 
