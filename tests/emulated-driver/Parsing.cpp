@@ -29,6 +29,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"Empty", "", "line 1, column 1: error: a PTX module starts with .version"},
         Refusal{"UnknownOpcode", with_body("  frobnicate.b32 %r0, %r1;"), "line 6, column 3: error: unknown opcode 'frobnicate.b32'"},
         Refusal{"NotYetHopper", with_body("wgmma.fence.sync.aligned;"), "line 6, column 1: error: unknown opcode 'wgmma.fence.sync.aligned'"},
+        Refusal{"UnknownOpcodeWithUnknownOperands", with_body(" frob.b32 [%r1, {%r2}], %r0;"), "line 6, column 2: error: unknown opcode 'frob.b32'"},
+        Refusal{"UnknownFormWithUnknownOperands", with_body("cp.async.bulk.tensor.2d.shared::cluster.global [%r1], [%rd0, {%r2, %r3}], [%r0];"),
+                "line 6, column 1: error: unsupported form of opcode 'cp.async.bulk"},
         Refusal{"UnknownModifier", with_body("add.s128 %r0, %r1, %r2;"), "line 6, column 1: error: unsupported form of opcode 'add.s128'"},
         Refusal{"UnknownRegister", with_body("add.s32 %r0, %r1, %q;"), "line 6, column 19: error: unknown register '%q'"},
         Refusal{"UndeclaredNumber", with_body("add.s32 %r0, %r1, %r4;"), "unknown register '%r4'"},
@@ -53,6 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"UnclosedComment", ptx_header() + "/* no end", "line 4, column 1: error: comment is not closed"},
         Refusal{"BadFloat", with_body("mov.f32 %r0, 0f12;"), "0f takes 8 hexadecimal digits"},
         Refusal{"StrangeCharacter", with_body("add.s32 %r0, `;"), "line 6, column 14: error: unexpected character"},
+        Refusal{"Binary", ptx_header() + "\x81\x02", "line 4, column 1: error: unexpected byte 0x81; PTX is plain text"},
         Refusal{"LabelTwice", with_body("A: A: bra A;"), "label 'A' is defined twice"},
         Refusal{"KernelTwice", ptx_header() + ".entry k() { ret; }\n.entry k() { ret; }", "line 5, column 8: error: kernel 'k' is defined twice"},
         Refusal{"TooMuchStaticShared", ptx_header() + ".entry kernel() { .shared .b8 big[50000]; ret; }", "49152 are allowed"},
@@ -105,6 +109,21 @@ $L__BB0_2:
 .section .debug_str { .b8 1, 2 }
 )"),
             "");
+}
+
+/// A text that loading refuses for an opcode is refused by its description too, with the same words.
+TEST(Parsing, DescriptionRefusesWhatLoadingRefuses) {
+  auto describe = [](const std::string &text) {
+    std::string json(tenonEmulatorDescribe(text.c_str(), nullptr, 0), '\0');
+    tenonEmulatorDescribe(text.c_str(), json.data(), json.size());
+    return json;
+  };
+  Card card;
+  std::string wrong = with_body("abs.u32 %r0, %r1;"), log = card.refusal(wrong);
+  EXPECT_NE(log.find("'abs.u32'"), std::string::npos) << log;
+  EXPECT_NE(describe(wrong).find(log), std::string::npos) << describe(wrong);
+  std::string right = describe(ptx_header() + ".global .b32 g; .extern .shared .b8 s[];\n.entry kernel() { .reg .b64 %rd; mov.u64 %rd, g; mov.u64 %rd, s; ret; }");
+  EXPECT_EQ(right.find("error"), std::string::npos) << right;
 }
 
 /// Text cut anywhere, and text with a byte changed, gives a log or a module.

@@ -146,9 +146,7 @@ void Decoder::decode_instruction(uint32_t number) {
   }
   type_ = only_type(instruction_->opcode);
   if (row_ < 0)
-    fail(instruction_->location, std::string(is_known_mnemonic(instruction_->opcode) ? "unsupported form of opcode '"
-                                                                                     : "unknown opcode '") +
-                                     instruction_->opcode + "'");
+    fail(instruction_->location, why_unknown(instruction_->opcode));
   if (instruction_->guard >= 0) {
     op_.guard = read(static_cast<uint32_t>(instruction_->guard));
     op_.guard_flip = instruction_->guard_negated ? ~0u : 0u;

@@ -189,8 +189,9 @@ const Index &rows_by_mnemonic() {
 const OpcodeRow &opcode_row(int number) { return kRows[number]; }
 int opcode_row_count() { return kRowCount; }
 
-bool is_known_mnemonic(std::string_view mnemonic) {
-  return rows_by_mnemonic().count(mnemonic.substr(0, mnemonic.find('.'))) != 0;
+std::string why_unknown(std::string_view opcode) {
+  bool known = rows_by_mnemonic().count(opcode.substr(0, opcode.find('.'))) != 0;
+  return (known ? "unsupported form of opcode '" : "unknown opcode '") + std::string(opcode) + "'";
 }
 
 int find_opcode(std::string_view opcode, std::string *ordered) {

@@ -30,7 +30,7 @@ int find_opcode(std::string_view opcode, std::string *ordered = nullptr);
 const OpcodeRow &opcode_row(int number);
 int opcode_row_count();
 
-/// True if any row has this first word ("wgmma" has none): tells an unknown opcode from an unknown modifier.
-bool is_known_mnemonic(std::string_view mnemonic);
+/// What to say of an opcode that no row matches: an unknown one ("wgmma"), or a known one with unknown modifiers.
+std::string why_unknown(std::string_view opcode);
 
 } // namespace tenon::emulator

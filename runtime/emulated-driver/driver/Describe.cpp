@@ -9,6 +9,7 @@ using namespace tenon::emulator;
 
 namespace {
 using Json = nlohmann::ordered_json;
+constexpr uint64_t kPlaceApart = 1 << 20;
 
 Json describe(const Kernel &kernel) {
   Json parameters = Json::array();
@@ -24,6 +25,24 @@ Json describe(const Kernel &kernel) {
     json["max_threads"] = kernel.max_threads;
   return json;
 }
+/// Why loading would refuse an instruction of the module, if it would.
+std::optional<Diagnostic> refusal(const Module &module) {
+  DecodeContext surroundings;
+  surroundings.module = &module;
+  surroundings.executor = &executor();
+  uint64_t place = 0;
+  for (const Variable &variable : module.variables)
+    if (variable.space != Space::kShared) // anywhere: nothing runs
+      surroundings.global_addresses[variable.name] = place += kPlaceApart;
+  if (auto refused = check_functions(surroundings))
+    return refused;
+  for (const Kernel &kernel : module.kernels) {
+    auto decoded = decode(kernel, surroundings);
+    if (auto *diagnostic = std::get_if<Diagnostic>(&decoded))
+      return std::move(*diagnostic);
+  }
+  return std::nullopt;
+}
 } // namespace
 
 /// {"target": "sm_80", "kernels": [{"name", "line", "parameters": [{"name", "type", "bytes", "offset"}]}]}, or
@@ -31,8 +50,10 @@ Json describe(const Kernel &kernel) {
 TENON_DRIVER_ENTRY size_t tenonEmulatorDescribe(const char *ptx, char *buffer, size_t room) {
   Json json;
   auto parsed = parse_ptx(ptx ? ptx : "");
-  if (auto *diagnostic = std::get_if<Diagnostic>(&parsed)) {
-    json["error"] = diagnostic->text();
+  auto *wrong = std::get_if<Diagnostic>(&parsed);
+  std::optional<Diagnostic> refused = wrong ? std::move(*wrong) : refusal(std::get<Module>(parsed));
+  if (refused) {
+    json["error"] = refused->text();
   } else {
     const Module &module = std::get<Module>(parsed);
     json["target"] = module.target;

@@ -291,5 +291,6 @@ void tenonEmulatorClearReport();
 size_t tenonEmulatorCounters(char *buffer, size_t room);
 size_t tenonEmulatorEntries(char *buffer, size_t room);
 size_t tenonEmulatorFindings(char *buffer, size_t room);
+size_t tenonEmulatorDescribe(const char *ptx, char *buffer, size_t room);
 }
 } // namespace tenon::emulator

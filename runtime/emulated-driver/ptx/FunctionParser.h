@@ -41,6 +41,7 @@ private:
   void read_label_list();
   void read_location();
   void read_instruction(int32_t guard, bool negated);
+  void read_operands(Instruction &instruction);
   void append(Instruction instruction);
   /// Register formals travel as parameters: loaded at the start, stored before each return.
   void load_register_formals();

@@ -1,3 +1,4 @@
+#include "decode/Opcodes.h"
 #include "ptx/FunctionParser.h"
 
 namespace tenon::emulator {
@@ -22,15 +23,25 @@ void FunctionParser::read_instruction(int32_t guard, bool negated) {
   instruction.source_line = source_line_;
   if (instruction.opcode == "call" || instruction.opcode.starts_with("call."))
     return read_call(std::move(instruction));
+  try {
+    read_operands(instruction);
+  } catch (const Diagnostic &) { // operands of an unknown opcode may be of a kind that is unknown too
+    if (find_opcode(instruction.opcode) < 0)
+      throw Diagnostic{word.location, why_unknown(instruction.opcode)};
+    throw;
+  }
+  if (instruction.opcode.starts_with("ret"))
+    store_register_results(instruction);
+  append(std::move(instruction));
+}
+
+void FunctionParser::read_operands(Instruction &instruction) {
   if (!reader_.is(";")) {
     do
       instruction.operands.push_back(read_operand());
     while (reader_.accept(","));
   }
   reader_.expect(";");
-  if (instruction.opcode.starts_with("ret"))
-    store_register_results(instruction);
-  append(std::move(instruction));
 }
 
 void FunctionParser::append(Instruction instruction) {

@@ -16,6 +16,11 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hexadecimal(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
+std::string name_of_byte(char c) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  auto value = static_cast<unsigned char>(c);
+  return std::string("byte 0x") + kDigits[value / 16] + kDigits[value % 16] + "; PTX is plain text";
+}
 bool is_name(char c) { return is_letter(c) || is_digit(c); }
 } // namespace
 
@@ -152,8 +157,7 @@ Token Lexer::next() {
     advance();
   } else {
     if (std::string_view("+-,;:[](){}<>|!@=*&~^/?%.").find(c) == std::string_view::npos)
-      fail(token.location, std::string("unexpected character '") +
-                               (c >= ' ' && c < 127 ? std::string(1, c) : std::string("\\x..")) + "'");
+      fail(token.location, "unexpected " + (c >= ' ' && c < 127 ? "character '" + std::string(1, c) + "'" : name_of_byte(c)));
     token.kind = Token::Kind::kPunctuation;
     advance();
   }
