@@ -140,5 +140,47 @@ extern "C" __global__ void __launch_bounds__(128) product(float *c, const __half
   EXPECT_EQ(Card::report(), "nothing found\n");
 }
 
+/// Cooperative groups: every block reads what the others wrote before the grid's barrier, several times over.
+TEST(Compiled, GridBarriersByNvcc) {
+  std::string text = compile(R"(
+#include <cooperative_groups.h>
+extern "C" __global__ void scan(unsigned *out, unsigned *words, int rounds) {
+  auto grid = cooperative_groups::this_grid();
+  unsigned count = (unsigned)grid.size(), me = (unsigned)grid.thread_rank(), *from = words, *to = words + count;
+  for (int round = 0; round < rounds; round++) {
+    to[me] = from[me] + (me >= (1u << round) ? from[me - (1u << round)] : 0);
+    grid.sync();
+    unsigned *next = from;
+    from = to;
+    to = next;
+  }
+  out[me] = from[me];
+})");
+  NEEDS_NVCC(text);
+  constexpr unsigned kBlocks = 6, kThreads = 64;
+  Card card;
+  auto *kernel = card.load(text, "scan");
+  ASSERT_TRUE(kernel);
+  std::vector<uint32_t> words(2 * kBlocks * kThreads);
+  for (uint32_t i = 0; i < kBlocks * kThreads; i++)
+    words[i] = i * 7 + 3;
+  DevicePointer out = card.allocate(kBlocks * kThreads * 4), at = card.upload(words);
+  int rounds = 9; // 384 threads
+  void *arguments[] = {&out, &at, &rounds};
+  for (int launch = 0; launch < 2; launch++) { // the barrier starts anew
+    ASSERT_EQ(cuMemcpyHtoD_v2(at, words.data(), words.size() * 4), kSuccess);
+    ASSERT_EQ(cuLaunchCooperativeKernel(kernel, kBlocks, 1, 1, kThreads, 1, 1, 0, nullptr, arguments), kSuccess);
+    ASSERT_EQ(cuCtxSynchronize(), kSuccess) << Card::report();
+    auto sums = card.download<uint32_t>(out, kBlocks * kThreads);
+    uint32_t expected = 0;
+    for (uint32_t i = 0; i < kBlocks * kThreads; i++)
+      ASSERT_EQ(sums[i], expected += words[i]) << i;
+    EXPECT_EQ(Card::report(), "nothing found\n");
+  }
+  ASSERT_EQ(cuLaunchKernel(kernel, kBlocks, 1, 1, kThreads, 1, 1, 0, nullptr, arguments, nullptr), kSuccess);
+  EXPECT_EQ(cuCtxSynchronize(), kLaunchFailed) << "a launch that is not cooperative has no grid barrier";
+  EXPECT_NE(Card::report().find("trap"), std::string::npos);
+}
+
 } // namespace
 } // namespace tenon::emulator

@@ -44,6 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"BeyondParameters", with_body("ld.param.b64 %rd0, [out+8];"), "reads beyond the parameters, which take 8 bytes"},
         Refusal{"CountOfArrivals", with_body(".shared .b64 b; mbarrier.arrive.shared.b64 %rd0, [b], 2;"), "'mbarrier.arrive.shared.b64' with a count needs a target from sm_90 on"},
         Refusal{"Cluster", with_body("mov.u32 %r0, %cluster_ctaid.x;"), "line 6, column 14: error: '%cluster_ctaid.x' needs a target from sm_90 on"},
+        Refusal{"WideEnvironment", with_body("mov.u64 %rd0, %envreg2;"), "'%envreg2' is 32 bits"},
+        Refusal{"EnvironmentBeyond", with_body("mov.u32 %r0, %envreg32;"), "unknown register '%envreg32'"},
         Refusal{"VolatileLocal", with_body("ld.volatile.local.u32 %r0, [%rd0];"), "unsupported form of opcode"},
         Refusal{"ReleaseOfLocal", with_body("st.release.gpu.local.u32 [%rd0], %r0;"), "unsupported form of opcode"},
         Refusal{"MappedShared", with_body("ld.mmio.relaxed.sys.shared.u32 %r0, [%rd0];"), "unsupported form of opcode"},

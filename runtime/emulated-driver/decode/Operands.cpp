@@ -1,6 +1,7 @@
 // Operands of instructions: registers, constants, special registers, symbols, addresses.
 #include "decode/Decoder.h"
 #include <bit>
+#include <optional>
 
 namespace tenon::emulator {
 namespace {
@@ -48,7 +49,21 @@ constexpr SpecialName kSpecialNames[] = {
     {"%nclusterid.x", SpecialRegister::kBlocksX},
     {"%nclusterid.y", SpecialRegister::kBlocksY},
     {"%nclusterid.z", SpecialRegister::kBlocksZ},
+    {"%envreg1", SpecialRegister::kGridWorkspaceHigh}, // what the driver leaves there for cooperative groups
+    {"%envreg2", SpecialRegister::kGridWorkspaceLow},
 };
+constexpr int kEnvironmentRegisters = 32; // the others are zero
+
+std::optional<SpecialRegister> special_register(std::string_view name) {
+  for (const SpecialName &known : kSpecialNames)
+    if (known.name == name)
+      return known.which;
+  for (int i = 0; i < kEnvironmentRegisters; i++)
+    if (name == "%envreg" + std::to_string(i))
+      return SpecialRegister::kZero;
+  return std::nullopt;
+}
+
 std::string width_name(uint8_t width) {
   return width == 0 ? "a predicate" : std::to_string(width * 8) + " bits";
 }
@@ -94,19 +109,19 @@ uint32_t Decoder::symbol_address(const Operand &operand, uint8_t width) {
 }
 
 uint32_t Decoder::special(const Operand &operand, uint8_t width) {
-  for (const SpecialName &known : kSpecialNames)
-    if (known.name == operand.name) {
-      if (operand.name.find("cluster") != std::string::npos)
-        require_target(90, "'" + operand.name + "'", operand.location);
-      if (!instruction_->opcode.starts_with("mov") && !instruction_->opcode.starts_with("cvt."))
-        fail(operand.location, "a special register is an operand of mov alone");
-      auto [at, fresh] = specials_.try_emplace({static_cast<int>(known.which), width},
-                                               static_cast<uint32_t>(slots_.size()));
-      if (fresh)
-        slots_.push_back({Slot::Kind::kSpecial, width, TypeClass::kBits, known.which, 0, operand.name});
-      return at->second;
-    }
-  fail(operand.location, "unknown register '" + operand.name + "'");
+  auto known = special_register(operand.name);
+  if (!known)
+    fail(operand.location, "unknown register '" + operand.name + "'");
+  if (operand.name.find("cluster") != std::string::npos)
+    require_target(90, "'" + operand.name + "'", operand.location);
+  if (!instruction_->opcode.starts_with("mov") && !instruction_->opcode.starts_with("cvt."))
+    fail(operand.location, "a special register is an operand of mov alone");
+  if (operand.name.starts_with("%envreg") && width != 4)
+    fail(operand.location, "'" + operand.name + "' is " + width_name(4));
+  auto [at, fresh] = specials_.try_emplace({static_cast<int>(*known), width}, static_cast<uint32_t>(slots_.size()));
+  if (fresh)
+    slots_.push_back({Slot::Kind::kSpecial, width, TypeClass::kBits, *known, 0, operand.name});
+  return at->second;
 }
 
 Symbol Decoder::symbol(const std::string &name, Location location) const {

@@ -17,6 +17,7 @@ enum class SpecialRegister : uint8_t {
   kLane, kWarp, kWarps, kMultiprocessor, kMultiprocessors, kGrid,
   kMaskEqual, kMaskLessEqual, kMaskLess, kMaskGreaterEqual, kMaskGreater,
   kDynamicShared, kTotalShared, kZero, kOne,
+  kGridWorkspaceLow, kGridWorkspaceHigh, // of a cooperative launch: where its blocks count who came to a grid barrier
 };
 
 /// A special register or a constant that the start of a warp puts at `offset` of its registers.
@@ -78,6 +79,13 @@ struct Program {
   bool has_dynamic_shared = false;
 
   const FunctionCode &kernel() const { return functions.front(); }
+  bool reads(SpecialRegister which) const {
+    for (const FunctionCode &function : functions)
+      for (const SpecialSlot &slot : function.specials)
+        if (slot.which == which)
+          return true;
+    return false;
+  }
   /// The return that the decoder adds where a function's text ends.
   bool is_added_return(size_t op) const {
     for (const FunctionCode &function : functions)

@@ -112,6 +112,17 @@ Status packed_parameters(const FunctionObject &function, void *const *extra, std
   return kSuccess;
 }
 
+/// What %envreg1 and %envreg2 point to: cooperative groups count arrivals at grid barriers in its second word, from zero.
+uint64_t grid_workspace(DeviceMemory *memory) {
+  constexpr uint64_t kBytes = 64;
+  uint64_t at = memory->allocate(kBytes, "the workspace of grid barriers");
+  if (!at)
+    return 0;
+  std::memset(memory->data(at), 0, kBytes);
+  std::memset(memory->shadow(at), kWritten, kBytes);
+  return at;
+}
+
 Status status_of(LaunchFailure failure) {
   static constexpr Status kStatuses[] = {kSuccess, kIllegalAddress, kMisalignedAddress, kLaunchFailed, kLaunchTimeout, kAssert};
   return kStatuses[static_cast<size_t>(failure)];
@@ -169,8 +180,15 @@ Status run_kernel(Call &call, const KernelWork &work) {
   request.multiprocessors = static_cast<uint32_t>(call.driver.model->multiprocessors);
   request.parameters = work.bytes.data();
   request.cooperative = work.cooperative;
+  if (work.cooperative && work.function->program.reads(SpecialRegister::kGridWorkspaceLow)) {
+    request.grid_workspace = grid_workspace(request.memory);
+    if (!request.grid_workspace)
+      return kOutOfMemory;
+  }
   // As on a card, a fault is told by what comes after the launch.
   call.context->sticky = status_of(Launch(request).run());
+  if (request.grid_workspace)
+    request.memory->free(request.grid_workspace);
   return kSuccess;
 }
 

@@ -33,7 +33,8 @@ void fill_registers(const LaunchRequest &request, const Block &block, uint32_t w
           thread % shape[0], thread / shape[0] % shape[1], thread / shape[0] / shape[1],
           shape[0], shape[1], shape[2], index[0], index[1], index[2], grid[0], grid[1], grid[2],
           lane, warp, block.warp_count, multiprocessor, request.multiprocessors, 0,
-          bit, bit | (bit - 1), bit - 1, ~(bit - 1), ~(bit | (bit - 1)), request.dynamic_shared, total, 0, 1};
+          bit, bit | (bit - 1), bit - 1, ~(bit - 1), ~(bit | (bit - 1)), request.dynamic_shared, total, 0, 1,
+          request.grid_workspace & 0xffffffff, request.grid_workspace >> 32};
       put(registers + slot.offset, slot.width, lane, values[static_cast<size_t>(slot.which)]);
     }
   if (block_only)

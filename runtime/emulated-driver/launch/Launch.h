@@ -20,6 +20,7 @@ struct LaunchRequest {
   uint32_t dynamic_shared = 0;
   uint32_t multiprocessors = 108;
   bool cooperative = false; // blocks wait for each other: all run at once, each on a thread of its own
+  uint64_t grid_workspace = 0; // address of it, of a cooperative launch that reads it
   const std::byte *parameters = nullptr;
 };
 
