@@ -177,7 +177,7 @@ llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &
   if (kernels.empty())
     return llvm::createStringError("the module has no lowered kernel");
 
-  // MLIR's context is for one thread, LLVM's for one each. However many threads there are, the bytes are the same.
+  // An LLVM context for each kernel: one is for one thread. However many threads there are, the bytes are the same.
   std::vector<Part> parts(kernels.size());
   for (auto [part, kernel] : llvm::zip_equal(parts, kernels))
     if (llvm::Error error = part.translated.translate(*alone(module, kernel, kWorkspaceBytesAttribute), target))

@@ -211,6 +211,14 @@ std::string shuffled(const std::string &opcode, std::mt19937 &random) {
   return text;
 }
 
+bool has_toolkit() {
+#ifdef TENON_NVCC
+  return std::filesystem::exists(TENON_NVCC);
+#else
+  return false;
+#endif
+}
+
 /// data/opcodes.txt: what LLVM 22, nvcc 13, NVRTC 13 and Triton write for attention, softmax and matrix products, but for
 /// what only Hopper has.
 TEST(OpcodeTable, HasWhatCompilersWrite) {
@@ -222,12 +230,8 @@ TEST(OpcodeTable, HasWhatCompilersWrite) {
 }
 
 TEST(OpcodeTable, EveryRowIsAnInstructionOfPtxas) {
-#ifndef TENON_NVCC
-  GTEST_SKIP() << "no CUDA toolkit";
-#else
-  if (!std::filesystem::exists(TENON_NVCC))
+  if (!has_toolkit())
     GTEST_SKIP() << "no CUDA toolkit";
-#endif
   constexpr size_t kBatch = 150; // ptxas takes longer than in proportion
   ScratchFolder folder;
   std::map<std::string, std::vector<Sample>> by_target;
@@ -258,12 +262,8 @@ TEST(OpcodeTable, EveryRowIsAnInstructionOfPtxas) {
 /// Modifiers stand in any order, but for words of the name, types among themselves, layouts, spaces, priorities: a row's
 /// opcode shuffled is known here where ptxas takes it, and unknown where it does not.
 TEST(OpcodeTable, TakesModifiersInTheOrdersOfPtxas) {
-#ifndef TENON_NVCC
-  GTEST_SKIP() << "no CUDA toolkit";
-#else
-  if (!std::filesystem::exists(TENON_NVCC))
+  if (!has_toolkit())
     GTEST_SKIP() << "no CUDA toolkit";
-#endif
   constexpr size_t kBatch = 150, kMostModifiers = 9;
   ScratchFolder folder;
   std::mt19937 random(11);
