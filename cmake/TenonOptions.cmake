@@ -6,17 +6,18 @@ endif()
 
 find_program(TENON_CCACHE ccache)
 if(TENON_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_C_COMPILER_LAUNCHER ${TENON_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TENON_CCACHE})
+  # Precompiled headers are shared only if their time stamps do not count; another checkout of the same sources finds
+  # what this one compiled. Said here, so that every build says it, whoever starts it.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+    CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${TENON_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
 add_compile_options(-Wall -Wextra -Wno-unused-parameter)
 # GCC 12 warns of overlaps in its own string headers (GCC bug 105329).
 add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES ccache)
-  # ccache can share precompiled headers only if their time stamps do not enter the hash.
-  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
-  set(ENV{CCACHE_SLOPPINESS} "pch_defines,time_macros")
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>) # ccache asks for it
 endif()
 
 foreach(sanitizer IN LISTS TENON_SANITIZE)
@@ -33,6 +34,18 @@ if(TENON_SANITIZE)
   link_libraries($<BUILD_INTERFACE:$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:tenon_sanitizer_settings>>)
 endif()
 
+# tenon_join_sources(target): in a build with sanitizers, several sources are compiled as one. Nobody edits there, and
+# the standard library's headers are half of what each costs.
+function(tenon_join_sources target)
+  if(TENON_SANITIZE)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
+# Where tests find this checkout's files: a header, since what is in the options would keep other checkouts from
+# sharing the objects.
+configure_file(${CMAKE_CURRENT_LIST_DIR}/Checkout.h.in ${PROJECT_BINARY_DIR}/generated/Checkout.h)
+
 # Every program that CTest runs but the packages', without the command and the examples.
 add_custom_target(test_programs)
 
@@ -44,8 +57,7 @@ function(tenon_add_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gmock GTest::gtest GTest::gtest_main)
   # GoogleTest's macros hold an if of their own. Tests compute little: they are sooner compiled than run.
   target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-dangling-else> $<$<CONFIG:Release>:-O1>)
-  target_compile_definitions(${name} PRIVATE
-    TENON_SOURCE_DIR="${PROJECT_SOURCE_DIR}" TENON_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_include_directories(${name} PRIVATE ${PROJECT_BINARY_DIR}/generated)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/tests)
   list(LENGTH ARG_SOURCES files)
   if(files GREATER 2 AND NOT compiler IN_LIST ARG_LABELS) # programs of the compiler are built without type information

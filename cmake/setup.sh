@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, configures the release preset, builds it. Sourced or called by demo.sh and
-# test.sh; what is there already is neither installed nor built again.
+# Installs what is missing, configures the release preset, builds it. Called by demo.sh and test.sh; what is
+# there already is neither installed nor built again.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
@@ -25,9 +25,5 @@ install_missing() {
 if command -v dpkg-query >/dev/null && [ -z "${TENON_SKIP_INSTALL:-}" ]; then
   install_missing
 fi
-# Precompiled headers are shared through ccache only if their time stamps do not count.
-export CCACHE_SLOPPINESS=pch_defines,time_macros
-# Another checkout of the same sources finds what this one compiled.
-export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 [ -f build/build.ninja ] || cmake --preset release
 cmake --build --preset release "$@"

@@ -19,7 +19,7 @@ constexpr Word kWords[] = {
     {16, "uint4"}, {8, "uint2"}, {4, "unsigned int"}, {2, "unsigned short"}, {1, "unsigned char"}};
 
 // As PagedKeyValue.cu has it.
-struct Layout {
+struct PageLayout {
   int heads, rows, page_rows, words, table_blocks, page_count;
 };
 
@@ -88,7 +88,7 @@ Status PagedKeyValue::launch(const CudaKernel &kernel, const Tensor &first, cons
         "at most 65535 sequences and heads, and fewer than 2^31 words a head");
   if (blocks * heads * sequences == 0)
     return {};
-  const Layout layout = {int(heads), int(rows.size(2)),  int(pages.size(2)),
+  const PageLayout layout = {int(heads), int(rows.size(2)),  int(pages.size(2)),
                          int(words), int(table.size(1)), int(pages.size(0))};
   return kernel.launch({.blocks = {unsigned(blocks), unsigned(heads), unsigned(sequences)},
                         .threads = {kThreads},

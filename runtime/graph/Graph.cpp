@@ -1,5 +1,6 @@
 #include "tenon/Graph.h"
 
+#include "graph/GraphLexer.h"
 #include "graph/TypeRules.h"
 
 #include <algorithm>
@@ -9,15 +10,13 @@
 namespace tenon {
 namespace {
 
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
 bool is_name_character(char c) {
-  return is_letter(c) || (c >= '0' && c <= '9') || c == '$' || c == '.' || c == '-';
+  return is_letter(c) || is_digit(c) || c == '_' || c == '$' || c == '.' || c == '-';
 }
 
 bool is_input_name(std::string_view name) {
-  return !name.empty() && is_letter(name.front()) && std::ranges::all_of(name, is_name_character);
+  return !name.empty() && (is_letter(name.front()) || name.front() == '_') &&
+         std::ranges::all_of(name, is_name_character);
 }
 
 std::string operation_name(Operation operation) {
@@ -34,10 +33,10 @@ ValueId Graph::append(Node node) {
 Result<ValueId> Graph::add_input(std::string name, ValueType type) {
   if (!is_input_name(name))
     return Error::invalid_argument(
-        "name of an input", quoted(name),
+        "name of an input", in_quotes(name),
         "a letter or underscore, then letters, digits, '_', '$', '.' or '-'");
   if (std::ranges::find(inputs_, name, &GraphInput::name) != inputs_.end())
-    return Error::invalid_argument("name of an input", quoted(name),
+    return Error::invalid_argument("name of an input", in_quotes(name),
                                    "a name that no other input has");
   if (inputs_.size() == kMaxInputs || nodes_.size() == kMaxNodes)
     return Error::invalid_argument("graph", std::to_string(inputs_.size()) + " inputs",

@@ -23,6 +23,13 @@ struct Token {
   size_t position = 0; ///< of the token's first byte
 };
 
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+constexpr bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 class GraphLexer {
 public:
   explicit GraphLexer(std::string_view text) : text_(text) {}

@@ -50,7 +50,7 @@ private:
   }
 
   std::string found() const {
-    return token_.kind == TokenKind::kEnd ? "the end of the text" : quoted(source(token_));
+    return token_.kind == TokenKind::kEnd ? "the end of the text" : in_quotes(source(token_));
   }
   std::string_view source(const Token &token) const {
     const auto end = static_cast<size_t>(token.text.data() + token.text.size() - text_.data());
@@ -305,7 +305,7 @@ private:
     if (hex_bits(literal.text, bits))
       number = std::bit_cast<float>(bits);
     else if (!decimal(literal.text, number))
-      return fail_at(literal.position, quoted(literal.text),
+      return fail_at(literal.position, in_quotes(literal.text),
                      "a float32: decimal and in range, or its bits as 0x and up to 8 hex digits");
     value = graph_.constant(number);
     return true;
@@ -317,7 +317,7 @@ private:
     if (hex_bits(literal.text, bits))
       number = std::bit_cast<int32_t>(bits);
     else if (!decimal(literal.text, number))
-      return fail_at(literal.position, quoted(literal.text),
+      return fail_at(literal.position, in_quotes(literal.text),
                      "an integer of 32 bits: decimal, or 0x and up to 8 hex digits");
     value = graph_.constant(number);
     return true;

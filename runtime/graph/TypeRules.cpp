@@ -153,7 +153,7 @@ std::vector<bool> live_nodes(const Graph &graph) {
   return live;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t kLongest = 64;
   std::string result = "\"";
   for (const char c : text.substr(0, kLongest)) {

@@ -24,6 +24,6 @@ bool has_single_type(OperationForm form);
 std::vector<bool> live_nodes(const Graph &graph);
 
 /// The text in double quotes, unprintable bytes escaped, cut where it is long.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 } // namespace tenon

@@ -10,13 +10,13 @@ namespace {
 
 using dlpack::ElementType;
 
-constexpr int32_t kMaximumRank = 64; // far beyond any real tensor: a larger one is a damaged struct
+constexpr int32_t kMostDimensions = 64; // far beyond any real tensor: a larger one is a damaged struct
 
 struct TypeEntry {
   DataType dtype;
   ElementType element;
 };
-constexpr std::array<TypeEntry, 7> kTypes = {{{DataType::kFloat32, {dlpack::kFloat, 32, 1}},
+constexpr std::array<TypeEntry, 7> kElementTypes = {{{DataType::kFloat32, {dlpack::kFloat, 32, 1}},
                                               {DataType::kFloat16, {dlpack::kFloat, 16, 1}},
                                               {DataType::kBFloat16, {dlpack::kBFloat, 16, 1}},
                                               {DataType::kBool, {dlpack::kBool, 8, 1}},
@@ -35,7 +35,7 @@ constexpr std::array<DeviceEntry, 4> kDevices = {{{dlpack::kCpu, DeviceKind::kHo
                                                   {dlpack::kCudaManaged, DeviceKind::kCuda}}};
 
 Result<DataType> data_type_of(ElementType element) {
-  for (const TypeEntry &entry : kTypes)
+  for (const TypeEntry &entry : kElementTypes)
     if (entry.element == element)
       return entry.dtype;
   return Error::unsupported_type(
@@ -61,9 +61,9 @@ Result<DeviceLocation> location_of(dlpack::Device device) {
 Result<Tensor> import_view(const dlpack::TensorView &view, std::function<void(void *)> release) {
   TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(view.dtype));
   TENON_ASSIGN_OR_RETURN(DeviceLocation location, location_of(view.device));
-  if (view.rank < 0 || view.rank > kMaximumRank)
+  if (view.rank < 0 || view.rank > kMostDimensions)
     return Error::invalid_argument("managed->dl_tensor.ndim", std::to_string(view.rank),
-                                   "between 0 and " + std::to_string(kMaximumRank));
+                                   "between 0 and " + std::to_string(kMostDimensions));
   if (view.rank > 0 && !view.shape)
     return Error::invalid_argument("managed->dl_tensor.shape", "null",
                                    std::to_string(view.rank) + " sizes");
@@ -112,7 +112,7 @@ template <class Managed> Result<Managed *> export_managed(const Tensor &tensor) 
   view.rank = tensor.rank();
   view.shape = exported->shape.data();
   view.strides = exported->strides.data();
-  for (const TypeEntry &entry : kTypes)
+  for (const TypeEntry &entry : kElementTypes)
     if (entry.dtype == tensor.dtype())
       view.dtype = entry.element;
   for (const DeviceEntry &entry : kDevices)

@@ -11,15 +11,14 @@ namespace tenon {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr size_t kMaximumRank = 32; // NumPy's own limit before version 2
 
 constexpr std::string_view kBytes = "|u1"; // a mask where all of them are 0 or 1
 
-struct Descriptor {
+struct TypeDescriptor {
   std::string_view text;
   DataType dtype;
 };
-constexpr std::array<Descriptor, 7> kDescriptors = {{{"<f4", DataType::kFloat32},
+constexpr std::array<TypeDescriptor, 7> kDescriptors = {{{"<f4", DataType::kFloat32},
                                                      {"<f2", DataType::kFloat16},
                                                      {"<f8", DataType::kFloat64},
                                                      {"|b1", DataType::kBool},
@@ -27,7 +26,7 @@ constexpr std::array<Descriptor, 7> kDescriptors = {{{"<f4", DataType::kFloat32}
                                                      {"<i4", DataType::kInt32},
                                                      {"<i8", DataType::kInt64}}};
 
-Error corrupt(std::string text) {
+Error corrupt_npy(std::string text) {
   return Error(ErrorCode::kCorruptFile, "not a valid .npy: " + std::move(text));
 }
 
@@ -71,7 +70,7 @@ public:
       skip_spaces();
       int64_t size = 0;
       auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), size);
-      if (error != std::errc() || shape.size() == kMaximumRank)
+      if (error != std::errc() || shape.size() == kMostFileDimensions)
         return {};
       text_.remove_prefix(static_cast<size_t>(end - text_.data()));
       take('L'); // Python 2 wrote long integers so
@@ -108,11 +107,11 @@ Result<Header> parse_header(std::string_view text) {
   HeaderReader reader(text);
   Header header;
   if (!reader.take('{'))
-    return corrupt("its header is no dictionary");
+    return corrupt_npy("its header is no dictionary");
   while (!reader.take('}')) {
     auto key = reader.string();
     if (!key || !reader.take(':'))
-      return corrupt("its header has an entry without a name");
+      return corrupt_npy("its header has an entry without a name");
     bool read = false;
     if (*key == "descr" && !header.descriptor)
       read = (header.descriptor = reader.string()).has_value();
@@ -121,20 +120,20 @@ Result<Header> parse_header(std::string_view text) {
     else if (*key == "shape" && !header.shape)
       read = (header.shape = reader.tuple()).has_value();
     if (!read)
-      return corrupt("its header's entry '" + std::string(*key) + "' cannot be read");
+      return corrupt_npy("its header's entry '" + std::string(*key) + "' cannot be read");
     if (!reader.take(',')) {
       if (!reader.take('}'))
-        return corrupt("its header does not end");
+        return corrupt_npy("its header does not end");
       break;
     }
   }
   if (!header.descriptor || !header.fortran_order || !header.shape || !reader.at_end())
-    return corrupt("its header must hold 'descr', 'fortran_order' and 'shape' and nothing else");
+    return corrupt_npy("its header must hold 'descr', 'fortran_order' and 'shape' and nothing else");
   return header;
 }
 
 Result<DataType> data_type_of(std::string_view descriptor) {
-  for (const Descriptor &entry : kDescriptors)
+  for (const TypeDescriptor &entry : kDescriptors)
     if (entry.text == descriptor)
       return entry.dtype;
   std::string why = descriptor.starts_with('>') ? "big-endian '" : "'";
@@ -149,28 +148,28 @@ Result<DataType> data_type_of(std::string_view descriptor) {
 Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
   auto *text = reinterpret_cast<const char *>(bytes.data());
   if (bytes.size() < 10 || std::string_view(text, kMagic.size()) != kMagic)
-    return corrupt("it does not begin with \\x93NUMPY");
+    return corrupt_npy("it does not begin with \\x93NUMPY");
   auto byte = [&](size_t i) { return static_cast<size_t>(bytes[i]); };
   size_t major = byte(6), length = byte(8) | byte(9) << 8, start = 10;
   if (major < 1 || major > 3)
-    return corrupt("version " + std::to_string(major) + " is unknown");
+    return corrupt_npy("version " + std::to_string(major) + " is unknown");
   if (major > 1) {
     if (bytes.size() < 12)
-      return corrupt("it ends within its header");
+      return corrupt_npy("it ends within its header");
     length |= byte(10) << 16 | byte(11) << 24;
     start = 12;
   }
   if (length > bytes.size() - start)
-    return corrupt("it ends within its header");
+    return corrupt_npy("it ends within its header");
   TENON_ASSIGN_OR_RETURN(Header header, parse_header({text + start, length}));
   TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(*header.descriptor));
   auto count = checked_count(*header.shape, dtype);
   if (!count)
-    return corrupt(count.error().message());
+    return corrupt_npy(count.error().message());
   size_t expected = static_cast<size_t>(*count) * size_in_bytes(dtype),
          present = bytes.size() - start - length;
   if (present != expected)
-    return corrupt("shape " + to_string(*header.shape) + " takes " + std::to_string(expected) +
+    return corrupt_npy("shape " + to_string(*header.shape) + " takes " + std::to_string(expected) +
                    " bytes, the file holds " + std::to_string(present));
   Shape shape = *header.shape;
   if (*header.fortran_order)
@@ -205,14 +204,14 @@ Result<Tensor> read_npy(const std::string &path) {
 
 Status write_npy(const std::string &path, const Tensor &tensor) {
   std::string_view descriptor;
-  for (const Descriptor &entry : kDescriptors)
+  for (const TypeDescriptor &entry : kDescriptors)
     if (entry.dtype == tensor.dtype() && descriptor.empty())
       descriptor = entry.text;
   if (descriptor.empty())
     return Error(ErrorCode::kUnsupportedType, path + ": .npy cannot hold " +
                                                   std::string(name(tensor.dtype())) +
                                                   "; use .safetensors");
-  if (tensor.rank() > static_cast<int>(kMaximumRank))
+  if (tensor.rank() > static_cast<int>(kMostFileDimensions))
     return Error(ErrorCode::kUnsupported,
                  path + ": .npy holds at most 32 dimensions, not " + std::to_string(tensor.rank()));
   TENON_ASSIGN_OR_RETURN(Tensor on_host, tensor.to(DeviceLocation{}));

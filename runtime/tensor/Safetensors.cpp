@@ -16,14 +16,13 @@ using nlohmann::json;
 
 constexpr uint64_t kMaximumHeader = 100'000'000; // the format's own limit
 constexpr int kMaximumNesting = 4; // tensors -> entry -> list; __metadata__ is as deep
-constexpr size_t kMaximumRank = 32;
 constexpr std::string_view kMetadata = "__metadata__"; // free text, not a tensor
 
 struct TypeName {
   std::string_view text;
   DataType dtype;
 };
-constexpr std::array<TypeName, 7> kTypes = {{{"F32", DataType::kFloat32},
+constexpr std::array<TypeName, 7> kTypeNames = {{{"F32", DataType::kFloat32},
                                              {"F16", DataType::kFloat16},
                                              {"BF16", DataType::kBFloat16},
                                              {"BOOL", DataType::kBool},
@@ -31,7 +30,7 @@ constexpr std::array<TypeName, 7> kTypes = {{{"F32", DataType::kFloat32},
                                              {"I64", DataType::kInt64},
                                              {"F64", DataType::kFloat64}}};
 
-Error corrupt(std::string text) {
+Error corrupt_safetensors(std::string text) {
   return Error(ErrorCode::kCorruptFile, "not a valid .safetensors: " + std::move(text));
 }
 
@@ -65,7 +64,7 @@ struct Entry {
 
 Result<Entry> parse_entry(const std::string &name, const json &value, uint64_t data_bytes) {
   auto wrong = [&](std::string what) {
-    return corrupt("tensor '" + name + "': " + std::move(what));
+    return corrupt_safetensors("tensor '" + name + "': " + std::move(what));
   };
   if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") ||
       !value.contains("data_offsets"))
@@ -76,14 +75,14 @@ Result<Entry> parse_entry(const std::string &name, const json &value, uint64_t d
   };
   if (!dtype.is_string())
     return wrong("dtype must be a string");
-  auto type = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName &t) {
+  auto type = std::find_if(kTypeNames.begin(), kTypeNames.end(), [&](const TypeName &t) {
     return t.text == dtype.get_ref<const std::string &>();
   });
-  if (type == kTypes.end())
+  if (type == kTypeNames.end())
     return Error(ErrorCode::kUnsupportedType,
                  "tensor '" + name + "': element type " + dtype.dump() +
                      " is not read; one of F32 F16 BF16 BOOL I32 I64 F64 is");
-  if (!shape.is_array() || shape.size() > kMaximumRank ||
+  if (!shape.is_array() || shape.size() > kMostFileDimensions ||
       !std::all_of(shape.begin(), shape.end(), is_size))
     return wrong("shape must be a list of at most 32 sizes");
   if (!offsets.is_array() || offsets.size() != 2 || !is_size(offsets[0]) || !is_size(offsets[1]))
@@ -106,11 +105,11 @@ Result<std::vector<Entry>> parse_header(std::string_view text, uint64_t data_byt
   HeaderLimits limits;
   json header = json::parse(text.begin(), text.end(), std::ref(limits), /*allow_exceptions=*/false);
   if (limits.too_deep)
-    return corrupt("its header nests too deeply");
+    return corrupt_safetensors("its header nests too deeply");
   if (!limits.duplicate.empty())
-    return corrupt("its header names '" + limits.duplicate + "' twice");
+    return corrupt_safetensors("its header names '" + limits.duplicate + "' twice");
   if (!header.is_object())
-    return corrupt("its header is no JSON object");
+    return corrupt_safetensors("its header is no JSON object");
   std::vector<Entry> entries;
   for (const auto &[name, value] : header.items()) {
     if (name == kMetadata)
@@ -126,13 +125,13 @@ Result<std::vector<Entry>> parse_header(std::string_view text, uint64_t data_byt
   uint64_t position = 0;
   for (const Entry &entry : entries) {
     if (entry.begin != position)
-      return corrupt("tensor '" + entry.name + "' " +
+      return corrupt_safetensors("tensor '" + entry.name + "' " +
                      (entry.begin < position ? "overlaps" : "leaves a gap after") +
                      " the one before it");
     position = entry.end;
   }
   if (position != data_bytes)
-    return corrupt(std::to_string(data_bytes - position) + " bytes at its end belong to no tensor");
+    return corrupt_safetensors(std::to_string(data_bytes - position) + " bytes at its end belong to no tensor");
   return entries;
 }
 
@@ -141,10 +140,10 @@ Result<std::vector<Entry>> parse_header(std::string_view text, uint64_t data_byt
 Result<NamedTensors> parse_safetensors(std::span<const std::byte> bytes) {
   uint64_t length = 0;
   if (bytes.size() < sizeof length)
-    return corrupt("it is shorter than the length of its header");
+    return corrupt_safetensors("it is shorter than the length of its header");
   std::memcpy(&length, bytes.data(), sizeof length);
   if (length > kMaximumHeader || length > bytes.size() - sizeof length)
-    return corrupt("its header claims " + std::to_string(length) + " bytes");
+    return corrupt_safetensors("its header claims " + std::to_string(length) + " bytes");
   auto *text = reinterpret_cast<const char *>(bytes.data()) + sizeof length;
   auto data = bytes.subspan(sizeof length + length);
   TENON_ASSIGN_OR_RETURN(auto entries, parse_header({text, length}, data.size()));
@@ -189,7 +188,7 @@ Status write_safetensors(const std::string &path, const NamedTensors &tensors) {
                                      "a name that the format does not use itself");
     TENON_ASSIGN_OR_RETURN(Tensor on_host, tensor->second.to(DeviceLocation{}));
     TENON_ASSIGN_OR_RETURN(Tensor dense, on_host.contiguous());
-    auto type = std::find_if(kTypes.begin(), kTypes.end(),
+    auto type = std::find_if(kTypeNames.begin(), kTypeNames.end(),
                              [&](const TypeName &t) { return t.dtype == dense.dtype(); });
     uint64_t end =
         position + static_cast<uint64_t>(dense.element_count()) * size_in_bytes(dense.dtype());

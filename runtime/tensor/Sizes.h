@@ -5,6 +5,9 @@
 
 namespace tenon {
 
+/// Dimensions of a tensor in a file: NumPy's own limit before version 2.
+inline constexpr size_t kMostFileDimensions = 32;
+
 /// The number of elements of `shape`. Errors: kInvalidArgument for a negative size, or where the
 /// bytes do not fit 63 bits.
 Result<int64_t> checked_count(std::span<const int64_t> shape, DataType dtype);

@@ -7,6 +7,7 @@
 /// Processes are started anew for each, as users start them: this program is its own child. Where a
 /// figure is a time, the processor time follows, which says the same while others use the machine.
 #include "CacheFiguresSupport.h"
+#include "Checkout.h"
 
 #include <algorithm>
 #include <cstdio>

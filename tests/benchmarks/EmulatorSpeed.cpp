@@ -6,6 +6,7 @@
 //
 // The figures to hold with AVX-512: 6 million a second on flash attention with tensor cores bit by bit, 100 million in a
 // loop of arithmetic. TENON_EMULATOR_CARD=h100 adds as Hopper does.
+#include "Checkout.h"
 #include "execute/Execute.h"
 #include "tenon/Attention.h"
 #include "tenon/Tensor.h"

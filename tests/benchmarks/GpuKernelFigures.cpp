@@ -11,6 +11,7 @@
 //
 // What must hold is compared: the program names what does not, and ends with 1. Without ptxas or nvdisasm ($NVDISASM,
 // else on PATH) it says so and leaves their figures out.
+#include "Checkout.h"
 #include "Command.h"
 #include "EmulatedRun.h"
 #include "Ptxas.h"

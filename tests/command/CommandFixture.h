@@ -1,6 +1,8 @@
 /// The `tenon` program in a folder of its own.
 #pragma once
 
+#include "Checkout.h"
+
 #include "tenon/TensorFile.h"
 
 #include <cstdlib>

@@ -1,6 +1,7 @@
 // The ONNX project's node tests of its Attention operator, as graphs, on every way: what they store is held to
 // the meaning of the graph in float64, and so is what a way computes.
 // https://onnx.ai/onnx/operators/onnx__Attention.html
+#include "Checkout.h"
 #include "OnnxCase.h"
 #include "Reference.h"
 #include "Ways.h"

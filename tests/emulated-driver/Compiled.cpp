@@ -1,4 +1,5 @@
 // Kernels as compilers write them: text that LLVM made, kept beside the tests, and CUDA C++ compiled when the test runs.
+#include "Checkout.h"
 #include "Emulator.h"
 #include "Nvcc.h"
 #include <cmath>

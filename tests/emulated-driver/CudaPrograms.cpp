@@ -1,4 +1,5 @@
 // Programs of CUDA C++, compiled when the test runs, against the same computation on the host.
+#include "Checkout.h"
 #include "Emulator.h"
 #include "Nvcc.h"
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Every row of the table of opcodes, spelt out with operands of its form, is an instruction that `ptxas` knows, for the
 // least target that the row names.
+#include "Checkout.h"
 #include "Nvcc.h"
 #include "decode/Opcodes.h"
 #include <algorithm>

@@ -1,5 +1,6 @@
 // The toolkit's assembler as the judge: PTX that nvcc makes of data/*.cu, and that text damaged in one place, is accepted
 // here where `ptxas` accepts it and refused where it refuses. Where the two differ on purpose a class below says why.
+#include "Checkout.h"
 #include "Emulator.h"
 #include "Nvcc.h"
 #include <atomic>

@@ -1,4 +1,5 @@
 // mma against outputs recorded on tensor cores, bit by bit, and against products computed here.
+#include "Checkout.h"
 #include "Mma.h"
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,5 @@
 // Attention as Triton compiles it, against float64: PTX of a compiler that knows nothing of Tenon.
+#include "Checkout.h"
 #include "Emulator.h"
 #include <cmath>
 #include <fstream>

@@ -1,3 +1,4 @@
+#include "Checkout.h"
 #include "EmptyKernel.h"
 
 #include <cmath>

@@ -1,12 +1,12 @@
 #include "decode/Decoder.h"
 #include "decode/Forms.h"
+#include "memory/Alignment.h"
 #include "ptx/TokenReader.h"
 #include <algorithm>
 #include <cstdlib>
 
 namespace tenon::emulator {
 namespace {
-uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 /// Op::ordering, from the modifiers of an opcode. PTX ISA 8.4 to 8.8, the memory consistency model.
 uint8_t ordering_of(std::string_view opcode) {
   struct Row {

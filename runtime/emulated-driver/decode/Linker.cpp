@@ -1,6 +1,7 @@
 // Puts a kernel and the functions it calls into one program: finds them, places shared memory, decodes each, joins their
 // operations, and measures the stack that calls need.
 #include "decode/Decoder.h"
+#include "memory/Alignment.h"
 #include <algorithm>
 #include <cstring>
 
@@ -9,8 +10,6 @@ namespace {
 constexpr uint64_t kLargestStaticShared = 48 * 1024; // ptxas refuses more
 /// Local memory of a thread for calls whose depth no text bounds. CUDA's default is 1 KB, which cuCtxSetLimit raises.
 constexpr uint64_t kRecursionStack = 16 * 1024;
-
-uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 
 bool is_call(const Instruction &instruction) {
   return instruction.opcode == "call" || instruction.opcode.starts_with("call.");

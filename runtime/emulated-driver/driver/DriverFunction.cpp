@@ -6,8 +6,6 @@ using namespace tenon::emulator;
 
 namespace tenon::emulator {
 namespace {
-constexpr int kMostThreads = 1024, kWarp = 32;
-constexpr uint32_t kRegisters = 65536; // of a multiprocessor
 
 /// What the launch bounds say, or as many whole warps as the registers suffice for.
 int most_threads(const FunctionObject &function) {
@@ -17,7 +15,7 @@ int most_threads(const FunctionObject &function) {
     return threads(kernel.required_threads);
   if (kernel.max_threads[0])
     return threads(kernel.max_threads);
-  return std::min(kMostThreads, static_cast<int>(kRegisters / std::max(1u, function.registers)) / kWarp * kWarp);
+  return std::min(kThreadsPerBlock, static_cast<int>(kRegistersPerMultiprocessor / std::max(1u, function.registers)) / kWarp * kWarp);
 }
 
 int constant_bytes(const FunctionObject &function) {

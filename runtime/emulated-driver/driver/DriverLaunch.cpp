@@ -8,7 +8,6 @@ using namespace tenon::emulator;
 
 namespace tenon::emulator {
 namespace {
-constexpr uint32_t kMostThreads = 1024;
 constexpr uint32_t kMostBlock[3] = {1024, 1024, 64};
 constexpr uint32_t kMostGrid[3] = {2147483647, 65535, 65535};
 
@@ -27,7 +26,7 @@ Status refuse(const FunctionObject &function, Status status, const std::string &
   return status;
 }
 
-std::string triple(const uint32_t *values) {
+std::string extents(const uint32_t *values) {
   return std::to_string(values[0]) + " x " + std::to_string(values[1]) + " x " + std::to_string(values[2]);
 }
 
@@ -36,17 +35,17 @@ Status check_shape(const FunctionObject &function, const uint32_t *grid, const u
   for (int i = 0; i < 3; i++) {
     if (grid[i] == 0 || grid[i] > kMostGrid[i])
       return refuse(function, kInvalidValue,
-                    "a grid of " + triple(grid) + " blocks is not within 2147483647 x 65535 x 65535");
+                    "a grid of " + extents(grid) + " blocks is not within 2147483647 x 65535 x 65535");
     if (block[i] == 0 || block[i] > kMostBlock[i])
-      return refuse(function, kInvalidValue, "a block of " + triple(block) + " threads is not within 1024 x 1024 x 64");
+      return refuse(function, kInvalidValue, "a block of " + extents(block) + " threads is not within 1024 x 1024 x 64");
   }
   uint64_t threads = uint64_t{block[0]} * block[1] * block[2];
-  if (threads > kMostThreads)
+  if (threads > kThreadsPerBlock)
     return refuse(function, kInvalidValue, "a block of " + std::to_string(threads) + " threads; 1024 are allowed");
   const Kernel &kernel = *function.kernel;
   if (kernel.required_threads[0] && !std::equal(block, block + 3, kernel.required_threads))
     return refuse(function, kInvalidValue,
-                  "a block of " + triple(block) + " threads; .reqntid says " + triple(kernel.required_threads));
+                  "a block of " + extents(block) + " threads; .reqntid says " + extents(kernel.required_threads));
   uint64_t most = uint64_t{kernel.max_threads[0]} * kernel.max_threads[1] * kernel.max_threads[2];
   if (most && threads > most)
     return refuse(function, kInvalidValue,
@@ -57,9 +56,8 @@ Status check_shape(const FunctionObject &function, const uint32_t *grid, const u
 /// Registers and shared memory of a block against what a multiprocessor has.
 Status check_resources(const FunctionObject &function, const DeviceModel &model, const uint32_t *block,
                        uint32_t dynamic_shared) {
-  constexpr uint64_t kRegisters = 65536, kWarp = 32;
   uint64_t threads = (uint64_t{block[0]} * block[1] * block[2] + kWarp - 1) / kWarp * kWarp;
-  if (function.registers * threads > kRegisters)
+  if (function.registers * threads > kRegistersPerMultiprocessor)
     return refuse(function, kLaunchOutOfResources,
                   std::to_string(threads) + " threads of " + std::to_string(function.registers) +
                       " registers need more than the 65536 of a multiprocessor");

@@ -46,11 +46,10 @@ bool place_variables(ContextObject &context, ModuleObject &module) {
 
 /// What ptxas would give a thread: what the program needs, in eights, or what a limit or the launch bounds leave.
 uint32_t registers_of(const Program &program, const Kernel &kernel, uint32_t limit) {
-  constexpr uint32_t kRegisters = 65536; // of a multiprocessor
   const uint32_t *shape = kernel.required_threads[0] ? kernel.required_threads : kernel.max_threads;
   uint32_t threads = (shape[0] * shape[1] * shape[2] + 31) / 32 * 32, most = limit ? limit : kMostRegisters;
   if (threads)
-    most = std::min(most, kRegisters / threads / kRegisterGranularity * kRegisterGranularity);
+    most = std::min(most, kRegistersPerMultiprocessor / threads / kRegisterGranularity * kRegisterGranularity);
   uint32_t needed = (program.register_count + kRegisterGranularity - 1) / kRegisterGranularity * kRegisterGranularity;
   return std::min({needed, most, kMostRegisters});
 }

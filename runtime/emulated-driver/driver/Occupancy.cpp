@@ -6,7 +6,6 @@ using namespace tenon::emulator;
 
 namespace tenon::emulator {
 namespace {
-constexpr int kMostThreads = 1024, kWarp = 32;
 using SharedOfBlock = size_t (*)(int threads); // CUoccupancyB2DSize
 
 Status largest_block(int *grid, int *block, FunctionObject *handle, SharedOfBlock shared_of, size_t shared, int limit) {
@@ -36,7 +35,7 @@ Status largest_block(int *grid, int *block, FunctionObject *handle, SharedOfBloc
 } // namespace
 
 int active_blocks(const FunctionObject &function, const DeviceModel &model, int threads, size_t dynamic_shared) {
-  constexpr uint32_t kRegisters = 65536, kRegisterGranularity = 256; // a multiprocessor's; of a warp's allocation
+  constexpr uint32_t kRegisterGranularity = 256; // of a warp's allocation
   constexpr uint64_t kSharedGranularity = 128;
   auto warps = static_cast<uint32_t>((threads + kWarp - 1) / kWarp);
   uint32_t per_warp =
@@ -47,7 +46,7 @@ int active_blocks(const FunctionObject &function, const DeviceModel &model, int 
   shared = (shared + kReservedShared + kSharedGranularity - 1) / kSharedGranularity * kSharedGranularity;
   int blocks = model.blocks_per_multiprocessor;
   blocks = std::min(blocks, model.threads_per_multiprocessor / static_cast<int>(warps * kWarp));
-  blocks = std::min(blocks, static_cast<int>(kRegisters / std::max(1u, per_warp * warps)));
+  blocks = std::min(blocks, static_cast<int>(kRegistersPerMultiprocessor / std::max(1u, per_warp * warps)));
   return std::min(blocks, static_cast<int>(static_cast<uint64_t>(model.shared_per_multiprocessor) / shared));
 }
 } // namespace tenon::emulator
@@ -57,7 +56,7 @@ TENON_DRIVER_ENTRY Status cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(i
                                                                                unsigned flags) {
   constexpr unsigned kNoCachingOverride = 1;
   TENON_BEGIN(Call::Needs::kContext);
-  if (!blocks || threads <= 0 || threads > kMostThreads || (flags & ~kNoCachingOverride))
+  if (!blocks || threads <= 0 || threads > kThreadsPerBlock || (flags & ~kNoCachingOverride))
     return kInvalidValue;
   FunctionObject *function = call.function(handle);
   if (!function)
@@ -84,7 +83,7 @@ TENON_DRIVER_ENTRY Status cuOccupancyMaxPotentialBlockSize(int *grid, int *block
 TENON_DRIVER_ENTRY Status cuOccupancyAvailableDynamicSMemPerBlock(size_t *bytes, FunctionObject *handle, int blocks,
                                                                   int threads) {
   TENON_BEGIN(Call::Needs::kContext);
-  if (!bytes || blocks <= 0 || threads <= 0 || threads > kMostThreads)
+  if (!bytes || blocks <= 0 || threads <= 0 || threads > kThreadsPerBlock)
     return kInvalidValue;
   FunctionObject *function = call.function(handle);
   if (!function)

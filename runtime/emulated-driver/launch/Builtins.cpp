@@ -124,9 +124,6 @@ private:
   int32_t count_ = 0;
 };
 
-/// Where the arguments of a call lie: behind the results in Op::more.
-const uint32_t *arguments_of(const Op *op) { return op->more + 1 + 2 * op->more[0]; }
-
 uint64_t argument(const Warp &warp, const Op *op, int lane, uint32_t number) {
   const uint32_t *arguments = arguments_of(op);
   uint64_t value = 0;

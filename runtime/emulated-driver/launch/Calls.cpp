@@ -24,8 +24,6 @@ bool agrees(const uint32_t *places, const std::vector<ParameterPlace> &formals) 
   return same;
 }
 
-const uint32_t *arguments_of(const Op *op) { return op->more + 1 + 2 * op->more[0]; }
-
 /// Bytes of local memory, and whether they were written.
 void copy_local(Warp &warp, std::byte *to, const std::byte *from, uint32_t bytes) {
   std::memcpy(to, from, bytes);

@@ -8,7 +8,7 @@
 
 namespace tenon::emulator {
 namespace {
-constexpr uint64_t kMostThreads = 1024;
+constexpr uint64_t kMostHostThreads = 1024;
 constexpr uint64_t kMostSeconds = 1'000'000'000; // a century; more would overflow the clock
 constexpr std::string_view kExecutors[] = {"avx512", "avx2", "baseline"};
 
@@ -26,7 +26,7 @@ std::optional<uint64_t> number_within(std::string_view text, uint64_t least, uin
              ? std::optional(number)
              : std::nullopt;
 }
-std::optional<uint64_t> parse_threads(std::string_view text) { return number_within(text, 1, kMostThreads); }
+std::optional<uint64_t> parse_threads(std::string_view text) { return number_within(text, 1, kMostHostThreads); }
 std::optional<uint64_t> parse_timeout(std::string_view text) { return number_within(text, 1, kMostSeconds); }
 std::optional<uint64_t> parse_budget(std::string_view text) { return number_within(text, 0, ~uint64_t{0}); }
 
@@ -37,11 +37,11 @@ bool is_seed(std::string_view text) {
   return number_within(text, 0, ~uint64_t{0}, text.starts_with('0') ? 8 : 10).has_value();
 }
 
-struct Variable {
+struct KnownVariable {
   const char *name, *wanted;
   bool (*makes_sense)(std::string_view);
 };
-constexpr Variable kVariables[] = {
+constexpr KnownVariable kVariables[] = {
     {"TENON_EMULATOR_SCHEDULE", "forward, reverse, random, or random:SEED",
      [](std::string_view text) { return Schedule::parse(text).has_value(); }},
     {"TENON_EMULATOR_THREADS", "a number from 1 to 1024", [](std::string_view text) { return parse_threads(text).has_value(); }},
@@ -81,7 +81,7 @@ unsigned threads_of_environment() {
 
 bool environment_makes_sense() {
   bool makes_sense = true;
-  for (const Variable &known : kVariables) {
+  for (const KnownVariable &known : kVariables) {
     const std::optional<std::string> value = variable(known.name);
     if (!value || known.makes_sense(*value))
       continue;

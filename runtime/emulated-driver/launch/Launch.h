@@ -108,4 +108,7 @@ private:
   Counters counters_;
 };
 
+/// The launch that a block belongs to.
+inline Launch &launch_of(const Block &block) { return *static_cast<Launch *>(block.launch); }
+
 } // namespace tenon::emulator

@@ -10,8 +10,6 @@ namespace tenon::emulator {
 namespace {
 using namespace access_record;
 
-Launch &launch_of(const Block &block) { return *static_cast<Launch *>(block.launch); }
-
 /// The fields of a record.
 struct Record {
   explicit Record(uint64_t bits)

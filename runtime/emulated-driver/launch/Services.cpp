@@ -7,8 +7,6 @@
 
 namespace tenon::emulator {
 namespace {
-Launch &launch_of(const Block &block) { return *static_cast<Launch *>(block.launch); }
-
 std::string hexadecimal(uint64_t value) {
   char text[24];
   std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(value));

@@ -1,5 +1,6 @@
 #include "memory/DeviceMemory.h"
 #include "execute/Warp.h"
+#include "memory/Alignment.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -17,8 +18,6 @@ constexpr uint64_t kGap = 64 << 10;
 constexpr uint64_t kPage = 4096;
 constexpr size_t kRememberedFreed = 4096;
 constexpr uint64_t kSharedBytes = uint64_t{64} << 30; // of host and device together; address space, not memory
-
-uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 
 uint64_t reserve(uint64_t size, int protection) {
   void *at = mmap(nullptr, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -1,13 +1,11 @@
 #include "ptx/FunctionParser.h"
+#include "memory/Alignment.h"
 #include <charconv>
 
 namespace tenon::emulator {
 namespace {
 constexpr uint32_t kLargestParameterBytes = 32764; // PTX ISA 8.1, sm_70 and later
 constexpr uint64_t kLargestRegisterCount = 1u << 20;
-uint32_t align_up(uint64_t value, uint64_t alignment) {
-  return static_cast<uint32_t>((value + alignment - 1) / alignment * alignment);
-}
 } // namespace
 
 Kernel FunctionParser::entry(bool external) {
@@ -58,7 +56,7 @@ void FunctionParser::read_formals(std::vector<Variable> &into, bool results) {
     } else if (!formals_.variables.emplace(parameter.name, parameter.name).second) {
       throw Diagnostic{parameter.location, "parameter '" + parameter.name + "' is declared twice"};
     }
-    parameter.offset = align_up(end, parameter.alignment);
+    parameter.offset = static_cast<uint32_t>(align_up(end, parameter.alignment));
     if (parameter.offset + parameter.size > kLargestParameterBytes)
       throw Diagnostic{parameter.location, "parameters take more than 32764 bytes"};
     end = static_cast<uint32_t>(parameter.offset + parameter.size);

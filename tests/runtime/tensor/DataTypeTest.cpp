@@ -6,9 +6,7 @@
 namespace tenon {
 namespace {
 
-constexpr DataType kAll[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16,
-                             DataType::kBool,    DataType::kInt32,   DataType::kInt64,
-                             DataType::kFloat64};
+using test::kEveryType;
 
 double stored(DataType dtype, double value) {
   alignas(8) char element[8] = {};
@@ -17,7 +15,7 @@ double stored(DataType dtype, double value) {
 }
 
 TEST(DataType, NamesParseBack) {
-  for (DataType dtype : kAll)
+  for (DataType dtype : kEveryType)
     EXPECT_EQ(parse_data_type(name(dtype)).value(), dtype);
 }
 
@@ -29,8 +27,8 @@ TEST(DataType, UnknownNamesAreRefusedWithTheList) {
 
 TEST(DataType, Sizes) {
   size_t expected[] = {4, 2, 2, 1, 4, 8, 8};
-  for (size_t i = 0; i < std::size(kAll); ++i)
-    EXPECT_EQ(size_in_bytes(kAll[i]), expected[i]);
+  for (size_t i = 0; i < std::size(kEveryType); ++i)
+    EXPECT_EQ(size_in_bytes(kEveryType[i]), expected[i]);
   EXPECT_TRUE(is_floating_point(DataType::kBFloat16));
   EXPECT_FALSE(is_floating_point(DataType::kBool));
 }

@@ -121,11 +121,11 @@ TEST(Npy, EveryTruncationIsRefused) {
                "takes 16 bytes, the file holds 17");
 }
 
-struct BadHeader {
+struct BadNpy {
   const char *header, *part;
 };
 TEST(Npy, DamagedHeadersAreRefused) {
-  constexpr BadHeader kCases[] = {
+  constexpr BadNpy kCases[] = {
       {"", "dictionary"},
       {"[]", "dictionary"},
       {"{}", "must hold 'descr'"},
@@ -153,7 +153,7 @@ TEST(Npy, DamagedHeadersAreRefused) {
       {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4,)}",
        "'descr' cannot be read"},
   };
-  for (const BadHeader &test : kCases) {
+  for (const BadNpy &test : kCases) {
     SCOPED_TRACE(test.header);
     expect_error(parse_npy(as_bytes(npy(test.header, kFour))), ErrorCode::kCorruptFile, test.part);
   }

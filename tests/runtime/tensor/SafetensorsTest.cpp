@@ -89,11 +89,11 @@ TEST(Safetensors, EveryTruncationIsRefused) {
                "2 bytes at its end belong to no tensor");
 }
 
-struct BadHeader {
+struct BadSafetensors {
   const char *header, *part;
 };
 TEST(Safetensors, DamagedHeadersAreRefused) {
-  constexpr BadHeader kCases[] = {
+  constexpr BadSafetensors kCases[] = {
       {"", "no JSON object"},
       {"[]", "no JSON object"},
       {"{", "no JSON object"},
@@ -133,7 +133,7 @@ TEST(Safetensors, DamagedHeadersAreRefused) {
        "names 'dtype' twice"},
       {R"({"x":{"dtype":"F32","shape":[[[[2]]]],"data_offsets":[0,8]}})", "nests too deeply"},
   };
-  for (const BadHeader &test : kCases) {
+  for (const BadSafetensors &test : kCases) {
     SCOPED_TRACE(test.header);
     expect_error(parse_safetensors(as_bytes(safetensors(test.header, kEight))),
                  ErrorCode::kCorruptFile, test.part);

@@ -7,12 +7,9 @@ namespace {
 
 using test::counting;
 using test::expect_error;
+using test::kEveryType;
 using test::values;
 using testing::ElementsAre;
-
-constexpr DataType kAll[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16,
-                             DataType::kBool,    DataType::kInt32,   DataType::kInt64,
-                             DataType::kFloat64};
 
 TEST(TensorCopies, ContiguousIsItselfWhereItIsSoAlready) {
   Tensor tensor = counting({2, 3});
@@ -31,8 +28,8 @@ TEST(TensorCopies, CloneHasMemoryOfItsOwn) {
 }
 
 TEST(TensorCopies, EveryTypeConvertsToEveryOther) {
-  for (DataType from : kAll)
-    for (DataType to : kAll) {
+  for (DataType from : kEveryType)
+    for (DataType to : kEveryType) {
       Tensor source = counting({2, 3}, from);
       Tensor converted = source.to(to).value();
       EXPECT_EQ(converted.dtype(), to);
@@ -47,7 +44,7 @@ TEST(TensorCopies, EveryTypeConvertsToEveryOther) {
 }
 
 TEST(TensorCopies, StridedViewsConvert) {
-  for (DataType to : kAll) {
+  for (DataType to : kEveryType) {
     Tensor view = counting({2, 3}).transpose(0, 1)->slice(0, 0, 3, 2).value();
     if (to != DataType::kBool) {
       EXPECT_THAT(values(view.to(to).value()), ElementsAre(0, 3, 2, 5)) << name(to);

@@ -1,3 +1,4 @@
+#include "Checkout.h"
 #include "Support.h"
 
 #include "tenon/Files.h"
