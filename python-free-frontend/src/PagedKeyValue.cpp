@@ -89,7 +89,7 @@ Status PagedKeyValue::launch(const CudaKernel &kernel, const Tensor &first, cons
   if (blocks * heads * sequences == 0)
     return {};
   const PageLayout layout = {int(heads), int(rows.size(2)),  int(pages.size(2)),
-                         int(words), int(table.size(1)), int(pages.size(0))};
+                             int(words), int(table.size(1)), int(pages.size(0))};
   return kernel.launch({.blocks = {unsigned(blocks), unsigned(heads), unsigned(sequences)},
                         .threads = {kThreads},
                         .stream = stream},

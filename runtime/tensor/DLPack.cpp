@@ -10,19 +10,21 @@ namespace {
 
 using dlpack::ElementType;
 
-constexpr int32_t kMostDimensions = 64; // far beyond any real tensor: a larger one is a damaged struct
+// Far beyond any real tensor: a larger one is a damaged struct.
+constexpr int32_t kMostDimensions = 64;
 
 struct TypeEntry {
   DataType dtype;
   ElementType element;
 };
-constexpr std::array<TypeEntry, 7> kElementTypes = {{{DataType::kFloat32, {dlpack::kFloat, 32, 1}},
-                                              {DataType::kFloat16, {dlpack::kFloat, 16, 1}},
-                                              {DataType::kBFloat16, {dlpack::kBFloat, 16, 1}},
-                                              {DataType::kBool, {dlpack::kBool, 8, 1}},
-                                              {DataType::kInt32, {dlpack::kInt, 32, 1}},
-                                              {DataType::kInt64, {dlpack::kInt, 64, 1}},
-                                              {DataType::kFloat64, {dlpack::kFloat, 64, 1}}}};
+constexpr std::array<TypeEntry, 7> kElementTypes = {
+    {{DataType::kFloat32, {dlpack::kFloat, 32, 1}},
+     {DataType::kFloat16, {dlpack::kFloat, 16, 1}},
+     {DataType::kBFloat16, {dlpack::kBFloat, 16, 1}},
+     {DataType::kBool, {dlpack::kBool, 8, 1}},
+     {DataType::kInt32, {dlpack::kInt, 32, 1}},
+     {DataType::kInt64, {dlpack::kInt, 64, 1}},
+     {DataType::kFloat64, {dlpack::kFloat, 64, 1}}}};
 
 struct DeviceEntry {
   int32_t type;

@@ -19,12 +19,12 @@ struct TypeDescriptor {
   DataType dtype;
 };
 constexpr std::array<TypeDescriptor, 7> kDescriptors = {{{"<f4", DataType::kFloat32},
-                                                     {"<f2", DataType::kFloat16},
-                                                     {"<f8", DataType::kFloat64},
-                                                     {"|b1", DataType::kBool},
-                                                     {kBytes, DataType::kBool},
-                                                     {"<i4", DataType::kInt32},
-                                                     {"<i8", DataType::kInt64}}};
+                                                         {"<f2", DataType::kFloat16},
+                                                         {"<f8", DataType::kFloat64},
+                                                         {"|b1", DataType::kBool},
+                                                         {kBytes, DataType::kBool},
+                                                         {"<i4", DataType::kInt32},
+                                                         {"<i8", DataType::kInt64}}};
 
 Error corrupt_npy(std::string text) {
   return Error(ErrorCode::kCorruptFile, "not a valid .npy: " + std::move(text));
@@ -128,7 +128,8 @@ Result<Header> parse_header(std::string_view text) {
     }
   }
   if (!header.descriptor || !header.fortran_order || !header.shape || !reader.at_end())
-    return corrupt_npy("its header must hold 'descr', 'fortran_order' and 'shape' and nothing else");
+    return corrupt_npy(
+        "its header must hold 'descr', 'fortran_order' and 'shape' and nothing else");
   return header;
 }
 
@@ -170,7 +171,7 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
          present = bytes.size() - start - length;
   if (present != expected)
     return corrupt_npy("shape " + to_string(*header.shape) + " takes " + std::to_string(expected) +
-                   " bytes, the file holds " + std::to_string(present));
+                       " bytes, the file holds " + std::to_string(present));
   Shape shape = *header.shape;
   if (*header.fortran_order)
     shape.assign(header.shape->rbegin(), header.shape->rend());

@@ -23,12 +23,12 @@ struct TypeName {
   DataType dtype;
 };
 constexpr std::array<TypeName, 7> kTypeNames = {{{"F32", DataType::kFloat32},
-                                             {"F16", DataType::kFloat16},
-                                             {"BF16", DataType::kBFloat16},
-                                             {"BOOL", DataType::kBool},
-                                             {"I32", DataType::kInt32},
-                                             {"I64", DataType::kInt64},
-                                             {"F64", DataType::kFloat64}}};
+                                                 {"F16", DataType::kFloat16},
+                                                 {"BF16", DataType::kBFloat16},
+                                                 {"BOOL", DataType::kBool},
+                                                 {"I32", DataType::kInt32},
+                                                 {"I64", DataType::kInt64},
+                                                 {"F64", DataType::kFloat64}}};
 
 Error corrupt_safetensors(std::string text) {
   return Error(ErrorCode::kCorruptFile, "not a valid .safetensors: " + std::move(text));
@@ -126,12 +126,13 @@ Result<std::vector<Entry>> parse_header(std::string_view text, uint64_t data_byt
   for (const Entry &entry : entries) {
     if (entry.begin != position)
       return corrupt_safetensors("tensor '" + entry.name + "' " +
-                     (entry.begin < position ? "overlaps" : "leaves a gap after") +
-                     " the one before it");
+                                 (entry.begin < position ? "overlaps" : "leaves a gap after") +
+                                 " the one before it");
     position = entry.end;
   }
   if (position != data_bytes)
-    return corrupt_safetensors(std::to_string(data_bytes - position) + " bytes at its end belong to no tensor");
+    return corrupt_safetensors(std::to_string(data_bytes - position) +
+                               " bytes at its end belong to no tensor");
   return entries;
 }
 

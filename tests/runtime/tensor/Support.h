@@ -13,9 +13,9 @@
 
 namespace tenon::test {
 
-inline constexpr DataType kEveryType[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16,
-                                          DataType::kBool,    DataType::kInt32,   DataType::kInt64,
-                                          DataType::kFloat64};
+inline constexpr DataType kEveryType[] = {
+    DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16, DataType::kBool,
+    DataType::kInt32,   DataType::kInt64,   DataType::kFloat64};
 
 /// All elements in row-major order.
 inline std::vector<double> values(const Tensor &tensor) {
