@@ -1,6 +1,7 @@
 // What the environment asks for: the order of blocks and warps by its seed; values that make no sense are refused.
 #include "Emulator.h"
 #include "launch/Schedule.h"
+#include <algorithm>
 #include <numeric>
 #include <set>
 
