@@ -253,7 +253,8 @@ void add_emulate(CLI::App &app, Action &action) {
       ->check(CLI::IsMember({"forward", "reverse", "random"}));
   emulate_command->add_option("--seed", options->seed, "of a random schedule, and of --perturb");
   emulate_command->add_option("--budget", options->budget,
-                              "warp instructions until a launch is ended; 0: no limit");
+                              "warp instructions until a launch is ended; a billion unless told,"
+                              " 0: no limit");
   emulate_command->add_flag("--perturb", options->perturb,
                             "changes ex2, rcp and their like within their documented error");
   emulate_command->add_flag("--lines", options->lines, "counts of every line that touches memory");
