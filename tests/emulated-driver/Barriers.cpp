@@ -146,6 +146,30 @@ INSTANTIATE_TEST_SUITE_P(
                     BarrierOperands{"ReductionOfNoWholeWarps", "bar.red.popc.u32 %r9, %r1, %r2, %p0;", 2, 50, 2, 64, "expects 50 threads"}),
     [](const auto &operands) { return std::string(operands.param.name); });
 
+TEST(Mbarriers, CountNobody) {
+  for (uint32_t count : {1u, 0u}) {
+    Card card;
+    auto *kernel = card.load(kernel_text("mov.u32 %r9, 0; ld.global.u32 %r1, [%rd0]; setp.eq.u32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [box], %r1;"));
+    ASSERT_TRUE(kernel);
+    EXPECT_EQ(card.launch(kernel, 1, 32, 0, card.upload(std::vector<uint32_t>(32, count))), kSuccess);
+    EXPECT_EQ(Card::report().find("the count of an mbarrier object is from 1 to") != std::string::npos, count == 0) << Card::report();
+  }
+}
+
+/// The state of an arrival may be waited for until the phase behind it ends.
+TEST(Mbarriers, StatesOfPhasesLongOverAreNamed) {
+  for (int later : {0, 1, 2, 3}) { // arrivals, each a phase, before the state is used
+    Card card;
+    std::string body = "mov.u32 %r9, 0; setp.ne.u32 %p0, %r0, 0; @%p0 bra END; mbarrier.init.shared.b64 [box], 1; mbarrier.arrive.shared.b64 %rd3, [box];";
+    for (int i = 0; i < later; i++)
+      body += " mbarrier.arrive.shared.b64 _, [box];";
+    auto *kernel = card.load(kernel_text(body + " mbarrier.test_wait.shared.b64 %p1, [box], %rd3; END:"));
+    ASSERT_TRUE(kernel);
+    EXPECT_EQ(card.launch(kernel, 1, 32, 0, card.allocate(128)), kSuccess);
+    EXPECT_EQ(Card::report().find("neither of this phase nor of the one before") != std::string::npos, later == 1 || later == 2) << later << Card::report();
+  }
+}
+
 TEST(Mbarriers, ThatAreMissingAreNamed) {
   Card card;
   auto *kernel = card.load(kernel_text("mbarrier.arrive.shared.b64 %rd2, [box]; mov.u32 %r9, 0;"));

@@ -15,10 +15,12 @@ template <int Reduction> const Op *reduce_at_barrier(Warp &warp, const Op *op, u
     int first = __builtin_ctz(mask);
     u32 bits = predicate(warp, op->operand[3]);
     bits = (op->flags & 1 ? ~bits : bits) & mask;
-    warp.barrier = lanes<u32>(warp, op->operand[1])[first] % kBarriers;
+    warp.barrier = lanes<u32>(warp, op->operand[1])[first];
     warp.barrier_threads = op->operand[2] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[2])[first];
     warp.arrives_only = false;
-    BarrierVotes &votes = warp.block->votes[warp.barrier];
+    warp.passed_barrier = op;
+    warp.passed_lanes = mask;
+    BarrierVotes &votes = warp.block->votes[warp.barrier % kBarriers];
     votes.yes += static_cast<u32>(__builtin_popcount(bits));
     votes.no += static_cast<u32>(__builtin_popcount(mask & ~bits));
     warp.takes_reduction = true;
@@ -28,7 +30,7 @@ template <int Reduction> const Op *reduce_at_barrier(Warp &warp, const Op *op, u
     return stop_here(warp, op);
   }
   warp.takes_reduction = false;
-  const BarrierVotes &votes = warp.block->votes[warp.barrier];
+  const BarrierVotes &votes = warp.block->votes[warp.barrier % kBarriers];
   if constexpr (Reduction == kCountReduction) {
     alignas(64) u32 result[32];
     TENON_LANES result[lane] = votes.last_yes;
@@ -41,14 +43,15 @@ template <int Reduction> const Op *reduce_at_barrier(Warp &warp, const Op *op, u
 }
 
 /// The object: expected arrivals in bits 0 to 19, those pending in 20 to 39, bytes expected by copies in 40 to 61 (signed),
-/// the phase in bit 63. The state that an arrival gives is the object before it.
+/// the phase's number in bits 63 (its parity) and 62. The state that an arrival gives is the object before it.
 struct Mbarrier {
   u64 bits;
   static constexpr u64 kCount = (1u << 20) - 1;
   static constexpr int kPendingAt = 20, kBytesAt = 40;
-  static constexpr u64 kPhase = u64{1} << 63, kBytes = ((u64{1} << 22) - 1) << kBytesAt;
+  static constexpr u64 kPhase = u64{1} << 63, kSecondPhase = u64{1} << 62, kBytes = ((u64{1} << 22) - 1) << kBytesAt;
   u64 expected() const { return bits & kCount; }
   u64 pending() const { return bits >> kPendingAt & kCount; }
+  u32 phase() const { return static_cast<u32>(bits >> 63 | (bits >> 62 & 1) << 1); } // modulo 4
   static Mbarrier fresh(u64 count) { return {count | count << kPendingAt}; }
   void expect_bytes(u64 bytes) { bits = (bits & ~kBytes) | ((bits + (bytes << kBytesAt)) & kBytes); }
   void drop(u64 count) { bits = (bits & ~kCount) | ((bits - count) & kCount); }
@@ -59,7 +62,7 @@ struct Mbarrier {
   }
   void complete() {
     if (pending() == 0 && (bits & kBytes) == 0)
-      bits = ((bits ^ kPhase) & ~(kCount << kPendingAt)) | expected() << kPendingAt;
+      bits = ((bits ^ kPhase ^ (bits & kPhase ? kSecondPhase : 0)) & ~(kCount << kPendingAt)) | expected() << kPendingAt;
   }
 };
 
@@ -111,8 +114,12 @@ inline u32 count_of(Warp &warp, u32 slot, int lane) { return slot == kNoSlot ? 1
 
 /// operand 1: the count.
 inline const Op *mbarrier_init(Warp &warp, const Op *op, u32 mask) {
-  return for_each_mbarrier(warp, op, mask, AccessKind::kWrite, [&](Mbarrier &object, int lane, u32) {
-    object = Mbarrier::fresh(count_of(warp, op->operand[1], lane) & Mbarrier::kCount);
+  return for_each_mbarrier(warp, op, mask, AccessKind::kWrite, [&](Mbarrier &object, int lane, u32 address) {
+    const u32 count = count_of(warp, op->operand[1], lane);
+    if (__builtin_expect(count == 0 || count > Mbarrier::kCount, 0))
+      report_mbarrier(warp, op, static_cast<u32>(lane), {Space::kShared, AccessKind::kWrite, address, 8},
+                      "the count of an mbarrier object is from 1 to 1048575");
+    object = Mbarrier::fresh(count & Mbarrier::kCount);
   });
 }
 inline const Op *mbarrier_invalidate(Warp &warp, const Op *op, u32 mask) {
@@ -149,6 +156,12 @@ template <bool Parity> const Op *mbarrier_test(Warp &warp, const Op *op, u32 mas
     address_of_one = address;
     u64 phase = object.bits >> 63;
     u64 waited = Parity ? lanes<u32>(warp, op->operand[1])[lane] & 1 : lanes<u64>(warp, op->operand[1])[lane] >> 63;
+    if constexpr (!Parity) {
+      const Mbarrier state{lanes<u64>(warp, op->operand[1])[lane]};
+      if (__builtin_expect(((object.phase() - state.phase()) & 3) > 1, 0))
+        report_mbarrier(warp, op, static_cast<u32>(lane), {Space::kShared, AccessKind::kMbarrierUse, address, 8},
+                        "the state waited for is neither of this phase nor of the one before");
+    }
     over |= static_cast<u32>(phase != waited) << lane;
     if (phase == waited)
       warp.awaited = {op, static_cast<u32>(lane), address, static_cast<u32>(object.pending()), static_cast<u32>(object.expected())};

@@ -25,7 +25,7 @@ template <bool Transposed> void arrange(const void *from, void *to) {
 
 /// ldmatrix: lanes 8m to 8m + 7 address the rows of matrix m; row r of 16 bytes goes to lanes 4r to 4r + 3.
 template <bool Transposed> const Op *load_matrix(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   Access access;
   u32 used;
@@ -45,7 +45,7 @@ template <bool Transposed> const Op *load_matrix(Warp &warp, const Op *op, u32 m
 
 /// stmatrix: the other way round.
 template <bool Transposed> const Op *store_matrix(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   Access access;
   u32 used;
@@ -63,7 +63,7 @@ template <bool Transposed> const Op *store_matrix(Warp &warp, const Op *op, u32 
 }
 /// movmatrix: transposes an 8 by 8 matrix of 16-bit elements across the lanes.
 inline const Op *move_matrix(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   alignas(64) u32 result[32];
   arrange<true>(warp.registers + op->operand[1], result);

@@ -113,7 +113,7 @@ template <class T, int K> void load_factors(Warp &warp, const u32 *a, const u32 
 
 /// mma.sync: `more` holds the registers of d, a, b, c. Row r of A, C and D is in lanes 4 (r mod 8) to 4 (r mod 8) + 3.
 template <class T, int K, bool HalfResult> const Op *matrix_multiply(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   constexpr int kSteps = K / (sizeof(T) == 2 ? 8 : 4), kResults = HalfResult ? 2 : 4;
   const u32 *d = op->more, *a = d + kResults, *b = a + 2 * kSteps, *c = b + kSteps;

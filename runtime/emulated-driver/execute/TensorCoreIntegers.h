@@ -29,7 +29,7 @@ enum BitProduct : int { kNumbers, kXorBits, kAndBits };
 /// 2 (lane mod 4) and the next; a register of A or B holds consecutive K.
 template <int M, int K, int Bits, bool SignedA, bool SignedB, int Product>
 const Op *multiply_integers(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   constexpr int kPer = 32 / Bits, kHalves = M / 8, kSteps = K / (4 * kPer), kResults = 2 * kHalves;
   const u32 *d = op->more, *a = d + kResults, *b = a + kSteps * kHalves, *c = b + kSteps;
@@ -57,7 +57,7 @@ const Op *multiply_integers(Warp &warp, const Op *op, u32 mask) {
 
 /// m8n8k4 of float64: a chain of fused multiply-adds along K.
 inline const Op *multiply_doubles(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   const u32 *d = op->more, *a = d + 2, *b = a + 1, *c = b + 1;
   alignas(64) f64 result[2][32];

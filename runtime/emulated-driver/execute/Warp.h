@@ -66,6 +66,7 @@ struct Group {
   uint32_t mask = 0;
   Blocked blocked = kRunning;
   Frame *frame = nullptr;
+  uint32_t wanted = 0; // converging, at a barrier: lanes that must come
 };
 
 /// The test of an mbarrier object that a warp made last, in vain.
@@ -102,6 +103,9 @@ struct Warp {
   uint32_t barrier_threads = 0;
   bool takes_reduction = false; // bar.red: it has arrived, and is executed again for its result
   bool arrives_only = false; // bar.arrive: counted at the barrier, does not wait
+  const Op *entered = nullptr;        // where the group that runs was taken up
+  const Op *passed_barrier = nullptr; // the last barrier of the block that lanes of it met, and these
+  uint32_t passed_lanes = 0;
   AwaitedPhase awaited;      // after Stop::kAwait
   uint32_t synchronised = 0; // Block::time when its lanes last waited for each other
   uint32_t known[kLanes] = {}; // the accesses of each warp up to this time come before what this warp does next

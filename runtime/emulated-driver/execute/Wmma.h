@@ -62,7 +62,7 @@ struct WmmaPlace {
 };
 
 template <Space S> const Op *load_wmma(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   WmmaMatrix matrix = WmmaMatrix::of(op->target);
   constexpr u32 kMost = 16;
@@ -84,7 +84,7 @@ template <Space S> const Op *load_wmma(Warp &warp, const Op *op, u32 mask) {
   return op + 1;
 }
 template <Space S> const Op *store_wmma(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   WmmaMatrix matrix = WmmaMatrix::of(op->target);
   bool done = for_each_element<S>(warp, op, mask, AccessKind::kWrite, [&](u32 e, Access &access) {
@@ -115,7 +115,7 @@ template <class T> inline f32 wmma_real(u32 bits) {
 
 /// Op::target: rows | columns << 8; Op::width: registers of A and B.
 template <class T, int K> const Op *multiply_wmma(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   const u32 rows = op->target & 0xff, columns = op->target >> 8 & 0xff;
   const bool half_result = op->flags & kHalfResult, half_accumulator = op->flags & kHalfAccumulator;
@@ -155,7 +155,7 @@ template <class T, int K> const Op *multiply_wmma(Warp &warp, const Op *op, u32 
   return op + 1;
 }
 template <bool Signed> const Op *multiply_wmma_bytes(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes))
+  if (!is_whole_warp(warp, op, mask))
     return op;
   constexpr u32 kDepth = 16;
   const u32 rows = op->target & 0xff, columns = op->target >> 8 & 0xff;

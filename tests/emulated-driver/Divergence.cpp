@@ -1,0 +1,109 @@
+// Lanes that exit instead of coming to what their warp executes together; and those that may.
+#include "Emulator.h"
+
+namespace tenon::emulator {
+namespace {
+
+std::string kernel_text(const std::string &body) {
+  return ptx_header() + ".visible .entry kernel(.param .u64 out) {\n.shared .align 16 .b8 box[1024];\n"
+         ".reg .b32 %r<16>; .reg .f32 %f<8>; .reg .b64 %rd<4>; .reg .pred %p<4>;\n"
+         "mov.u32 %r0, %tid.x; and.b32 %r1, %r0, 31; ld.param.u64 %rd0, [out]; mul.wide.u32 %rd1, %r0, 4; add.s64 %rd1, %rd0, %rd1;\n"
+         "mov.u32 %r2, 0; mov.u32 %r3, box; mov.f32 %f0, 0f00000000; shl.b32 %r4, %r1, 4; add.u32 %r3, %r3, %r4;\n"
+         "st.shared.v4.u32 [%r3], {%r2, %r2, %r2, %r2}; setp.eq.u32 %p1, %r0, %r0; bar.sync 0;\n" +
+         body + "\nret;\n}\n";
+}
+
+std::vector<Finding> findings_of(const std::string &body, unsigned threads) {
+  Card card;
+  auto *kernel = card.load(kernel_text(body));
+  EXPECT_TRUE(kernel);
+  EXPECT_EQ(card.launch(kernel, 2, threads, 0, card.allocate(512)), kSuccess) << Card::report();
+  return Card::findings();
+}
+
+constexpr const char *kMma =
+    "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1, %f2, %f3, %f4}, {%r2, %r2, %r2, %r2}, {%r2, %r2}, {%f0, %f0, %f0, %f0};";
+
+/// What a warp does together, and what is found where half of it exits instead.
+struct Together {
+  const char *name, *instruction;
+  bool whole_warp; // also where lanes have exited before
+};
+constexpr Together kTogether[] = {
+    {"Mma", kMma, true},
+    {"LoadMatrix", "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r5}, [%r3];", true},
+    {"MoveMatrix", "movmatrix.sync.aligned.m8n8.trans.b16 %r5, %r2;", true},
+    {"Shuffle", "shfl.sync.bfly.b32 %r5, %r0, 1, 31, -1;", false},
+    {"Vote", "vote.sync.ballot.b32 %r5, %p1, -1;", false},
+    {"Reduction", "redux.sync.add.u32 %r5, %r0, -1;", false},
+    {"Match", "match.any.sync.b32 %r5, %r0, -1;", false},
+    {"WarpBarrier", "bar.warp.sync -1;", false},
+};
+void PrintTo(const Together &together, std::ostream *os) { *os << together.name; }
+
+class LanesThatExit : public testing::TestWithParam<Together> {};
+TEST_P(LanesThatExit, AreMissedByTheOthers) {
+  const std::string instruction = GetParam().instruction;
+  const std::string half = "setp.ge.u32 %p0, %r1, 16;";
+  EXPECT_TRUE(findings_of(instruction, 64).empty()) << Card::report();
+  for (const std::string &code : {half + "@%p0 bra LEAVE;\n" + instruction + "\nLEAVE:",
+                                  half + "@%p0 bra LEAVE;\n" + instruction + "\nLEAVE: st.global.u32 [%rd1], %r0;"}) {
+    const auto found = findings_of(code, 64);
+    ASSERT_EQ(found.size(), 1u) << Card::report();
+    EXPECT_EQ(found[0].kind, FindingKind::kDivergentWarp) << found[0].text;
+    EXPECT_EQ(found[0].opcode, instruction.substr(0, instruction.find(' ')));
+  }
+}
+TEST_P(LanesThatExit, BeforeTheOthersCameAreMissedWhereTheWholeWarpIsNeeded) {
+  const std::string instruction = GetParam().instruction;
+  const auto found = findings_of("setp.ge.u32 %p0, %r1, 16; @%p0 ret;\n" + instruction, 64);
+  ASSERT_EQ(found.size(), GetParam().whole_warp ? 1u : 0u) << Card::report();
+  if (GetParam().whole_warp)
+    EXPECT_EQ(found[0].kind, FindingKind::kDivergentWarp) << found[0].text;
+}
+INSTANTIATE_TEST_SUITE_P(All, LanesThatExit, testing::ValuesIn(kTogether),
+                         [](const auto &row) { return std::string(row.param.name); });
+
+TEST(Divergence, ABlockOfHalfAWarpHasNoMma) {
+  const auto found = findings_of(kMma, 16);
+  ASSERT_EQ(found.size(), 1u) << Card::report();
+  EXPECT_EQ(found[0].kind, FindingKind::kDivergentWarp);
+  EXPECT_TRUE(findings_of(kMma, 32).empty()) << Card::report();
+}
+
+/// Masks that name no lane that exits.
+TEST(Divergence, LanesThatNobodyNamesMayExit) {
+  EXPECT_TRUE(findings_of("setp.ge.u32 %p0, %r1, 16; @%p0 bra LEAVE; shfl.sync.bfly.b32 %r5, %r0, 1, 31, 0xffff;\nbar.warp.sync 0xffff; LEAVE:", 64).empty())
+      << Card::report();
+}
+
+struct AtABarrier {
+  const char *name, *body;
+  bool is_bug;
+};
+void PrintTo(const AtABarrier &row, std::ostream *os) { *os << row.name; }
+class BarriersPassedBy : public testing::TestWithParam<AtABarrier> {};
+TEST_P(BarriersPassedBy, AreNamedUnlessThreadsReturnedBefore) {
+  const auto found = findings_of(GetParam().body, 64);
+  ASSERT_EQ(found.size(), GetParam().is_bug ? 1u : 0u) << Card::report();
+  if (GetParam().is_bug)
+    EXPECT_EQ(found[0].kind, FindingKind::kDivergentBarrier) << found[0].text;
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, BarriersPassedBy,
+    testing::Values(
+        AtABarrier{"SyncForPartOfAWarp", "setp.ge.u32 %p0, %r0, 48; @%p0 bra ON; bar.sync 0; ON: st.global.u32 [%rd1], %r0;", true},
+        AtABarrier{"ElseWorksAlone", "setp.ge.u32 %p0, %r0, 48; @%p0 bra ELSE; bar.sync 0; bra END; ELSE: st.global.u32 [%rd1], %r0; END:", true},
+        AtABarrier{"OddLanesFewerRounds",
+                   "and.b32 %r5, %r0, 1; sub.u32 %r5, 4, %r5; LOOP: bar.sync 0; sub.u32 %r5, %r5, 1; setp.ne.u32 %p0, %r5, 0; @%p0 bra LOOP;", true},
+        AtABarrier{"ReductionForPartOfAWarp", "setp.ge.u32 %p0, %r0, 48; @%p0 bra ON; bar.red.popc.u32 %r5, 0, %p0; ON: st.global.u32 [%rd1], %r0;", true},
+        AtABarrier{"SameRoundsForAll", "mov.u32 %r5, 4; LOOP: bar.sync 0; sub.u32 %r5, %r5, 1; setp.ne.u32 %p0, %r5, 0; @%p0 bra LOOP;", false},
+        AtABarrier{"EarlyReturn", "setp.ge.u32 %p0, %r0, 40; @%p0 bra END; st.global.u32 [%rd1], %r0; bar.sync 0; st.global.u32 [%rd1], %r0; END:", false},
+        AtABarrier{"EarlyReturnBeforeTheSecond",
+                   "bar.sync 0; setp.ge.u32 %p0, %r0, 40; @%p0 bra END; st.global.u32 [%rd1], %r0; bar.sync 0; st.global.u32 [%rd1], %r0; END:", false},
+        AtABarrier{"EarlyReturnByPredicate", "setp.ge.u32 %p0, %r0, 40; @%p0 ret; bar.sync 0;", false},
+        AtABarrier{"WholeWarpsReturn", "setp.ge.u32 %p0, %r0, 32; @%p0 bra ON; bar.sync 0; ON: st.global.u32 [%rd1], %r0;", false}),
+    [](const auto &row) { return std::string(row.param.name); });
+
+} // namespace
+} // namespace tenon::emulator
