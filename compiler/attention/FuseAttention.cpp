@@ -28,6 +28,9 @@ bool isPositive(Value value) {
   return constant && *constant > 0 && std::isfinite(*constant);
 }
 
+// Of what makes the scores. Code generators take time that grows faster than the length of a block.
+constexpr size_t kMostOperations = 500;
+
 // One element of a value of the graph, as code of a region. Where `visible` stands, it is
 // visible ? value : -inf, and the condition does not depend on the product.
 struct Element {
@@ -200,6 +203,9 @@ std::optional<std::string> FuseProducts::collectExpression(Match &found) const {
   }
   if (!found.product)
     return "the softmax's operand holds no product of query and key";
+  if (operations.size() > kMostOperations)
+    return "the scores take " + std::to_string(operations.size()) + " operations; up to " +
+           std::to_string(kMostOperations) + " fuse";
   found.expression = operations.takeVector();
   llvm::sort(found.expression, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
   return std::nullopt;

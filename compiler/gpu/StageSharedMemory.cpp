@@ -336,8 +336,14 @@ private:
 
 struct StageSharedMemory : tenon::impl::StageSharedMemoryBase<StageSharedMemory> {
   void runOnOperation() override {
-    if (failed(checkOrder(getOperation(), getArgument(), Form::kTiles, Form::kTiles)) ||
-        failed(Stager(getOperation()).run()))
+    if (failed(checkOrder(getOperation(), getArgument(), Form::kTiles, Form::kTiles)))
+      return signalPassFailure();
+    // A mask that is false for every score leaves tiles that nothing reads.
+    getOperation().walk([](LoadOp load) {
+      if (load->use_empty())
+        load.erase();
+    });
+    if (failed(Stager(getOperation()).run()))
       signalPassFailure();
   }
 };

@@ -157,6 +157,7 @@ private:
   // Columns that a mask hides: ColumnBounds.cpp.
   std::optional<ColumnBounds> boundsOf(Value tile);
   std::optional<ColumnBounds> boundsOfMask(Value mask, RankedTensorType tile);
+  std::optional<ColumnBounds> boundsOfComparison(Value mask, RankedTensorType tile);
   Value hidingMask(Value tile, bool zeros);
   bool isReadWithin(Value tile, Value mask);
   Value maskOfReaders(Value tile);

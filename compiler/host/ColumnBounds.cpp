@@ -34,16 +34,26 @@ Value BlockProgram::hidingMask(Value tile, bool zeros) {
 
 // Whether all that is made of a tile ends in reductions and products that know the mask's columns to be -inf or 0.
 bool BlockProgram::isReadWithin(Value tile, Value mask) {
-  return llvm::all_of(tile.getUses(), [&](OpOperand &use) {
-    Operation *user = use.getOwner();
-    if (user->getBlock() != tile.getParentBlock())
+  llvm::SetVector<Value> made; // each once: expressions share their parts
+  made.insert(tile);
+  for (size_t i = 0; i < made.size(); ++i) {
+    Value value = made[i];
+    bool within = llvm::all_of(value.getUses(), [&](OpOperand &use) {
+      Operation *user = use.getOwner();
+      if (user->getBlock() != value.getParentBlock())
+        return false;
+      if (auto reduce = dyn_cast<ReduceOp>(user))
+        return hidingMask(value, reduce.getReduction() == Reduction::sum) == mask;
+      if (isa<DotOp>(user))
+        return use.getOperandNumber() == 0 && hidingMask(value, true) == mask;
+      if (isElementwise(user))
+        made.insert(user->getResult(0));
+      return isElementwise(user);
+    });
+    if (!within)
       return false;
-    if (auto reduce = dyn_cast<ReduceOp>(user))
-      return hidingMask(tile, reduce.getReduction() == Reduction::sum) == mask;
-    if (isa<DotOp>(user))
-      return use.getOperandNumber() == 0 && hidingMask(tile, true) == mask;
-    return isElementwise(user) && isReadWithin(user->getResult(0), mask);
-  });
+  }
+  return true;
 }
 
 // The mask that all readers of a tile of scores apply; null where there is none.
@@ -75,17 +85,30 @@ static std::pair<Value, bool> matchLimit(arith::CmpIOp compare, IndexOp &columns
 }
 
 std::optional<ColumnBounds> BlockProgram::boundsOfMask(Value mask, RankedTensorType tile) {
-  if (auto both = mask.getDefiningOp<arith::AndIOp>()) {
-    auto left = boundsOfMask(both.getLhs(), tile), right = boundsOfMask(both.getRhs(), tile);
-    if (!left || !right)
-      return left ? left : right;
-    if (left->ofVector.empty())
-      std::swap(left, right);
-    left->end = minimum(left->end, right->end);
-    for (auto [i, end] : llvm::enumerate(left->ofVector))
-      end = minimum(end, right->ofVector.empty() ? right->end : right->ofVector[i]);
-    return left;
+  llvm::SetVector<Value> parts; // of a conjunction, each once
+  parts.insert(mask);
+  std::optional<ColumnBounds> bounds;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (auto both = parts[i].getDefiningOp<arith::AndIOp>()) {
+      parts.insert(both.getLhs());
+      parts.insert(both.getRhs());
+      continue;
+    }
+    std::optional<ColumnBounds> part = boundsOfComparison(parts[i], tile);
+    if (!part || !bounds) {
+      bounds = part ? part : bounds;
+      continue;
+    }
+    if (bounds->ofVector.empty())
+      std::swap(bounds, part);
+    bounds->end = minimum(bounds->end, part->end);
+    for (auto [vector, end] : llvm::enumerate(bounds->ofVector))
+      end = minimum(end, part->ofVector.empty() ? part->end : part->ofVector[vector]);
   }
+  return bounds;
+}
+
+std::optional<ColumnBounds> BlockProgram::boundsOfComparison(Value mask, RankedTensorType tile) {
   auto compare = mask.getDefiningOp<arith::CmpIOp>();
   IndexOp columns;
   auto [limit, inclusive] = compare ? matchLimit(compare, columns) : std::pair<Value, bool>();

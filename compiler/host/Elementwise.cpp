@@ -118,16 +118,21 @@ LogicalResult BlockProgram::lowerVector(Operation *op) {
 //===-- Tiles of rows and columns -----------------------------------------------------------===//
 
 bool BlockProgram::isFree(Value tile) {
-  Operation *op = tile.getDefiningOp();
-  if (!op || buffers_.contains(tile))
-    return false;
-  if (isa<arith::ConstantOp, ExpandOp, SplatOp, IndexOp>(op))
-    return true;
-  if (!isElementwise(op) || getElementTypeOrSelf(tile).isF32())
-    return false;
-  return llvm::all_of(op->getOperands(), [&](Value operand) {
-    return !isMatrix(operand.getType()) || isFree(operand);
-  });
+  llvm::SetVector<Value> parts; // each once: expressions share theirs
+  parts.insert(tile);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Operation *op = parts[i].getDefiningOp();
+    if (!op || buffers_.contains(parts[i]))
+      return false;
+    if (isa<arith::ConstantOp, ExpandOp, SplatOp, IndexOp>(op))
+      continue;
+    if (!isElementwise(op) || getElementTypeOrSelf(parts[i]).isF32())
+      return false;
+    for (Value operand : op->getOperands())
+      if (isMatrix(operand.getType()))
+        parts.insert(operand);
+  }
+  return true;
 }
 
 LogicalResult BlockProgram::collect(Value tile, Cone &cone) {

@@ -3,6 +3,7 @@
 #include "Cubin.h"
 #include "ShapeOptions.h"
 
+#include "tenon/KernelCache.h"
 #include "tenon/KernelImage.h"
 
 #include <algorithm>
@@ -141,6 +142,7 @@ Result<bool> Builder::make(BuildLine &line) {
     TENON_ASSIGN_OR_RETURN(image, KernelImage::parse(outcome.bytes));
     image.key = line.key.text();
     image.graph = line.key.graph();
+    log_compiled(line.key, image.kernel, outcome.milliseconds, outcome.bytes.size());
   }
   line.kernel = image.kernel;
   TENON_ASSIGN_OR_RETURN(const bool added, add_cubin(line, image));

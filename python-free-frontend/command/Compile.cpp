@@ -3,6 +3,7 @@
 #include "ShapeOptions.h"
 
 #include "tenon/Compiler.h"
+#include "tenon/KernelCache.h"
 #include "tenon/KernelImage.h"
 #include "tenon/Signature.h"
 #include "tenon/Target.h"
@@ -24,6 +25,7 @@ struct CompileCommand {
 constexpr const char *kFooter =
     R"(Stages: graph (what is compiled), attention (after fusion), tile (after scheduling), nvvm (of a GPU, MLIR's llvm and
 nvvm dialects), llvm (LLVM IR), ptx and cubin (of a GPU, the latter by ptxas), asm (of the host), image (what a cache keeps).
+An image serves any number of queries; few have code of their own, so that the other stages show that for --queries.
 
 Examples:
   tenon compile --batch 4 --heads 16 --queries 1024 --keys 1024 --head-dim 64 --dtype f16 --causal --target sm_80 --emit ptx
@@ -46,9 +48,17 @@ std::string text_of(const std::vector<std::byte> &bytes) {
   return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
+Result<CompileOutcome> compile_once(const CompileRequest &request) {
+  TENON_ASSIGN_OR_RETURN(CompileOutcome outcome, compile_kernel(request));
+  const KernelKey key({KernelKey::hash_of(request.graph), request.signature, request.target,
+                       request.options, request.graph});
+  log_compiled(key, request.emit, outcome.milliseconds, outcome.bytes.size());
+  return outcome;
+}
+
 Result<std::string> emit(CompileRequest request, std::string stage) {
   request.emit = std::move(stage);
-  TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
+  TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_once(request));
   return text_of(outcome.bytes);
 }
 
@@ -98,7 +108,7 @@ Result<Json> describe(const CompileCommand &command, const CompileRequest &reque
       {"target", request.target}, {"emit", command.emit}, {"bytes", product.bytes.size()}};
   if (!command.output.empty())
     object["output"] = command.output;
-  TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_kernel(request));
+  TENON_ASSIGN_OR_RETURN(const CompileOutcome outcome, compile_once(request));
   TENON_ASSIGN_OR_RETURN(const KernelImage image, KernelImage::parse(outcome.bytes));
   object["kernel"] = image.kernel;
   const Json schedule = Json::parse(image.schedule_for(command.shape.queries), nullptr, false);
@@ -135,6 +145,8 @@ Result<void> check_stage(const CompileCommand &command, bool is_gpu) {
 
 Result<void> run_compile(CompileCommand command) {
   TENON_TRY(command.shape.complete());
+  if (!command.graph.empty())
+    TENON_TRY(command.shape.refuse_formula("beside " + command.graph));
   if (command.shape.heads == 0)
     return Error::invalid_argument("--heads", "0", "at least 1, for there to be a kernel");
   TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(command.target));

@@ -31,8 +31,12 @@ Result<std::string> ScheduleOptions::text() const {
   if (!object.is_object())
     return Error::invalid_argument("--schedule", others, "a JSON object: {\"tile_queries\": 64}");
   for (const Flag &flag : kFlags)
-    if (this->*flag.value != 0)
+    if (this->*flag.value != 0) {
+      if (object.contains(flag.key))
+        return Error::invalid_argument(flag.name, std::to_string(this->*flag.value),
+                                       "left out: --schedule says it too");
       object[flag.key] = this->*flag.value;
+    }
   return object.dump();
 }
 

@@ -57,6 +57,17 @@ Result<void> ShapeOptions::complete() {
   return {};
 }
 
+Result<void> ShapeOptions::refuse_formula(const std::string &where) const {
+  const std::pair<const char *, bool> flags[] = {{"--causal", !causal.empty()},
+                                                 {"--dropout", dropout},
+                                                 {"--mask", !mask.empty()},
+                                                 {"--logsumexp", logsumexp}};
+  for (const auto &[flag, given] : flags)
+    if (given)
+      return Error::invalid_argument(flag, "given " + where, "left out: the graph says what is computed");
+  return {};
+}
+
 AttentionGraphOptions ShapeOptions::graph() const {
   using Mask = AttentionGraphOptions::Mask;
   AttentionGraphOptions options;

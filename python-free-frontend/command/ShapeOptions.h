@@ -20,6 +20,9 @@ struct ShapeOptions {
   /// Takes the defaults that depend on others; errors: sizes below zero, heads that do not divide.
   Result<void> complete();
 
+  /// Refuses the flags that say what is computed, given `where` a graph says it.
+  Result<void> refuse_formula(const std::string &where) const;
+
   AttentionGraphOptions graph() const;
   /// query, key, value, [mask]: sizes without memory, as a device of this kind would hold them.
   Result<std::vector<Tensor>> tensors(DeviceKind kind) const;

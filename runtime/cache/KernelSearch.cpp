@@ -154,12 +154,16 @@ Result<Kernel> KernelCache::Search::compile(KernelBuilder build) {
   if (store_)
     if (Status published = store_->publish(key_, bytes, {outcome->milliseconds}); !published)
       notes_.push_back(published.error().message());
-  log(LogEvent::kCache, [&] {
-    return concat("compiled ", key_.hash(), " ", image->kernel, " for ", key_.target(), " in ",
-                  milliseconds_text(outcome->milliseconds), " ms, ", bytes.size(), " bytes");
-  });
+  log_compiled(key_, image->kernel, outcome->milliseconds, bytes.size());
   return Kernel(std::make_shared<CachedKernel>(key_, std::move(*image), bytes.size(),
                                                outcome->milliseconds, "compiled", notes_));
+}
+
+void log_compiled(const KernelKey &key, std::string_view what, double milliseconds, size_t bytes) {
+  log(LogEvent::kCache, [&] {
+    return concat("compiled ", key.hash(), " ", what, " for ", key.target(), " in ",
+                  milliseconds_text(milliseconds), " ms, ", bytes, " bytes");
+  });
 }
 
 } // namespace tenon

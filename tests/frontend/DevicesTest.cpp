@@ -305,6 +305,51 @@ TEST_P(Lambdas, DocumentsFromATable) {
   EXPECT_LE(largest_difference(found.value()[0], expected.value()[0]), 1e-5);
 }
 
+/// `graph` on this device beside the interpreter, 100 queries and keys of 3 heads.
+template <class Graph> void expect_as_eager(Way way, const Graph &graph) {
+  const Tensor query = random({2, 3, 100, 32}, 1), key = random({2, 3, 100, 32}, 2);
+  const auto found = compile(graph, {.device = way}).value().call({query, key, key});
+  ASSERT_TRUE(found.ok()) << found.error().message();
+  const auto expected = compile(graph, {.device = Way::kEager}).value().call({query, key, key});
+  EXPECT_LE(largest_difference(found.value()[0], expected.value()[0]), 1e-5);
+}
+
+// What walked such a graph path by path would never end.
+TEST_P(Lambdas, PartsThatAreUsedTwice) {
+  expect_as_eager(std::get<0>(GetParam()), [](Value q, Value k, Value v) {
+    Value scores = matmul(q, transpose(k)) * 0.1;
+    Value both = query_index() >= key_index(), any = key_index() < 77;
+    for (int i = 0; i < 24; ++i) {
+      scores = (scores + tanh(scores)) * 0.5;
+      const Value before = both;
+      both = both && any;
+      any = before || any;
+    }
+    return matmul(softmax(where(both, scores, -inf)), v);
+  });
+}
+
+// The mask is known to be false: no kernel has a loop.
+TEST_P(Lambdas, NothingIsVisible) {
+  expect_as_eager(std::get<0>(GetParam()), [](Value q, Value k, Value v) {
+    return matmul(softmax(where(query_index() > query_index(), matmul(q, transpose(k)), -inf)), v);
+  });
+}
+
+TEST_P(Lambdas, ExpressionsBeyondWhatFusesAreRefused) {
+  const Way way = std::get<0>(GetParam());
+  const auto graph = [](Value q, Value k, Value v) {
+    Value scores = matmul(q, transpose(k));
+    for (int i = 0; i < 600; ++i)
+      scores = tanh(scores);
+    return matmul(softmax(scores), v);
+  };
+  const Tensor query = random({1, 1, 3, 32}, 1);
+  const auto found = compile(graph, {.device = way}).value().call({query, query, query});
+  ASSERT_FALSE(found.ok());
+  EXPECT_NE(found.error().message().find("up to 500 fuse"), std::string::npos) << found.error().message();
+}
+
 TEST_P(Lambdas, StridedInputsAndOutputs) {
   const Function compiled =
       attention_function({}, {.device = std::get<0>(GetParam())}).value();

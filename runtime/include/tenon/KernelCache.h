@@ -132,6 +132,11 @@ private:
   std::unique_ptr<State> state_;
 };
 
+/// TENON_LOG=cache's line of a compilation, for those who compile without a cache too. `what` is the
+/// kernel's name, or the stage that was asked for.
+TENON_API void log_compiled(const KernelKey &key, std::string_view what, double milliseconds,
+                            size_t bytes);
+
 /// Adds the folder of that name beside the program's file to the process's cache: what the CMake
 /// function tenon_add_kernels calls before main. What is wrong with it is noted.
 TENON_API bool add_kernels_beside_program(const char *folder);
