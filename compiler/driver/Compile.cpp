@@ -44,7 +44,10 @@ public:
             return success();
           llvm::StringRef who = whoRefused(diagnostic);
           refused_ |= !who.empty();
-          reasons_.push_back({who.empty() ? "compiler" : who.str(), diagnostic.str()});
+          Reason reason{who.empty() ? "compiler" : who.str(), diagnostic.str()};
+          // The kernels for many queries and for few are refused for the same.
+          if (!llvm::is_contained(reasons_, reason))
+            reasons_.push_back(std::move(reason));
           return success();
         }) {}
 

@@ -152,6 +152,8 @@ Result<void> run_compile(CompileCommand command) {
   TENON_ASSIGN_OR_RETURN(const Target target, Target::parse(command.target));
   const bool is_gpu = target.kind == TargetKind::kCuda;
   TENON_TRY(check_stage(command, is_gpu));
+  if (command.output == "-")
+    command.output.clear();
   if (!command.output.empty())
     TENON_TRY(check_replaceable(command.output));
   const bool binary = command.emit == "image" || command.emit == "cubin";
@@ -194,7 +196,7 @@ void add_compile(CLI::App &app, Action &action) {
       ->check(CLI::IsMember(
           {"graph", "attention", "tile", "nvvm", "llvm", "ptx", "cubin", "asm", "image"}))
       ->capture_default_str();
-  compile->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
+  compile->add_option("-o,--output", options->output, "instead of stdout, which - means too")->type_name("FILE");
   options->schedule.add_to(*compile);
   compile->add_flag("--json", options->json,
                     "kernel, schedule, times, registers and spills on stdout");

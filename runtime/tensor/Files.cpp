@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
-#include <memory>
+#include <filesystem>
 #include <new>
 #include <poll.h>
 #include <sys/stat.h>
@@ -167,10 +166,14 @@ private:
   int number_ = -1;
 };
 
+// Also where nothing is there yet.
 std::string behind_links(const std::string &path) {
-  const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr),
-                                                             &std::free);
-  return resolved ? resolved.get() : path;
+  constexpr int kMostLinks = 40; // as the kernel's
+  std::filesystem::path target = path;
+  std::error_code unreadable;
+  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(target, unreadable); ++i)
+    target = target.parent_path() / std::filesystem::read_symlink(target, unreadable);
+  return target.string();
 }
 
 // A device or a pipe.

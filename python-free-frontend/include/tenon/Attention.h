@@ -11,6 +11,8 @@
 ///
 /// Where PyTorch leaves room: causal and a mask may be given together and both apply; a row with
 /// nothing to attend to is zeros; dropout is a function of seed, offset and position (Dropout.h).
+/// On a GPU scores beyond 10⁸ (float16) or 10⁹ (float32, bfloat16) give rows that are wrong or not
+/// numbers; host and interpreter hold there.
 /// https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html
 #pragma once
 

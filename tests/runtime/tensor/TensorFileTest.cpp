@@ -122,6 +122,11 @@ TEST(TensorFile, LinksLeadToWhatIsWritten) {
   ASSERT_TRUE(save_tensor(folder / "link.npy", counting({2})).ok());
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.npy"));
   EXPECT_THAT(values(load_tensor(folder / "t.npy").value()), ElementsAre(0, 1));
+  std::filesystem::create_symlink("link.npy", folder / "chain.npy");
+  std::filesystem::remove(folder / "t.npy");
+  ASSERT_TRUE(save_tensor(folder / "chain.npy", counting({1})).ok()) << "the file at its end is not there yet";
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.npy"));
+  EXPECT_THAT(values(load_tensor(folder / "t.npy").value()), ElementsAre(0));
 }
 
 TEST(TensorFile, APipeIsReadToItsEnd) {
