@@ -6,10 +6,14 @@ endif()
 
 find_program(TENON_CCACHE ccache)
 if(TENON_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # Precompiled headers are shared only if their time stamps do not count; another checkout of the same sources finds
-  # what this one compiled. Said here, so that every build says it, whoever starts it.
+  # Precompiled headers are shared only if their time stamps do not count. Another checkout of the same sources finds
+  # what this one compiled, but for debug information, which names files.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
-    CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${TENON_CCACHE})
+    CCACHE_BASEDIR=${PROJECT_SOURCE_DIR})
+  if(CMAKE_BUILD_TYPE STREQUAL Release)
+    list(APPEND CMAKE_CXX_COMPILER_LAUNCHER CCACHE_NOHASHDIR=1)
+  endif()
+  list(APPEND CMAKE_CXX_COMPILER_LAUNCHER ${TENON_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
@@ -34,8 +38,8 @@ if(TENON_SANITIZE)
   link_libraries($<BUILD_INTERFACE:$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:tenon_sanitizer_settings>>)
 endif()
 
-# tenon_join_sources(target): in a build with sanitizers, several sources are compiled as one. Nobody edits there, and
-# the standard library's headers are half of what each costs.
+# tenon_join_sources(target): in a build with sanitizers, which compiles all that the release has compiled, sources are
+# joined by eights: the standard library's headers are half of what each costs.
 function(tenon_join_sources target)
   if(TENON_SANITIZE)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)

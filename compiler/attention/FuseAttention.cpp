@@ -204,7 +204,7 @@ std::optional<std::string> FuseProducts::collectExpression(Match &found) const {
   if (!found.product)
     return "the softmax's operand holds no product of query and key";
   if (operations.size() > kMostOperations)
-    return "the scores take " + std::to_string(operations.size()) + " operations; up to " +
+    return "the scores take " + std::to_string(operations.size()) + " operations, constants included; up to " +
            std::to_string(kMostOperations) + " fuse";
   found.expression = operations.takeVector();
   llvm::sort(found.expression, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });

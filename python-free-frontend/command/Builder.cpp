@@ -142,7 +142,6 @@ Result<bool> Builder::make(BuildLine &line) {
     TENON_ASSIGN_OR_RETURN(image, KernelImage::parse(outcome.bytes));
     image.key = line.key.text();
     image.graph = line.key.graph();
-    log_compiled(line.key, image.kernel, outcome.milliseconds, outcome.bytes.size());
   }
   line.kernel = image.kernel;
   TENON_ASSIGN_OR_RETURN(const bool added, add_cubin(line, image));
@@ -154,6 +153,8 @@ Result<bool> Builder::make(BuildLine &line) {
   }
   const std::vector<std::byte> bytes = image.serialize();
   line.bytes = bytes.size();
+  if (!found)
+    log_compiled(line.key, image.kernel, line.milliseconds, line.bytes);
   const Json details = {{"registers", line.registers}, {"spill_bytes", line.spill_bytes}};
   TENON_TRY(store_.publish(line.key, bytes, {line.milliseconds, details.dump()}));
   return true;

@@ -158,7 +158,7 @@ Result<void> run_compile(CompileCommand command) {
     TENON_TRY(check_replaceable(command.output));
   const bool binary = command.emit == "image" || command.emit == "cubin";
   if (binary && command.output.empty() && !command.json && isatty(STDOUT_FILENO))
-    return Error::invalid_argument("--output", "none, and stdout is a terminal",
+    return Error::invalid_argument("--output", "stdout, which is a terminal",
                                    "a file for " + command.emit);
 
   TENON_ASSIGN_OR_RETURN(const Function function, function_of(command));
@@ -196,7 +196,8 @@ void add_compile(CLI::App &app, Action &action) {
       ->check(CLI::IsMember(
           {"graph", "attention", "tile", "nvvm", "llvm", "ptx", "cubin", "asm", "image"}))
       ->capture_default_str();
-  compile->add_option("-o,--output", options->output, "instead of stdout, which - means too")->type_name("FILE");
+  compile->add_option("-o,--output", options->output, "instead of stdout, which - means too")
+      ->type_name("FILE");
   options->schedule.add_to(*compile);
   compile->add_flag("--json", options->json,
                     "kernel, schedule, times, registers and spills on stdout");

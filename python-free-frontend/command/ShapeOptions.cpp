@@ -64,7 +64,8 @@ Result<void> ShapeOptions::refuse_formula(const std::string &where) const {
                                                  {"--logsumexp", logsumexp}};
   for (const auto &[flag, given] : flags)
     if (given)
-      return Error::invalid_argument(flag, "given " + where, "left out: the graph says what is computed");
+      return Error::invalid_argument(flag, "given " + where,
+                                     "left out: the graph says what is computed");
   return {};
 }
 

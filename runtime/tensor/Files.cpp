@@ -168,11 +168,17 @@ private:
 
 // Also where nothing is there yet.
 std::string behind_links(const std::string &path) {
+  std::error_code error;
+  if (const std::filesystem::path there = std::filesystem::canonical(path, error); !error)
+    return there.string();
   constexpr int kMostLinks = 40; // as the kernel's
   std::filesystem::path target = path;
-  std::error_code unreadable;
-  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(target, unreadable); ++i)
-    target = target.parent_path() / std::filesystem::read_symlink(target, unreadable);
+  for (int links = 0; std::filesystem::is_symlink(target, error); ++links) {
+    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
+    if (error || links == kMostLinks)
+      return path;
+    target = target.parent_path() / next;
+  }
   return target.string();
 }
 

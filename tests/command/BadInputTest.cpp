@@ -132,6 +132,16 @@ TEST_F(BadInput, CommandLines) {
           {"--offset ''", "--offset: must not be empty"}});
 }
 
+TEST_F(BadInput, WhatIsSaidTwice) {
+  expect(kFailureStatus, "",
+         {{"compile g.mlir --head-dim 8 --causal", "--causal: was given beside g.mlir, must be left out"},
+          {"compile g.mlir --head-dim 8 --mask bool", "--mask: was given beside g.mlir"},
+          {"compile g.mlir --head-dim 8 --dropout", "--dropout: was given beside g.mlir"},
+          {"compile g.mlir --head-dim 8 --logsumexp", "--logsumexp: was given beside g.mlir"},
+          {"compile --schedule '{\"tile_queries\": 64}' --tile-queries 128",
+           "--tile-queries: was 128, must be left out: --schedule says it too"}});
+}
+
 TEST_F(BadInput, Tensors) {
   expect(kFailureStatus, "sdpa --key k.npy --value v.npy --output o.npy --query",
          {{"missing.npy", "--query: missing.npy: cannot open"},

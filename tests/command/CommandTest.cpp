@@ -192,6 +192,15 @@ TEST_F(Command, ADeviceThatIsNotThereIsAnError) {
   EXPECT_THAT(ran.err, HasSubstr("libcuda"));
 }
 
+TEST_F(Command, CompilesToTheScreenAndLogsIt) {
+  const Ran ran = run("compile --head-dim 8 --emit llvm -o -", "TENON_LOG=cache");
+  if (ran.status != 0)
+    GTEST_SKIP() << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("define dso_local void @"));
+  EXPECT_FALSE(fs::exists(folder_ / "-"));
+  EXPECT_THAT(ran.err, ContainsRegex("^tenon: cache: compiled [0-9a-f]+ llvm for host:.* in [0-9.]+ ms, [0-9]+ bytes\n$"));
+}
+
 TEST_F(Command, AWordOfTheLogThatIsNoEventIsToldOnce) {
   const Ran ran = run(std::string(kInputs) + "--device eager", "TENON_CACHE=off TENON_LOG=cahce,launch");
   EXPECT_EQ(ran.status, 0) << ran.err;

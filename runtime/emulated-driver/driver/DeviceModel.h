@@ -27,7 +27,7 @@ struct DeviceModel {
 
 // The same on every card that is emulated.
 inline constexpr int kThreadsPerBlock = 1024; // at most
-inline constexpr int kWarp = 32;
+inline constexpr int kThreadsPerWarp = 32;
 inline constexpr uint32_t kRegistersPerMultiprocessor = 65536;
 inline constexpr int kSharedPerBlock = 48 * 1024; // without opting in
 inline constexpr int kReservedShared = 1024;      // of each block, by the system

@@ -15,7 +15,8 @@ int most_threads(const FunctionObject &function) {
     return threads(kernel.required_threads);
   if (kernel.max_threads[0])
     return threads(kernel.max_threads);
-  return std::min(kThreadsPerBlock, static_cast<int>(kRegistersPerMultiprocessor / std::max(1u, function.registers)) / kWarp * kWarp);
+  auto most = static_cast<int>(kRegistersPerMultiprocessor / std::max(1u, function.registers));
+  return std::min(kThreadsPerBlock, most / kThreadsPerWarp * kThreadsPerWarp);
 }
 
 int constant_bytes(const FunctionObject &function) {

@@ -56,7 +56,7 @@ Status check_shape(const FunctionObject &function, const uint32_t *grid, const u
 /// Registers and shared memory of a block against what a multiprocessor has.
 Status check_resources(const FunctionObject &function, const DeviceModel &model, const uint32_t *block,
                        uint32_t dynamic_shared) {
-  uint64_t threads = (uint64_t{block[0]} * block[1] * block[2] + kWarp - 1) / kWarp * kWarp;
+  uint64_t threads = (uint64_t{block[0]} * block[1] * block[2] + kThreadsPerWarp - 1) / kThreadsPerWarp * kThreadsPerWarp;
   if (function.registers * threads > kRegistersPerMultiprocessor)
     return refuse(function, kLaunchOutOfResources,
                   std::to_string(threads) + " threads of " + std::to_string(function.registers) +

@@ -21,7 +21,7 @@ Status largest_block(int *grid, int *block, FunctionObject *handle, SharedOfBloc
     most = std::min(most, limit);
   *grid = *block = 0;
   // The largest block of those that fill a multiprocessor best, in whole warps but for the limit itself.
-  for (int threads = most; threads > 0; threads = (threads - 1) / kWarp * kWarp) {
+  for (int threads = most; threads > 0; threads = (threads - 1) / kThreadsPerWarp * kThreadsPerWarp) {
     size_t dynamic = shared_of ? shared_of(threads) : shared;
     int blocks = active_blocks(*function, model, threads, dynamic);
     if (blocks * threads <= best)
@@ -37,15 +37,15 @@ Status largest_block(int *grid, int *block, FunctionObject *handle, SharedOfBloc
 int active_blocks(const FunctionObject &function, const DeviceModel &model, int threads, size_t dynamic_shared) {
   constexpr uint32_t kRegisterGranularity = 256; // of a warp's allocation
   constexpr uint64_t kSharedGranularity = 128;
-  auto warps = static_cast<uint32_t>((threads + kWarp - 1) / kWarp);
+  auto warps = static_cast<uint32_t>((threads + kThreadsPerWarp - 1) / kThreadsPerWarp);
   uint32_t per_warp =
-      (function.registers * kWarp + kRegisterGranularity - 1) / kRegisterGranularity * kRegisterGranularity;
+      (function.registers * kThreadsPerWarp + kRegisterGranularity - 1) / kRegisterGranularity * kRegisterGranularity;
   uint64_t shared = function.program.static_shared + dynamic_shared;
   if (shared > static_cast<uint64_t>(model.shared_per_block_optin))
     return 0;
   shared = (shared + kReservedShared + kSharedGranularity - 1) / kSharedGranularity * kSharedGranularity;
   int blocks = model.blocks_per_multiprocessor;
-  blocks = std::min(blocks, model.threads_per_multiprocessor / static_cast<int>(warps * kWarp));
+  blocks = std::min(blocks, model.threads_per_multiprocessor / static_cast<int>(warps * kThreadsPerWarp));
   blocks = std::min(blocks, static_cast<int>(kRegistersPerMultiprocessor / std::max(1u, per_warp * warps)));
   return std::min(blocks, static_cast<int>(static_cast<uint64_t>(model.shared_per_multiprocessor) / shared));
 }

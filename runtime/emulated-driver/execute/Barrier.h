@@ -18,8 +18,6 @@ template <int Reduction> const Op *reduce_at_barrier(Warp &warp, const Op *op, u
     warp.barrier = lanes<u32>(warp, op->operand[1])[first];
     warp.barrier_threads = op->operand[2] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[2])[first];
     warp.arrives_only = false;
-    warp.passed_barrier = op;
-    warp.passed_lanes = mask;
     BarrierVotes &votes = warp.block->votes[warp.barrier % kBarriers];
     votes.yes += static_cast<u32>(__builtin_popcount(bits));
     votes.no += static_cast<u32>(__builtin_popcount(mask & ~bits));

@@ -22,7 +22,6 @@ inline bool converged(Warp &warp, const Op *op, u32 mask, u32 wanted, Group::Blo
   if (__builtin_expect(!(wanted & warp.live & ~mask) || warp.force, 1))
     return true;
   push_group(warp, op, mask, why);
-  warp.groups[warp.group_count - 1].wanted = wanted;
   push_group(warp, op + 1, warp.mask & ~mask);
   regroup(warp, op);
   return false;
@@ -35,7 +34,8 @@ inline bool is_whole_warp(Warp &warp, const Op *op, u32 mask) {
   if (!converged(warp, op, mask, kAllLanes))
     return false;
   if (!warp.force)
-    report_operation(warp, op, FindingKind::kDivergentWarp, mask, "all 32 lanes must execute this; the others have exited, or never were");
+    report_operation(warp, op, FindingKind::kDivergentWarp, mask,
+                     "all 32 lanes must execute this; the others have exited, or never were");
   return true;
 }
 
@@ -81,7 +81,7 @@ inline const Op *branch(Warp &warp, const Op *op, u32 mask) {
   push_group(warp, op + 1, warp.mask & ~mask);
   return regroup(warp, op);
 }
-/// The groups have gone on, to another round of something that may never end: their turn may be over.
+/// The groups have gone backward, or into a function: the turn of their warp may be over.
 inline const Op *end_turn(Warp &warp, const Op *op) {
   if (--warp.budget != 0)
     return regroup(warp, op);
@@ -107,26 +107,7 @@ inline const Op *branch_indexed(Warp &warp, const Op *op, u32 mask) {
   }
   return backward ? end_turn(warp, op) : regroup(warp, op);
 }
-/// Lanes exit while others of their warp wait for them. At a barrier of the block that is no finding where they came here
-/// straight from a branch, `if (thread >= n) return;`, and have not met that barrier before: the hardware counts such threads as
-/// there. What the waiting lanes' instruction needs of its own warp it would not get.
-inline void check_exit(Warp &warp, const Op *op, u32 mask) {
-  for (int i = 0; i < warp.group_count; i++) {
-    const Group &group = warp.groups[i];
-    if (!(group.wanted & mask))
-      continue;
-    if (group.blocked == Group::kConverging)
-      report_operation(warp, group.next, FindingKind::kDivergentWarp, group.mask,
-                       "lanes that must execute this together exit without it");
-    const bool met_before = (warp.passed_lanes & mask) && group.next <= warp.passed_barrier;
-    if (group.blocked == Group::kAtBarrier && !(group.next->ordering & kDivisible) && (op != warp.entered || met_before))
-      report_operation(warp, group.next, FindingKind::kDivergentBarrier, group.mask,
-                       "other lanes of the warp pass it by and exit");
-  }
-}
 inline const Op *leave(Warp &warp, const Op *op, u32 mask) {
-  if (__builtin_expect(warp.group_count != 0, 0))
-    check_exit(warp, op, mask);
   if (warp.frame->caller)
     leave_all_functions(warp, mask);
   warp.live &= ~mask;
@@ -187,8 +168,6 @@ template <bool Arrives> const Op *barrier(Warp &warp, const Op *op, u32 mask) {
   warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
   warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
   warp.arrives_only = Arrives;
-  warp.passed_barrier = op;
-  warp.passed_lanes = mask;
   push_group(warp, op + 1, warp.mask);
   warp.stop = Stop::kBarrier;
   return stop_here(warp, op);

@@ -89,7 +89,6 @@ inline const Op *take_group(Warp &warp, int chosen) {
   Group group = warp.groups[chosen];
   warp.groups[chosen] = warp.groups[--warp.group_count];
   warp.mask = group.mask;
-  warp.entered = group.next;
   warp.frame = group.frame;
   warp.registers = group.frame->registers;
   warp.stop = Stop::kNone;

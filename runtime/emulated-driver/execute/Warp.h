@@ -66,7 +66,6 @@ struct Group {
   uint32_t mask = 0;
   Blocked blocked = kRunning;
   Frame *frame = nullptr;
-  uint32_t wanted = 0; // converging, at a barrier: lanes that must come
 };
 
 /// The test of an mbarrier object that a warp made last, in vain.
@@ -98,14 +97,11 @@ struct Warp {
   bool force = false;      // a group goes on though lanes it waits for cannot come
   uint8_t group_count = 0;
   uint32_t index = 0;      // in the block
-  uint32_t budget = 0;     // backward branches until other warps get a turn
+  uint32_t budget = 0;     // backward branches and calls until other warps get a turn
   uint32_t barrier = 0;    // the barrier it waits at, and how many threads that one expects (0: all)
   uint32_t barrier_threads = 0;
   bool takes_reduction = false; // bar.red: it has arrived, and is executed again for its result
   bool arrives_only = false; // bar.arrive: counted at the barrier, does not wait
-  const Op *entered = nullptr;        // where the group that runs was taken up
-  const Op *passed_barrier = nullptr; // the last barrier of the block that lanes of it met, and these
-  uint32_t passed_lanes = 0;
   AwaitedPhase awaited;      // after Stop::kAwait
   uint32_t synchronised = 0; // Block::time when its lanes last waited for each other
   uint32_t known[kLanes] = {}; // the accesses of each warp up to this time come before what this warp does next

@@ -157,7 +157,6 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
     warp.groups[0] = {warp.program, warp.live, Group::kRunning, warp.frames->start_block(warp.live)};
     warp.group_count = 1;
     warp.force = false;
-    warp.passed_lanes = 0;
     workspace.states[i] = Workspace::State::kReady;
     workspace.copies[i].pending.clear();
     workspace.copies[i].arrivals.clear();
