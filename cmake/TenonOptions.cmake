@@ -43,6 +43,8 @@ endif()
 function(tenon_join_sources target)
   if(TENON_SANITIZE)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # What is a source's own looks to GCC like a header's, once sources are included.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 endfunction()
 
