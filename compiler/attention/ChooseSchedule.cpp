@@ -25,7 +25,12 @@ namespace {
 constexpr int64_t kColumnMultiple = 16;  // k of mma.m16n8k16; a vector of AVX-512
 constexpr int64_t kDropoutColumns = 32;  // keys that share draws of Philox: Dropout.h
 constexpr int64_t kTileUnitMultiple = 32; // terms of bfloat16 in a row of a tile register
-constexpr int64_t kTileUnitQueries = 32, kTileUnitKeys = 256; // whose scores are 32 KiB; among the best of those in host/README.md
+constexpr int64_t kTileUnitQueries = 32;
+constexpr int64_t kScoreBytes = 4;
+// Of a block on the host. Where queries see keys up to their own place, blocks of as many keys as queries have a mask in
+// the fewest of them. Measured on an AMD EPYC: README.md of host/.
+constexpr int64_t kKeyStep = 64, kMostKeys = 192, kMostTileUnitKeys = 256;
+constexpr int64_t kKeysOfFew = 384; // in bytes of a column: 96 of float32, 192 of bfloat16
 constexpr int64_t kMaxWidth = 512;
 constexpr int64_t kMaxGpuWidth = 256;    // the accumulators of a wider output do not fit in registers
 
@@ -51,6 +56,7 @@ struct ChooseSchedule : tenon::impl::ChooseScheduleBase<ChooseSchedule> {
 private:
   LogicalResult readProblem(attention::FusedOp fused, GpuProblem &problem);
   LogicalResult choose(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule);
+  void chooseHostSchedule(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule);
   LogicalResult checkOverride(const TargetFigures &figures, const GpuProblem &problem);
 };
 
@@ -61,7 +67,7 @@ void ChooseSchedule::runOnOperation() {
   if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
     return signalPassFailure();
   auto fused = function.getOps<attention::FusedOp>();
-  const TargetFigures *figures = findTargetFigures(target);
+  std::optional<TargetFigures> figures = findTargetFigures(target);
   GpuProblem problem;
   Schedule schedule;
   LogicalResult result = success();
@@ -123,27 +129,44 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   if (figures.gpu)
     return chooseGpuSchedule(getOperation(), figures, problem,
                              {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
+  chooseHostSchedule(figures, problem, schedule);
+  if (problem.few)
+    problem.few->addTo(schedule, kHostChunkKeys);
+  return success();
+}
+
+// As many keys as leave their scores a share of the first-level cache, and themselves half of the second, in whole steps.
+int64_t keysByCaches(const TargetFigures &figures, const Schedule &schedule, int64_t elementBytes, bool tileUnits) {
+  int64_t forScores = tileUnits ? figures.sharedBytes * 3 / 4 : figures.sharedBytes; // beside tiles on their way
+  int64_t columnBytes = schedule.tileQueries * kScoreBytes;
+  int64_t rowBytes = (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes;
+  int64_t keys = std::min(forScores / columnBytes, figures.secondLevelBytes / 2 / rowBytes);
+  return std::clamp(keys / kKeyStep * kKeyStep, kKeyStep, tileUnits ? kMostTileUnitKeys : kMostKeys);
+}
+
+void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule) {
   bool tileUnits = figures.tileUnits && problem.storage.isBF16();
   int64_t preferred = tileUnits ? kTileUnitQueries : figures.tileQueries;
   int64_t most = problem.few ? std::min(problem.few->tileQueries, preferred) : preferred;
   schedule.tileQueries = !tileQueries ? most : problem.few ? std::min<int64_t>(tileQueries, most) : tileQueries;
-  // Pairs of bfloat16 take half the bytes and half the time: twice the keys between two additions to the output.
   bool pairs = figures.multipliesBFloat16(schedule.tileQueries) && problem.storage.isBF16();
-  schedule.tileKeys = tileKeys ? tileKeys : pairs ? 2 * figures.tileKeys : figures.tileKeys;
-  if (pairs && tileUnits) {
+  tileUnits &= pairs;
+  if (tileUnits) {
     schedule.paddedWidth = llvm::alignTo(problem.width, kTileUnitMultiple);
     schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kTileUnitMultiple);
-    if (!tileKeys && !problem.few) // whose chunks are multiples of the other
-      schedule.tileKeys = kTileUnitKeys;
   }
-  int64_t block = schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * (pairs ? 2 : 4);
+  int64_t elementBytes = pairs ? 2 : 4;
+  schedule.tileKeys = tileKeys      ? tileKeys
+                      : problem.few ? kKeysOfFew / elementBytes
+                                    : keysByCaches(figures, schedule, elementBytes, tileUnits);
+  auto kib = [](int64_t bytes) { return llvm::divideCeil(bytes, 1024); };
   schedule.explanation = llvm::formatv(
-      "{0} queries, a multiple of the {1} lanes of a vector; {2} keys, whose {3} KiB stay in the {4} KiB "
-      "second-level cache{5}", schedule.tileQueries, figures.lanes, schedule.tileKeys, block / 1024,
-      figures.secondLevelBytes / 1024, pairs && tileUnits ? "; products by tile units" : "");
-  if (problem.few)
-    problem.few->addTo(schedule, kHostChunkKeys);
-  return success();
+      "{0} queries, a multiple of the {1} lanes of a vector; {2} keys, whose {3} KiB of scores stay in the {4} KiB "
+      "first-level cache, they and their values, {5} KiB, in the {6} KiB second-level cache{7}",
+      schedule.tileQueries, figures.lanes, schedule.tileKeys,
+      kib(schedule.tileKeys * schedule.tileQueries * kScoreBytes), kib(figures.sharedBytes),
+      kib(schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes),
+      kib(figures.secondLevelBytes), tileUnits ? "; products by tile units" : "");
 }
 
 } // namespace

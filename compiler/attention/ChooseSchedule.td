@@ -7,13 +7,13 @@ def ChooseSchedule : Pass<"choose-schedule", "::mlir::func::FuncOp"> {
   let summary = "Chooses the tiles of a fused attention by the target's figures";
   let description = [{
     The result stands on the function as `tile.target` and `tile.schedule = {tile_queries, tile_keys,
-    threads, padded_width, padded_value_width, stages, rescaling, explanation}`. On the host a block of keys
-    stays in the second-level cache. On a GPU (GpuSchedule.h) tiles, warps and stages
+    threads, padded_width, padded_value_width, stages, rescaling, explanation}`. On the host blocks of
+    keys are sized by the two caches of a core. On a GPU (GpuSchedule.h) tiles, warps and stages
     are the cheapest by a cost model over the figures of the target. Few queries have `chunk_keys` and `packed_heads`
     besides (FewQueries.h).
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"sm_80\"", "A name of compiler/attention/Targets.cpp">,
+    Option<"target", "target", "std::string", "\"sm_80\"", "A name of tenon/Target.h">,
     Option<"tileQueries", "tile-queries", "int64_t", "0", "Queries of a block, of few at most; 0: by the figures">,
     Option<"tileKeys", "tile-keys", "int64_t", "0", "Keys of a turn of the loop; 0: by the figures">,
     Option<"stages", "stages", "int64_t", "0", "Tiles of keys and values in shared memory, 1 to 4; 0: by the figures">,

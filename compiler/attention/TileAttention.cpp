@@ -115,7 +115,7 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   InputStorage key = storageOf(cast<BlockArgument>(fused_.getKey()));
   InputStorage value = storageOf(cast<BlockArgument>(fused_.getValue()));
   auto target = function_->getAttrOfType<StringAttr>(kTargetAttribute);
-  const TargetFigures *figures = target ? findTargetFigures(target) : nullptr;
+  std::optional<TargetFigures> figures = target ? findTargetFigures(target) : std::nullopt;
   Type tile = Float32Type::get(function_.getContext());
   if (figures && figures->gpu) {
     tile = query.type;
@@ -241,10 +241,10 @@ Value KernelMaker::keys(Builder &b, Value firstKey) {
   return tile::IndexOp::create(b, type, tile::Direction::columns, firstKey);
 }
 
-// On the host, of many queries: any(mask), or any(bias ≠ −∞).
+// On the host: any(mask), or any(bias ≠ −∞).
 Value KernelMaker::someVisible(Builder &b, Value firstKey) {
   constexpr unsigned kQueryOfMask = 2, kQueryOfScore = 3;
-  if (schedule_.threads != 1 || schedule_.chunkKeys != 0 || schedule_.packedHeads != 1)
+  if (schedule_.threads != 1)
     return {};
   Value shown;
   if (ElementOp element = mask_.decidingElement(kQueryOfMask)) {

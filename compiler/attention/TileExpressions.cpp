@@ -146,12 +146,13 @@ static bool isPositiveConstant(Value value) {
          !constant.getValue().isNegative();
 }
 
-// table[…, query, key], of one head: what lies before the query is the same for all of a block.
+// table[…, key], where what lies before the key is the same for all of a block, or the query, or a packed row's head.
 bool TileExpressions::isPlainElement(ElementOp element, unsigned query) const {
   OperandRange indices = element.getIndices();
-  return indices.size() >= 2 && indices.back() == block_.getArgument(query + 1) &&
-         indices.drop_back().back() == block_.getArgument(query) &&
-         llvm::all_of(indices.drop_back(2), [&](Value index) { return extents_.lookup(index) == Extent::kScalar; });
+  Value head = block_.getArgument(query - 1), key = block_.getArgument(query + 1);
+  return !indices.empty() && indices.back() == key && llvm::all_of(indices.drop_back(), [&](Value index) {
+    return extents_.lookup(index) == Extent::kScalar || index == block_.getArgument(query) || index == head;
+  });
 }
 
 // Through conjunctions, or sums and products with positive numbers.

@@ -94,7 +94,8 @@ private:
   static constexpr int64_t kExponentOfNaN = 0x00800000; ///< a bit of a mark
   Values markNaN(const Values &sums, ValueRange marks);
   Value multiplyPairs(Value left, Value right, Value sum);
-  /// Whether pairs are summed once they are rounded: where tile units are, vdpbf16ps is slower than two additions.
+  Value addPairs(Value words, Value sum); ///< where tile units are, vdpbf16ps is slower than this
+  /// Whether pairs are summed once they are rounded: where tile units are, only those that were never float32.
   bool sumsWords(Type type) const;
   LogicalResult lowerStore(StoreOp op);
   void storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> rows, int64_t alignment);
@@ -108,6 +109,8 @@ private:
   // Whether a table hides a block: HiddenBlocks.cpp.
   LogicalResult lowerAny(AnyOp op);
   Value anyOfTable(GatherOp op);
+  Value rowsOfTable(GatherOp op);
+  Value numberOfRow(Value numbers, Value row);
   Value anyOfRow(const TensorView &tensor, Value row, Value stride, Value count);
   LogicalResult packTable(GatherOp op);
   void packStripsOfTable(GatherOp op, Value firstRow, Value firstColumn, int64_t offset);
@@ -133,6 +136,7 @@ private:
   void rescale(int64_t offset, const Values &factors, int64_t columns);
 
   // Products of few queries: RowProducts.cpp.
+  bool isKnown(Value value);
   bool runsAlongRows(DotOp op);
   LogicalResult lowerDotAlongRows(DotOp op, bool pairs);
   int64_t leftRows(LoadOp op);

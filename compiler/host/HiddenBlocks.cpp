@@ -20,42 +20,97 @@ static int64_t bitsOfHidden(Type element) {
   return APFloat::getInf(real.getFloatSemantics(), /*Negative=*/true).bitcastToAPInt().getSExtValue();
 }
 
+// Of a table at adjacent columns and at rows of the tile: indices (…, columns from c), the others one number for all rows,
+// or made of the row's own.
+static bool isOfRowsAndColumns(GatherOp op) {
+  auto isOfRows = [](Value index) { return !isMatrix(index.getType()) || index.getDefiningOp<ExpandOp>(); };
+  auto columns = op.getIndices().back().getDefiningOp<IndexOp>();
+  return !op.getGuard() && isMatrix(op.getResult().getType()) && columns &&
+         columns.getDirection() == Direction::columns && llvm::all_of(op.getIndices().drop_back(), isOfRows);
+}
+
 LogicalResult BlockProgram::lowerAny(AnyOp op) {
   auto table = op.getSource().getDefiningOp<GatherOp>();
   auto compare = op.getSource().getDefiningOp<arith::CmpFOp>();
   if (compare && compare.getPredicate() == arith::CmpFPredicate::UNE && matchPattern(compare.getRhs(), m_NegInfFloat()))
     table = compare.getLhs().getDefiningOp<GatherOp>();
-  if (!table || !isTileOfTable(table))
+  if (!table || !isOfRowsAndColumns(table))
     return op.emitOpError("asks for more than elements of a table at rows and columns");
   scalars_[op.getResult()] = anyOfTable(table);
   return success();
 }
 
-// For each row that the table has, the first at least, while none shows a key. Rows and columns that it lacks repeat its
-// last: as if they were not asked for.
+// What a row has in a vector of integers, by the operations that made it: its own number, or as packed heads have it
+// row / heads, first + row mod heads.
+Value BlockProgram::numberOfRow(Value numbers, Value row) {
+  Operation *op = numbers.getDefiningOp();
+  if (auto index = dyn_cast<IndexOp>(op))
+    return add(scalars_.lookup(index.getStart()), row);
+  if (auto splat = dyn_cast<SplatOp>(op))
+    return scalars_.lookup(splat.getSource());
+  if (DenseElementsAttr constant; matchPattern(numbers, m_Constant(&constant)))
+    return arith::ConstantOp::create(builder_, constant.getSplatValue<IntegerAttr>());
+  OperationState scalar(op->getLoc(), op->getName());
+  for (Value operand : op->getOperands())
+    scalar.addOperands(numberOfRow(operand, row));
+  scalar.addTypes(row.getType());
+  scalar.addAttributes(op->getAttrs());
+  return builder_.create(scalar)->getResult(0);
+}
+
+// Rows of the tile that need be asked: rows beyond the table's last repeat it, and so do those of no query.
+Value BlockProgram::rowsOfTable(GatherOp op) {
+  Value rows = i64(cast<RankedTensorType>(op.getResult().getType()).getDimSize(0));
+  if (isKnown(rowGroups_))
+    rows = minimum(rows, multiply(rowGroups_, i64(kStripRows)));
+  for (auto [d, index] : llvm::enumerate(op.getIndices().drop_back())) {
+    auto expand = index.getDefiningOp<ExpandOp>();
+    auto row = expand ? expand.getSource().getDefiningOp<IndexOp>() : IndexOp();
+    if (!row)
+      continue;
+    Value left = builder_.createOrFold<arith::SubIOp>(widen(size(view(op.getTensor()), static_cast<int>(d))),
+                                                      widen(scalars_.lookup(row.getStart())));
+    rows = minimum(rows, arith::MaxSIOp::create(builder_, left, i64(1)));
+  }
+  return rows;
+}
+
+// For each row, the first at least, while none shows a key. Indices are clamped, as gathers do it.
 Value BlockProgram::anyOfTable(GatherOp op) {
   auto tile = cast<RankedTensorType>(op.getResult().getType());
-  auto [rowIndex, columnIndex] = matchTileOfTable(op);
+  auto columnIndex = op.getIndices().back().getDefiningOp<IndexOp>();
   TensorView tensor = view(op.getTensor());
   auto dimension = static_cast<int>(op.getIndices().size()) - 1;
-  Value stride = tensor.strides[dimension], rowStride = tensor.strides[dimension - 1];
-  Value columns = widen(size(tensor, dimension)), lastRow = add(widen(size(tensor, dimension - 1)), i64(-1));
+  Value stride = tensor.strides[dimension], columns = widen(size(tensor, dimension));
   Value first = minimum(widen(scalars_.lookup(columnIndex.getStart())), add(columns, i64(-1)));
-  Value firstRow = minimum(widen(scalars_.lookup(rowIndex.getStart())), lastRow);
   Value count = minimum(builder_.createOrFold<arith::SubIOp>(columns, first), i64(tile.getDimSize(1)));
-  Value endRow = minimum(add(lastRow, i64(1)), add(firstRow, i64(tile.getDimSize(0))));
-  Value start = byte(startOfTable(op), multiply(first, stride));
+  auto at = [&](Value start, int d, Value number) {
+    Value last = add(widen(size(tensor, d)), i64(-1));
+    return byte(start, multiply(clamp(widen(number), i64(0), last), tensor.strides[d]));
+  };
+  Value start = byte(tensor.data, multiply(first, stride));
+  for (int d = 0; d < dimension; ++d)
+    if (Value index = op.getIndices()[d]; !isMatrix(index.getType()))
+      start = at(start, d, scalars_.lookup(index));
+  auto rowOfTable = [&](Value row) {
+    Value number = arith::TruncIOp::create(builder_, builder_.getI32Type(), row), place = start;
+    for (int d = 0; d < dimension; ++d)
+      if (auto expand = op.getIndices()[d].getDefiningOp<ExpandOp>())
+        place = at(place, d, numberOfRow(expand.getSource(), number));
+    return place;
+  };
 
   Type i1 = builder_.getI1Type();
+  Value end = rowsOfTable(op);
   auto whileHidden = scf::WhileOp::create(
-      builder_, TypeRange{builder_.getI64Type(), i1}, ValueRange{firstRow, filled(i1, 0)},
+      builder_, TypeRange{builder_.getI64Type(), i1}, ValueRange{i64(0), filled(i1, 0)},
       [&](OpBuilder &, Location, ValueRange state) {
-        Value more = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, state[0], endRow);
+        Value more = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, state[0], end);
         Value hidden = arith::XOrIOp::create(builder_, state[1], filled(i1, 1));
         scf::ConditionOp::create(builder_, arith::AndIOp::create(builder_, more, hidden), state);
       },
       [&](OpBuilder &, Location, ValueRange state) {
-        Value some = anyOfRow(tensor, byte(start, multiply(state[0], rowStride)), stride, count);
+        Value some = anyOfRow(tensor, rowOfTable(state[0]), stride, count);
         scf::YieldOp::create(builder_, ValueRange{add(state[0], i64(1)), some});
       });
   return whileHidden.getResult(1);

@@ -1,5 +1,7 @@
 #include "compiler/host/HostTarget.h"
 
+#include "tenon/Target.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringRef.h"
 
@@ -15,8 +17,9 @@ static const HostTarget kHostTargets[] = {
 
 llvm::Expected<HostTarget> HostTarget::named(llvm::StringRef name) {
   std::string known;
+  Result<Target> parsed = Target::parse(std::string_view(name)); // which may give caches
   for (const HostTarget &target : kHostTargets) {
-    if (target.name == name)
+    if (parsed && parsed->name() == target.name)
       return target;
     known += (known.empty() ? "" : ", ") + target.name;
   }

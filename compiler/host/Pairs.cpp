@@ -31,7 +31,16 @@ Value BlockProgram::multiplyPairs(Value left, Value right, Value sum) {
 }
 
 bool BlockProgram::sumsWords(Type type) const {
-  return hasPairs(type) && !units_;
+  return hasPairs(type) && (!units_ || powerInWords_);
+}
+
+// sum + both elements of each word.
+Value BlockProgram::addPairs(Value words, Value sum) {
+  auto type = cast<VectorType>(words.getType());
+  Value lower = arith::ShLIOp::create(builder_, words, filled(type, 16));
+  Value upper = arith::AndIOp::create(builder_, words, filled(type, -0x10000));
+  auto element = [&](Value bits) -> Value { return arith::BitcastOp::create(builder_, sum.getType(), bits); };
+  return arith::AddFOp::create(builder_, arith::AddFOp::create(builder_, element(lower), element(upper)), sum);
 }
 
 // Words of two columns of float32, rounded to nearest even.

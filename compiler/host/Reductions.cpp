@@ -40,7 +40,8 @@ Values BlockProgram::fold(Reduction reduction, Type type, const Values &elements
   for (auto [i, sum] : llvm::enumerate(soFar)) {
     Value element = broadcast(elements.size() == 1 ? elements[0] : elements[i], lanes);
     if (sumsWords(type)) {
-      next.push_back(multiplyPairs(element, filled(element.getType(), kPairOfOnes), sum));
+      next.push_back(units_ ? addPairs(element, sum)
+                            : multiplyPairs(element, filled(element.getType(), kPairOfOnes), sum));
     } else if (reduction == Reduction::sum) {
       next.push_back(arith::AddFOp::create(builder_, sum, element));
     } else {

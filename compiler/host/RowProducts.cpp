@@ -22,8 +22,8 @@ static constexpr int64_t kKeysOfPass = 64; // of P V: whose rows stay in the fir
 static constexpr int64_t kRequestedBytes = 16384; // ahead of what is read: 8 to 64 KiB were within 10 % of each other
 
 // Whether a value is known where the builder stands: none that a loop made is, behind it.
-static bool isKnown(OpBuilder &builder, Value value) {
-  return value && value.getParentRegion()->isAncestor(builder.getInsertionBlock()->getParent());
+bool BlockProgram::isKnown(Value value) {
+  return value && value.getParentRegion()->isAncestor(builder_.getInsertionBlock()->getParent());
 }
 
 // Rows must be adjacent elements, and whole vectors of words.
@@ -40,7 +40,7 @@ bool BlockProgram::runsAlongRows(DotOp op) {
   if (right.getWidth() % elements != 0)
     return false;
   if (!op.getTransposed())
-    return isKnown(builder_, rowGroups_);
+    return isKnown(rowGroups_);
   return matchPattern(op.getAccumulator(), m_AnyZeroFloat()) && left && left.getLayout() <= 1 &&
          left.getWidth() == right.getWidth();
 }
@@ -102,7 +102,7 @@ int64_t BlockProgram::leftRows(LoadOp op) {
 // A loop over columns twice: where four rows are all that exist, the usual case of decoding, its vectors are these four,
 // which take a quarter of the time or less. Others repeat them, so that nothing is done for their sake.
 LogicalResult BlockProgram::forExistingRows(Values &carried, llvm::function_ref<LogicalResult()> body) {
-  if (!isKnown(builder_, rowGroups_))
+  if (!isKnown(rowGroups_))
     return body();
   Value few = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, rowGroups_, i64(1));
   auto branch = scf::IfOp::create(builder_, ValueRange(carried).getTypes(), few, /*withElseRegion=*/true);

@@ -151,6 +151,8 @@ std::vector<std::string> Device::executable_targets() const {
     const Result<Target> target = Target::parse(name);
     return !target || !can_execute(*target) || target->level == HostLevel::kV4AmxEmulated;
   });
+  if (std::ranges::find(names, target_.text()) == names.end()) // with caches of its own
+    names.insert(names.begin(), target_.text());
   return names;
 }
 

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cpuid.h>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <utility>
 
 namespace tenon {
 namespace {
@@ -16,12 +19,16 @@ namespace {
 struct NamedLevel {
   std::string_view name;
   HostLevel level;
+  HostCaches caches;
 };
-constexpr NamedLevel kHostLevels[] = {{"host:x86-64-v3", HostLevel::kV3},
-                                      {"host:x86-64-v4", HostLevel::kV4},
-                                      {"host:x86-64-v4+bf16", HostLevel::kV4Bf16},
-                                      {"host:x86-64-v4+amx", HostLevel::kV4Amx},
-                                      {"host:x86-64-v4+amx-emulated", HostLevel::kV4AmxEmulated}};
+// The smallest caches of the processors of a level: Haswell, Skylake-SP, Zen 4, Sapphire Rapids (Intel optimization
+// manual, chapter 2; AMD 57647, chapter 2).
+constexpr NamedLevel kHostLevels[] = {{"host:x86-64-v3", HostLevel::kV3, {32, 256}},
+                                      {"host:x86-64-v4", HostLevel::kV4, {32, 1024}},
+                                      {"host:x86-64-v4+bf16", HostLevel::kV4Bf16, {32, 1024}},
+                                      {"host:x86-64-v4+amx", HostLevel::kV4Amx, {48, 2048}},
+                                      {"host:x86-64-v4+amx-emulated", HostLevel::kV4AmxEmulated, {48, 2048}}};
+constexpr int kMostCacheKiB = 1 << 20; ///< that a target may name
 
 struct NamedGpu {
   std::string_view name;
@@ -94,6 +101,12 @@ std::string amx_refusal(uint64_t state) {
   return {};
 }
 
+HostCaches probe_caches() {
+  constexpr int kBytes = 1024;
+  auto kib = [](int name) { return static_cast<int>(std::max(sysconf(name), 0L) / kBytes); };
+  return {kib(_SC_LEVEL1_DCACHE_SIZE), kib(_SC_LEVEL2_CACHE_SIZE)};
+}
+
 HostLevel level_of(const HostFeatures &features) {
   if (!(features.avx2 && features.fma && features.f16c && features.bmi2))
     return HostLevel::kNone;
@@ -120,14 +133,46 @@ HostFeatures probe() {
       features.avx512_bf16 ? amx_refusal(state) : "the processor has no AVX512_BF16";
   features.amx = features.amx_refusal.empty();
   features.level = level_of(features);
+  features.caches = probe_caches();
   return features;
 }
 
-std::string_view name_of(HostLevel level) {
-  for (const NamedLevel &known : kHostLevels)
-    if (known.level == level)
-      return known.name;
-  return "";
+const NamedLevel *find_level(HostLevel level) {
+  const auto *known = std::ranges::find(kHostLevels, level, &NamedLevel::level);
+  return known == std::end(kHostLevels) ? nullptr : known;
+}
+
+// "48K" in KiB; 0 for anything else.
+int parse_kib(std::string_view text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc() && std::string_view(end, text.data() + text.size()) == "K";
+  return whole && number > 0 && number <= kMostCacheKiB ? number : 0;
+}
+
+// ":l1=48K:l2=2048K", either or both, in this order.
+std::optional<HostCaches> parse_caches(std::string_view text, HostCaches otherwise) {
+  for (auto [prefix, kib] : {std::pair(std::string_view(":l1="), &otherwise.first_level),
+                             std::pair(std::string_view(":l2="), &otherwise.second_level)})
+    if (text.starts_with(prefix)) {
+      text.remove_prefix(prefix.size());
+      *kib = parse_kib(text.substr(0, text.find(':')));
+      if (*kib == 0)
+        return std::nullopt;
+      text.remove_prefix(std::min(text.find(':'), text.size()));
+    }
+  return text.empty() ? std::optional(otherwise) : std::nullopt;
+}
+
+// Of this machine, those of the level where nobody says.
+Target this_host() {
+  const HostFeatures &features = host_features();
+  HostCaches caches = find_level(features.level)->caches;
+  if (features.caches.first_level > 0)
+    caches.first_level = features.caches.first_level;
+  if (features.caches.second_level > 0)
+    caches.second_level = features.caches.second_level;
+  return {.kind = TargetKind::kHost, .level = features.level, .caches = caches};
 }
 
 // What a machine lacks for a level that is above its own.
@@ -149,7 +194,7 @@ const HostFeatures &host_features() {
 }
 
 std::string host_target() {
-  return std::string(name_of(host_features().level));
+  return host_features().level == HostLevel::kNone ? std::string() : this_host().text();
 }
 
 std::vector<std::string> target_names() {
@@ -161,10 +206,23 @@ std::vector<std::string> target_names() {
   return names;
 }
 
+std::string Target::name() const {
+  if (kind == TargetKind::kCuda)
+    return concat("sm_", compute_capability, chip_specific ? "a" : "");
+  const NamedLevel *known = find_level(level);
+  return std::string(known ? known->name : "");
+}
+
 std::string Target::text() const {
-  if (kind == TargetKind::kHost)
-    return std::string(name_of(level));
-  return concat("sm_", compute_capability, chip_specific ? "a" : "");
+  std::string text = name();
+  if (text.empty() || kind == TargetKind::kCuda)
+    return text;
+  const HostCaches usual = find_level(level)->caches;
+  if (caches.first_level != usual.first_level)
+    text += concat(":l1=", caches.first_level, "K");
+  if (caches.second_level != usual.second_level)
+    text += concat(":l2=", caches.second_level, "K");
+  return text;
 }
 
 Result<Target> Target::parse(std::string_view name) {
@@ -173,18 +231,22 @@ Result<Target> Target::parse(std::string_view name) {
       return Error(ErrorCode::kUnsupported,
                    concat("this processor (", host_features().processor,
                           ") has not all of AVX2, FMA, F16C and BMI2, which host:x86-64-v3 needs"));
-    return Target{TargetKind::kHost, host_features().level};
+    return this_host();
   }
+  constexpr std::string_view kHostPrefix = "host:";
+  const size_t figures = name.starts_with(kHostPrefix) ? name.find(':', kHostPrefix.size()) : name.npos;
   for (const NamedLevel &known : kHostLevels)
-    if (name == known.name)
-      return Target{TargetKind::kHost, known.level};
+    if (name.substr(0, figures) == known.name)
+      if (const auto caches = parse_caches(name.substr(std::min(figures, name.size())), known.caches))
+        return Target{.kind = TargetKind::kHost, .level = known.level, .caches = *caches};
   for (const NamedGpu &known : kGpus)
     if (name == known.name)
       return Target{TargetKind::kCuda, HostLevel::kNone, known.compute_capability,
-                    known.chip_specific};
+                    known.chip_specific, {}};
   std::string valid;
   for (const std::string &each : target_names())
     valid += (valid.empty() ? "" : ", ") + each;
+  valid += "; a host's caches may follow, as in host:x86-64-v4:l1=48K:l2=2048K";
   return Error(ErrorCode::kInvalidArgument,
                concat("target: '", name, "' is unknown; it must be one of ", valid));
 }
@@ -201,7 +263,7 @@ Result<Target> best_gpu_target(int compute_capability) {
                  concat("compute capability ", compute_capability / 10, ".",
                         compute_capability % 10,
                         " is below 8.0, the first that Tenon makes code for"));
-  return Target{TargetKind::kCuda, HostLevel::kNone, best->compute_capability, best->chip_specific};
+  return Target{TargetKind::kCuda, HostLevel::kNone, best->compute_capability, best->chip_specific, {}};
 }
 
 Result<void> can_execute(const Target &target) {

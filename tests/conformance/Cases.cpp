@@ -187,6 +187,14 @@ void add_decoding(std::vector<Case> &list) {
     add("mask_bool", dtype, 4, 4, 600, [](Case &c) { c.mask = Mask::kBool; });
     add("mask_heads", dtype, 4, 4, 600, [](Case &c) { c.mask = Mask::kAdditiveHeads; });
     add("nothing_visible", dtype, 4, 2, 600, [](Case &c) { c.mask = Mask::kNothingVisible; });
+    // Whole blocks of keys that no head of a group sees, or one alone.
+    add("mask_band", dtype, 1, 5, 1300, [](Case &c) { c.mask = Mask::kBoolBand; });
+    add("mask_band_heads", dtype, 4, 4, 1300, [](Case &c) { c.mask = Mask::kBoolBandHeads; });
+    add("mask_band_additive", dtype, 4, 2, 600, [](Case &c) { c.mask = Mask::kAdditiveBand; });
+    add("mask_gap", dtype, 4, 1, 1300, [](Case &c) { c.mask = Mask::kBoolGap; });
+    add("mask_gap_not_a_number", dtype, 4, 8, 600, [](Case &c) {
+      c.mask = Mask::kBoolGap, c.inputs = Inputs::kNotANumber;
+    });
     add("more_queries_than_keys", dtype, 2, 16, 9, plain);
     add("dropout", dtype, 3, 5, 600, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; });
     add("not_a_number", dtype, 2, 8, 300, [](Case &c) { c.inputs = Inputs::kNotANumber; });

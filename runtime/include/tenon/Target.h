@@ -7,6 +7,8 @@
 ///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave to use tiles
 ///     host:x86-64-v4+amx-emulated  the code of host:x86-64-v4+amx, but vectors do what tiles do, slowly: for tests on
 ///                                a machine with AVX512_BF16; never chosen for `host`
+///     host:x86-64-v4:l1=48K:l2=2048K  with the data caches of a core, by which blocks are sized; without them those that
+///                                processors of that level have at least; for `host` they are this machine's
 ///     sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`: that chip and no other
 ///
 /// The levels are those of the x86-64 psABI; each holds the one before it.
@@ -28,21 +30,30 @@ enum class TargetKind : uint8_t { kHost, kCuda };
 /// apart, and needs kV4Bf16.
 enum class HostLevel : uint8_t { kNone, kV3, kV4, kV4Bf16, kV4Amx, kV4AmxEmulated };
 
+/// Data caches of a core, in KiB.
+struct HostCaches {
+  int first_level = 0, second_level = 0;
+  bool operator==(const HostCaches &) const = default;
+};
+
 struct TENON_API Target {
   TargetKind kind = TargetKind::kHost;
   HostLevel level = HostLevel::kNone; ///< of the host
   int compute_capability = 0;         ///< of a GPU: 10 · major + minor, 80 for sm_80
   bool chip_specific = false;         ///< sm_90a: not portable to another capability
+  HostCaches caches;                  ///< of the host
 
-  /// The name in full: "host" resolved to the level of this machine.
+  /// The name in full: "host" resolved to the level of this machine, and its caches where they are not the level's.
   std::string text() const;
+  /// Without the caches.
+  std::string name() const;
   /// Errors: kInvalidArgument for a name not in the list, listing those that are; kUnsupported for
   /// "host" on a machine below x86-64-v3.
   static Result<Target> parse(std::string_view name);
   bool operator==(const Target &) const = default;
 };
 
-/// All names that parse accepts, "host" first.
+/// All names that parse accepts, but for caches, "host" first.
 TENON_API std::vector<std::string> target_names();
 
 /// The best target for a GPU: the chip's own where there is one (sm_90a for 90), else the highest
@@ -56,6 +67,7 @@ struct HostFeatures {
   bool avx512_bf16 = false, avx512_fp16 = false;
   bool amx = false;        ///< AMX-TILE and AMX-BF16, and tiles permitted
   std::string processor;   ///< the brand string
+  HostCaches caches;       ///< 0: the operating system does not say
   std::string amx_refusal; ///< why `amx` is false
   HostLevel level = HostLevel::kNone;
 };
@@ -63,7 +75,7 @@ struct HostFeatures {
 /// Probed once. Asks Linux for leave to use AMX tiles where the processor has them.
 TENON_API const HostFeatures &host_features();
 
-/// The best level that this machine executes: "host:x86-64-v4+amx"; "" below x86-64-v3.
+/// What `host` stands for, the best that this machine executes: "host:x86-64-v4+amx"; "" below x86-64-v3.
 TENON_API std::string host_target();
 
 /// Whether this machine's processor runs code for a host target; where not, kUnsupported says what

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <tbb/task_arena.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace tenon {
@@ -24,6 +25,33 @@ TEST(Target, EveryNameParsesToItself) {
     ASSERT_TRUE(target) << target.error().message();
     EXPECT_EQ(target->text(), name == "host" ? host_target() : name);
   }
+}
+
+TEST(Target, AHostMayNameItsCaches) {
+  const Target usual = Target::parse("host:x86-64-v4").value();
+  EXPECT_EQ(usual.caches, (HostCaches{32, 1024}));
+  const Target other = Target::parse("host:x86-64-v4:l1=48K:l2=2048K").value();
+  EXPECT_EQ(other.caches, (HostCaches{48, 2048}));
+  EXPECT_EQ(other.text(), "host:x86-64-v4:l1=48K:l2=2048K");
+  EXPECT_EQ(other.name(), usual.text());
+  EXPECT_NE(other, usual);
+  EXPECT_EQ(can_execute(other).ok(), can_execute(usual).ok());
+  EXPECT_EQ(Target::parse("host:x86-64-v4:l1=32K:l2=1024K").value(), usual);
+  EXPECT_EQ(Target::parse("host:x86-64-v4:l2=512K").value().text(), "host:x86-64-v4:l2=512K");
+  for (const char *wrong : {"host:x86-64-v4:", "host:x86-64-v4:l1=", "host:x86-64-v4:l1=0K", "host:x86-64-v4:l1=-1K",
+                            "host:x86-64-v4:l1=48", "host:x86-64-v4:l1=9999999K", "host:x86-64-v4:l2=1K:l1=1K",
+                            "host:x86-64-v4:l1=48K:", "host:l1=48K", "sm_80:l1=48K"})
+    EXPECT_FALSE(Target::parse(wrong)) << wrong;
+}
+
+TEST(Target, ThisHostHasTheCachesThatTheSystemTells) {
+  if (host_target().empty())
+    GTEST_SKIP() << "below x86-64-v3";
+  const Target host = Target::parse("host").value();
+  const long first = sysconf(_SC_LEVEL1_DCACHE_SIZE), second = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  EXPECT_TRUE(first <= 0 || host.caches.first_level == first / 1024);
+  EXPECT_TRUE(second <= 0 || host.caches.second_level == second / 1024);
+  EXPECT_EQ(Target::parse(host.text()).value(), host);
 }
 
 TEST(Target, UnknownNamesListTheValidOnes) {
