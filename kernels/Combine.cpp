@@ -1,5 +1,6 @@
 #include "kernels/Combine.h"
 
+#include "kernels/KeyLoops.h"
 #include "dialects/tile/Tile.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -70,7 +71,7 @@ private:
   const CombinePlan &plan_;
   Type f32_;
   RankedTensorType rows_;
-  Value batch_, columnBlock_, head_, heads_, firstRow_, limit_, chunks_;
+  Value batch_, columnBlock_, head_, firstRow_, limit_, chunks_;
   Value maximum_, reference_; // L, and 0 where it is −∞
 };
 
@@ -120,8 +121,12 @@ void Combine::storeLogsumexp(Value weights) {
     auto branch = scf::IfOp::create(b, TypeRange(), mine, /*withElseRegion=*/false);
     b.setInsertionPoint(branch.thenBlock()->getTerminator());
   }
-  Value log = arith::AddFOp::create(b, maximum_, math::Log2Op::create(b, weights));
-  Value logsumexp = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
+  Value natural = filled(rows_, std::numbers::ln2_v<float>), log = math::Log2Op::create(b, weights);
+  if (plan_.naturalScores)
+    log = arith::MulFOp::create(b, log, natural);
+  Value logsumexp = arith::AddFOp::create(b, maximum_, log);
+  if (!plan_.naturalScores)
+    logsumexp = arith::MulFOp::create(b, logsumexp, natural);
   store(logsumexp, tensor(plan_.logsumexpSlot, f32_), 1, kAnyStrides);
 }
 
@@ -135,17 +140,19 @@ void Combine::findBlock() {
     y = arith::DivUIOp::create(b, y, index(blocks));
   }
   Value x = tile::ProgramIdOp::create(b, i32, tile::Axis::x);
-  heads_ = size(tile::Size::heads);
   head_ = arith::MulIOp::create(b, y, index(plan_.packed));
   firstRow_ = arith::MulIOp::create(b, x, index(plan_.rows));
   limit_ = arith::MulIOp::create(b, size(tile::Size::query_length), index(plan_.packed));
-  Value beyond = arith::AddIOp::create(b, size(tile::Size::key_length), index(plan_.chunkKeys - 1));
-  chunks_ = arith::DivUIOp::create(b, beyond, index(plan_.chunkKeys));
+  Value keys = size(tile::Size::key_length), ofChunk = keysOfChunk(b, keys, plan_.chunkKeys, plan_.mostChunks);
+  Value beyond = arith::SubIOp::create(b, arith::AddIOp::create(b, keys, ofChunk), index(1));
+  chunks_ = arith::DivUIOp::create(b, beyond, ofChunk);
 }
 
 Value Combine::partial(Value tensor, RankedTensorType type, Value chunk, int64_t width, uint32_t layout, Value limit) {
-  Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk, heads_), head_);
-  return tile::LoadOp::create(b, type, tensor, batch_, head, firstRow_, limit, width, layout, plan_.packed);
+  Value before = arith::MulIOp::create(b, chunk, limit_);
+  Value firstRow = arith::AddIOp::create(b, before, firstRow_);
+  Value end = arith::AddIOp::create(b, before, limit);
+  return tile::LoadOp::create(b, type, tensor, batch_, head_, firstRow, end, width, layout, plan_.packed);
 }
 
 void Combine::findReference() {
@@ -188,17 +195,25 @@ Combine::Sums Combine::sum(const Columns &columns) {
 // output is 0 and nothing is read; its weight is made 0.
 Combine::Sums Combine::addChunks(Value first, const Columns &columns, Sums sums) {
   auto type = cast<RankedTensorType>(sums.output.getType());
-  SmallVector<Value, kCombineChunks> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce);
+  SmallVector<Value, kCombineChunks> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce),
+      ofChunk(plan_.chunksAtOnce);
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value chunk = arith::AddIOp::create(b, first, index(i));
     there[i] = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, chunk, chunks_);
     Value limit = arith::SelectOp::create(b, there[i], limit_, index(0));
     logsumexp[i] = logsumexpOf(chunk, limit);
+    if (plan_.naturalScores)
+      ofChunk[i] = partial(tensor(plan_.partialSlot + 2, f32_), rows_, chunk, 1, kRowsAdjacent, limit);
     output[i] = partial(outputs(plan_.partialSlot, f32_, columns), type, chunk, columns.width,
                         partialLayout(plan_.width), limit);
   }
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
-    Value weight = math::Exp2Op::create(b, arith::SubFOp::create(b, logsumexp[i], reference_));
+    Value below = arith::SubFOp::create(b, logsumexp[i], reference_);
+    if (plan_.naturalScores)
+      below = arith::MulFOp::create(b, below, filled(rows_, std::numbers::log2e_v<float>));
+    Value weight = math::Exp2Op::create(b, below);
+    if (plan_.naturalScores)
+      weight = arith::MulFOp::create(b, weight, ofChunk[i]);
     Value exists = tile::SplatOp::create(b, rows_.clone(b.getI1Type()), there[i]);
     weight = arith::SelectOp::create(b, exists, weight, filled(rows_, 0));
     sums.weights = arith::AddFOp::create(b, sums.weights, weight);

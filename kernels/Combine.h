@@ -5,6 +5,10 @@
 ///     L = max_c l_c        w_c = 2^(l_c − L)        output = Σ w_c O_c / Σ w_c
 ///     logsumexp = ln 2 · (L + log₂ Σ w_c)
 ///
+/// or, of natural scores, from m_c and ℓ_c, where l_c would have lost ℓ_c beside a great m_c:
+///
+///     L = max_c m_c        w_c = ℓ_c 2^(log₂e (m_c − L))        logsumexp = L + log Σ w_c
+///
 /// in float32 and in ascending order of the chunks, so that the bits depend on how the keys were cut and on
 /// nothing else. A chunk in which a row sees nothing has l_c = −∞ and weighs nothing; where that holds for all
 /// of them the reference L is 0 instead: the output is zero, the logsumexp −∞.
@@ -27,14 +31,15 @@ constexpr int64_t combineColumnBlocks(int64_t width) { return (width + kCombineC
 /// Sizes and types of a kernel. Its grid is blocks of rows × heads / packed · column blocks × batch.
 struct CombinePlan {
   int64_t rows;                  ///< of a block
-  int64_t chunkKeys;             ///< as FlashForward cut the keys
+  int64_t chunkKeys, mostChunks; ///< as FlashForward cut the keys
   int64_t packed;                ///< heads in the rows of a block, as FlashForward packed them
   int64_t width, paddedWidth;    ///< of the output, and rounded up to whole fragments
   mlir::Type output;             ///< element in memory
   bool logsumexp;                ///< is stored too
   uint32_t outputSlot, logsumexpSlot;
-  uint32_t partialSlot;          ///< outputs of the chunks [batch, chunks · heads, queries, width], float32;
-                                 ///< the slot after it: their logsumexps
+  uint32_t partialSlot;          ///< outputs of the chunks [batch, heads, chunks · queries, width], float32;
+                                 ///< the slot after it: their logsumexps, or m_c, and then ℓ_c
+  bool naturalScores;            ///< as FlashForward left them
   /// Where tiles lie in memory: one chunk, all columns.
   int64_t chunksAtOnce = kCombineChunks, columnsAtOnce = kCombineColumns;
 };

@@ -222,9 +222,15 @@ FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value 
     maximum = select(stale, maximum, before);
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, filled(rows_, -kInfinity));
   Value reference = select(nothing, filled(rows_, 0), maximum);
-  Value correction = math::Exp2Op::create(b, contracted<arith::SubFOp>(before, reference));
-  Value p = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(reference, scores_)));
-  return {maximum, correction, p};
+  Value correction = power(contracted<arith::SubFOp>(before, reference));
+  return {maximum, correction, power(contracted<arith::SubFOp>(x, expand(reference, scores_)))};
+}
+
+// 2 to a difference of scores.
+Value FlashForwardMaker::power(Value difference) {
+  if (plan_.naturalScores)
+    difference = contracted<arith::MulFOp>(difference, filled(cast<RankedTensorType>(difference.getType()), std::numbers::log2e_v<float>));
+  return math::Exp2Op::create(b, difference);
 }
 
 Value FlashForwardMaker::rounded(Value probabilities) {
@@ -278,20 +284,24 @@ void FlashForwardMaker::epilogue(const State &state) {
   if (Value scale = holes_.outputFactor ? holes_.outputFactor(b) : Value())
     factor = arith::MulFOp::create(b, factor, tile::SplatOp::create(b, rows_, scale));
   Value output = arith::MulFOp::create(b, state.output, expand(factor, output_));
-  Value logsumexp; // in base 2, −∞ where ℓ = 0
-  if (plan_.logsumexp || chunk_)
-    logsumexp = arith::AddFOp::create(b, state.maximum, math::Log2Op::create(b, state.sum));
+  Value logsumexp; // in base 2 but of natural scores, −∞ where ℓ = 0
+  if (plan_.logsumexp || chunk_) {
+    Value log = math::Log2Op::create(b, state.sum);
+    if (plan_.naturalScores)
+      log = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
+    logsumexp = arith::AddFOp::create(b, state.maximum, log);
+  }
   if (!chunk_)
     return storeResults(output, logsumexp);
   if (!plan_.storesLoneChunk)
-    return storePartial(output, logsumexp);
+    return storePartial(output, logsumexp, state);
   Value lone = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, block_.keyLength, index(plan_.chunkKeys));
   auto either = scf::IfOp::create(b, lone, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(either.thenBlock());
   storeResults(output, logsumexp);
   b.setInsertionPointToStart(either.elseBlock());
-  storePartial(output, logsumexp);
+  storePartial(output, logsumexp, state);
 }
 
 void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
@@ -300,21 +310,25 @@ void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
   if (!plan_.logsumexp)
     return;
   // logsumexp = ln 2 · (m + log₂ ℓ)
-  logsumexp = arith::MulFOp::create(b, logsumexp, filled(rows_, std::numbers::ln2_v<float>));
+  if (!plan_.naturalScores)
+    logsumexp = arith::MulFOp::create(b, logsumexp, filled(rows_, std::numbers::ln2_v<float>));
   tile::StoreOp::create(b, logsumexp, tensor(kLogsumexpSlot, f32_), block_.batch, block_.head,
                         block_.firstRow, block_.rows, 1, kAnyStrides, plan_.packed);
 }
 
 // Of the chunk, for kernels/Combine.h.
-void FlashForwardMaker::storePartial(Value output, Value logsumexp) {
-  Value heads = tile::SizeOp::create(b, b.getI32Type(), tile::Size::heads);
-  Value head = arith::AddIOp::create(b, arith::MulIOp::create(b, chunk_, heads), block_.head);
+void FlashForwardMaker::storePartial(Value output, Value logsumexp, const State &state) {
+  Value before = arith::MulIOp::create(b, chunk_, block_.rows);
+  Value firstRow = arith::AddIOp::create(b, before, block_.firstRow);
+  Value end = arith::AddIOp::create(b, before, block_.rows);
   auto store = [&](Value value, uint32_t slot, int64_t width, uint32_t layout) {
-    tile::StoreOp::create(b, value, tensor(slot, f32_), block_.batch, head, block_.firstRow,
-                          block_.rows, width, layout, plan_.packed);
+    tile::StoreOp::create(b, value, tensor(slot, f32_), block_.batch, block_.head, firstRow, end, width, layout,
+                          plan_.packed);
   };
   store(output, plan_.partialSlot, plan_.valueWidth, partialLayout(plan_.valueWidth));
-  store(logsumexp, plan_.partialSlot + 1, 1, kAnyStrides);
+  store(plan_.naturalScores ? state.maximum : logsumexp, plan_.partialSlot + 1, 1, kAnyStrides);
+  if (plan_.naturalScores)
+    store(state.sum, plan_.partialSlot + 2, 1, kAnyStrides);
 }
 
 func::FuncOp kernels::buildFlashForward(OpBuilder &builder, Location loc, const FlashForwardPlan &plan,

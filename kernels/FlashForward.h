@@ -40,12 +40,17 @@
 /// blocks are computed so. Where the score is a multiple of the product, c · Q Kᵀ, the open ones take maxima of the
 /// products, and c joins the subtraction in one multiply-add; unless c > 0, no block is taken for open.
 ///
+/// A score may be near the limits of float32, as masks are that add the least number: times log₂e it would leave them.
+/// Such scores stay as they are, m with them, and the exponents are scaled once the reference is gone from them:
+///
+///     P = 2^(log₂e (X − m'))           α = 2^(log₂e (m − m'))           logsumexp = m + log ℓ
+///
 /// A block whose keys a table hides from all rows leaves m, ℓ and O as they are: X = −∞, α = 1, P = 0. Where the hole
 /// `someVisible` asks for it, such a block is left out, so that nothing in it counts, not even a NaN.
 ///
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
-/// of the grid of its own: it leaves its output, and m + log₂ ℓ, as a row of head chunk · heads + head of two
-/// tensors, from which kernels/Combine.h makes the result; or, of `storesLoneChunk`, the result itself where there is
+/// of the grid of its own: it leaves its output, and m + log₂ ℓ, as row chunk · queries + query of two tensors, of natural
+/// scores m and ℓ in two, since m may be so great that log ℓ vanishes beside it, from which kernels/Combine.h makes the result; or, of `storesLoneChunk`, the result itself where there is
 /// no other chunk: the bits are the same but for the sign of a zero, since it would weigh 1. Where `packed` heads share
 /// a key and a tile, row r of the tile is query r / packed of head r mod packed of the group, so that the group's keys
 /// are read once.
@@ -81,8 +86,10 @@ struct FlashForwardPlan {
   bool tf32 = false;                     ///< products of float32 may round their operands to TF32
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group; 1 with dropout
-  uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps follow
+  int64_t mostChunks = 0;                ///< chunks are longer where there would be more; 0: never
+  uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps, or m and ℓ, follow
   bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result
+  bool naturalScores = false;            ///< not in base 2: with Rescaling::kEveryTurn
   bool oneLoop = false;                  ///< open blocks are computed as those with a mask are: half the code
 };
 
@@ -104,7 +111,7 @@ struct FlashForwardHoles {
   using Builder = mlir::ImplicitLocOpBuilder;
   /// Before the loops. Nothing: all keys are visible to all queries.
   std::function<std::optional<KeyBounds>(Builder &, const FlashForwardBlock &)> bounds;
-  /// Products of a block of keys that begins at `firstKey` -> log₂e · score.
+  /// Products of a block of keys that begins at `firstKey` -> log₂e · score, or the score of naturalScores.
   std::function<mlir::Value(Builder &, mlir::Value products, mlir::Value firstKey)> score;
   /// Before the loops, after `bounds`: an f32, log₂e · c, where the score is c times the product; else null.
   std::function<mlir::Value(Builder &)> factor;

@@ -82,13 +82,14 @@ private:
   Value loadValue(Value firstKey, Value end);
   Value score(Value firstKey, Value key, bool again);
   Probabilities exponentiate(Value x, Value maximum, Value stale);
+  Value power(Value difference);
   Value visible(Value firstKey, Value end);
   Value rounded(Value probabilities);
   Value rowSum(Value probabilities, Value operand);
   Value dropped(Value probabilities, Value operand, Value firstKey);
   void epilogue(const State &state);
   void storeResults(Value output, Value logsumexp);
-  void storePartial(Value output, Value logsumexp);
+  void storePartial(Value output, Value logsumexp, const State &state);
 
   ImplicitLocOpBuilder &b;
   const FlashForwardPlan &plan_;

@@ -13,7 +13,7 @@ class Planner {
 public:
   Planner(ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan) : b(builder), plan_(plan) {}
 
-  void clipToChunk(KeyBounds &bounds, Value chunk);
+  void clipToChunk(KeyBounds &bounds, Value chunk, Value keyLength);
   KeyLoops plan(KeyBounds bounds);
 
 private:
@@ -41,15 +41,16 @@ void Planner::addLoop(Value end, Visibility visibility) {
 
 // What of the bounds lies in the chunk, whose ends are multiples of tileKeys. Bounds known to be 0 stay so: they
 // say that there is no such loop.
-void Planner::clipToChunk(KeyBounds &bounds, Value chunk) {
-  Value low = arith::MulIOp::create(b, chunk, index(plan_.chunkKeys));
-  Value high = arith::AddIOp::create(b, low, index(plan_.chunkKeys));
+void Planner::clipToChunk(KeyBounds &bounds, Value chunk, Value keyLength) {
+  Value keys = keysOfChunk(b, keyLength, plan_.chunkKeys, plan_.mostChunks);
+  Value low = arith::MulIOp::create(b, chunk, keys);
+  Value high = arith::AddIOp::create(b, low, keys);
   for (Value *end : {&bounds.keyBegin, &bounds.keyEnd, &bounds.openBegin, &bounds.openEnd})
     if (end == &bounds.keyBegin || !matchPattern(*end, m_Zero()))
       *end = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, *end, low), high);
 }
 
-// Without a whole open block there is one loop.
+// Without a whole open block all loops have a mask.
 KeyLoops Planner::plan(KeyBounds bounds) {
   KeyBounds rounded = bounds;
   rounded.keyBegin = rounded.openBegin = roundDown(bounds.keyBegin);
@@ -77,6 +78,8 @@ void Planner::ascending(const KeyBounds &bounds, bool open, bool leading) {
     addLoop(bounds.openBegin, Visibility::kMasked);
   if (open)
     addLoop(bounds.openEnd, Visibility::kAll);
+  else if (!plan_.oneLoop) // all but the tail are whole
+    addLoop(roundDown(arith::MaxSIOp::create(b, bounds.keyEnd, bounds.keyBegin)), Visibility::kMasked);
   addLoop(bounds.keyEnd, Visibility::kMaskedWithTail);
 }
 
@@ -101,6 +104,16 @@ void Planner::descending(const KeyBounds &bounds, bool open, bool leading) {
 
 } // namespace
 
+Value kernels::keysOfChunk(ImplicitLocOpBuilder &b, Value keyLength, int64_t chunkKeys, int64_t mostChunks) {
+  auto index = [&](int64_t value) -> Value { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
+  auto ceilDiv = [&](Value value, int64_t divisor) -> Value {
+    return arith::DivUIOp::create(b, arith::AddIOp::create(b, value, index(divisor - 1)), index(divisor));
+  };
+  if (mostChunks == 0)
+    return index(chunkKeys);
+  return arith::MulIOp::create(b, index(chunkKeys), ceilDiv(ceilDiv(keyLength, chunkKeys), mostChunks));
+}
+
 KeyLoops kernels::planKeyLoops(ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan,
                                std::optional<KeyBounds> bounds, Value keyLength, Value chunk) {
   Planner planner(builder, plan);
@@ -111,6 +124,6 @@ KeyLoops kernels::planKeyLoops(ImplicitLocOpBuilder &builder, const FlashForward
   if (plan.oneLoop)
     bounds->openBegin = bounds->openEnd = arith::ConstantOp::create(builder, builder.getI32IntegerAttr(0));
   if (chunk)
-    planner.clipToChunk(*bounds, chunk);
+    planner.clipToChunk(*bounds, chunk, keyLength);
   return planner.plan(*bounds);
 }

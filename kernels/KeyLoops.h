@@ -26,6 +26,9 @@ struct KeyLoops {
   mlir::Value firstVisited; ///< from the last key on: the first key of the first block, else null
 };
 
+/// Keys of a chunk: `chunkKeys`, or the least multiple of it that cuts the keys in at most `mostChunks`; 0: in any number.
+mlir::Value keysOfChunk(mlir::ImplicitLocOpBuilder &builder, mlir::Value keyLength, int64_t chunkKeys, int64_t mostChunks);
+
 /// Makes the bounds where the builder stands. `bounds` empty: all keys are open. `chunk`: its number, or null.
 KeyLoops planKeyLoops(mlir::ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan,
                       std::optional<KeyBounds> bounds, mlir::Value keyLength, mlir::Value chunk);

@@ -1,5 +1,6 @@
 #include "compiler/attention/AnalyzeMask.h"
 
+#include "compiler/attention/Effects.h"
 #include "compiler/attention/MaskBounds.h"
 #include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
@@ -24,6 +25,8 @@ struct AnalyzeMask : tenon::impl::AnalyzeMaskBase<AnalyzeMask> {
       return;
     if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
       return signalPassFailure();
+    if (isLeftOut(function, Effect::kCutLoops))
+      return;
     auto fused = function.getOps<attention::FusedOp>();
     if (fused.empty()) {
       (void)refuse(function, "mask", "there is no fused attention; run fuse-attention before analyze-mask");

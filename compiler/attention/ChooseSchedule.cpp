@@ -44,7 +44,7 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFields[] = {
     {"stages", &Schedule::stages}};
 
 constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfChunks[] = {
-    {"chunk_keys", &Schedule::chunkKeys}, {"packed_heads", &Schedule::packedHeads}};
+    {"chunk_keys", &Schedule::chunkKeys}, {"most_chunks", &Schedule::mostChunks}, {"packed_heads", &Schedule::packedHeads}};
 
 constexpr std::pair<StringLiteral, std::string Schedule::*> kTexts[] = {
     {"rescaling", &Schedule::rescaling}, {"explanation", &Schedule::explanation}};
@@ -106,6 +106,8 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
     return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
+  if (!figures.gpu && (warps || stages || !(rescaling.empty() || rescaling == kEveryTurn)))
+    return refuse(function, "schedule", "warps, stages and rescaling are a GPU's, the target is " + figures.name);
   if (warps < 0 || warps > 8)
     return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > kMostStages)
@@ -131,7 +133,7 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
                              {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
   chooseHostSchedule(figures, problem, schedule);
   if (problem.few)
-    problem.few->addTo(schedule, kHostChunkKeys);
+    problem.few->addTo(schedule, kHostChunkKeys, kMostHostChunks);
   return success();
 }
 
@@ -161,9 +163,9 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
                                     : keysByCaches(figures, schedule, elementBytes, tileUnits);
   auto kib = [](int64_t bytes) { return llvm::divideCeil(bytes, 1024); };
   schedule.explanation = llvm::formatv(
-      "{0} queries, a multiple of the {1} lanes of a vector; {2} keys, whose {3} KiB of scores stay in the {4} KiB "
-      "first-level cache, they and their values, {5} KiB, in the {6} KiB second-level cache{7}",
-      schedule.tileQueries, figures.lanes, schedule.tileKeys,
+      "{0} queries, a multiple of the {1} lanes of a vector; {2} keys{3}: {4} KiB of scores, a first-level cache has {5}; "
+      "{6} KiB of keys and values, a second-level cache has {7}{8}",
+      schedule.tileQueries, figures.lanes, schedule.tileKeys, tileKeys ? ", as given" : "",
       kib(schedule.tileKeys * schedule.tileQueries * kScoreBytes), kib(figures.sharedBytes),
       kib(schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes),
       kib(figures.secondLevelBytes), tileUnits ? "; products by tile units" : "");

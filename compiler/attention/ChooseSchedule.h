@@ -17,6 +17,7 @@ struct Schedule {
   int64_t stages = 1;                    ///< tiles of keys and of values in shared memory
   std::string rescaling = "every-turn";  ///< or "by-row-sum": kernels/FlashForward.h
   int64_t chunkKeys = 0;   ///< of few queries: keys of a block of the grid; 0: all of them
+  int64_t mostChunks = 0;  ///< longer ones where there would be more; 0: in any number
   int64_t packedHeads = 1; ///< in the rows of a tile
   std::string explanation;
 

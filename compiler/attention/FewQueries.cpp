@@ -1,5 +1,6 @@
 #include "compiler/attention/FewQueries.h"
 
+#include "compiler/attention/Effects.h"
 #include "compiler/attention/KernelSignature.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -27,16 +28,20 @@ std::optional<FewQueries> FewQueries::of(attention::FusedOp fused) {
     return std::nullopt;
   // Dropout's numbers are drawn for the queries of one head.
   bool alone = boundsDependOnHead(fused) || fused.getProbability();
+  alone |= isLeftOut(function, Effect::kPackedHeads);
   int64_t group = alone ? 1 : groupOf(function);
   int64_t rows = static_cast<int64_t>(llvm::PowerOf2Ceil(static_cast<uint64_t>(group)));
   return FewQueries{std::clamp(rows, kLeastRows, kMostRows), group};
 }
 
-void FewQueries::addTo(Schedule &schedule, int64_t chunkKeys) const {
+void FewQueries::addTo(Schedule &schedule, int64_t chunkKeys, int64_t mostChunks) const {
   schedule.packedHeads = packedHeads;
+  schedule.mostChunks = mostChunks;
   schedule.chunkKeys = static_cast<int64_t>(llvm::alignTo(chunkKeys, static_cast<uint64_t>(schedule.tileKeys)));
   schedule.explanation += llvm::formatv("; few queries: chunks of {0} keys, each a block of the grid, combined after",
                                         schedule.chunkKeys);
+  if (mostChunks != 0)
+    schedule.explanation += llvm::formatv(", longer ones where there would be more than {0}", mostChunks);
   if (packedHeads != 1)
     schedule.explanation += llvm::formatv("; the {0} heads of a group share a tile's rows", packedHeads);
 }

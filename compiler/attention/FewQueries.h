@@ -23,6 +23,8 @@ inline constexpr int64_t kChunkKeys = 256;
 /// On the host: 8 chunks of 4,096 keys keep as many cores busy with one head, and what a chunk leaves is a hundredth
 /// of what it reads.
 inline constexpr int64_t kHostChunkKeys = 512;
+/// From 18,432 keys on longer ones: what chunks leave is then some 1 MB for a head of keys, however long they are.
+inline constexpr int64_t kMostHostChunks = 32;
 
 struct FewQueries {
   int64_t tileQueries; ///< rows of a tile: one fragment of 16, more where a group has more heads
@@ -30,8 +32,8 @@ struct FewQueries {
 
   /// Nothing for a signature of any number of queries.
   static std::optional<FewQueries> of(attention::FusedOp fused);
-  /// Chunks for its tiles, of some `chunkKeys` keys, and why.
-  void addTo(Schedule &schedule, int64_t chunkKeys) const;
+  /// Chunks for its tiles, of some `chunkKeys` keys, longer where there would be more than `mostChunks`, and why.
+  void addTo(Schedule &schedule, int64_t chunkKeys, int64_t mostChunks) const;
 };
 
 } // namespace tenon

@@ -85,7 +85,7 @@ bool GpuScheduler::choose(std::string &why) {
   schedule.threads = choice->tile.warps() * kLanesOfWarp;
   schedule.explanation = choice->explanation + "; " + rescaling;
   if (problem.few)
-    problem.few->addTo(schedule, kChunkKeys);
+    problem.few->addTo(schedule, kChunkKeys, /*mostChunks=*/0);
   return true;
 }
 

@@ -1,5 +1,6 @@
 #include "compiler/attention/SplitQueries.h"
 
+#include "compiler/attention/Effects.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/PassOrder.h"
 
@@ -23,6 +24,8 @@ struct SplitQueries : tenon::impl::SplitQueriesBase<SplitQueries> {
       if (failed(checkOrder(many, getArgument(), Form::kGraph, Form::kFused)))
         return signalPassFailure();
       many->removeAttr(kAnyQueriesAttribute);
+      if (isLeftOut(many, Effect::kFewQueries))
+        continue;
       OpBuilder b(&getContext());
       b.setInsertionPointAfter(many);
       auto few = cast<func::FuncOp>(b.clone(*many));

@@ -2,6 +2,7 @@
 
 #include "compiler/attention/ChooseSchedule.h"
 #include "compiler/attention/GpuSchedule.h"
+#include "compiler/attention/Effects.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/PassOrder.h"
 #include "compiler/attention/Refusal.h"
@@ -42,7 +43,8 @@ class KernelMaker {
 public:
   /// `chunks`: a kernel of the launch leaves partial outputs in the workspace, this one or another.
   KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, bool chunks)
-      : function_(function), fused_(fused), schedule_(std::move(schedule)), inputs_(firstSlots(fused, chunks)),
+      : function_(function), fused_(fused), schedule_(std::move(schedule)),
+        hasGreatScores_(mayOverflow(fused, std::numbers::log2e_v<float>)), inputs_(firstSlots(fused, chunks)),
         mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
         score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
 
@@ -66,6 +68,7 @@ private:
   func::FuncOp function_;
   FusedOp fused_;
   Schedule schedule_;
+  const bool hasGreatScores_; ///< that leave float32's limits in base 2
   CapturedInputs inputs_;
   TileExpressions mask_, score_;
   FlashForwardBlock block_;
@@ -87,6 +90,8 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
     resultSlot(fused.getLogsumexp());
   if (chunks)
     slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1});
+  if (chunks && mayOverflow(fused, std::numbers::log2e_v<float>))
+    slots.push_back(kFirstWorkspaceTensor + 2);
   return slots;
 }
 
@@ -137,19 +142,21 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
                    : schedule_.rescaling == kByLaneMaxima ? kernels::Rescaling::kByLaneMaxima
                                                           : kernels::Rescaling::kEveryTurn;
   plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
+  plan.naturalScores = hasGreatScores_ && plan.rescaling == kernels::Rescaling::kEveryTurn;
   plan.chunkKeys = schedule_.chunkKeys;
+  plan.mostChunks = schedule_.mostChunks;
   plan.packed = schedule_.packedHeads;
   // On the host few queries wait for their keys: they have the time for a mask, and compile in half of it.
   plan.storesLoneChunk = figures && !figures->gpu;
   plan.oneLoop = plan.storesLoneChunk && plan.chunkKeys != 0;
-  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - 2;
+  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - (hasGreatScores_ ? 3 : 2);
   return success();
 }
 
 kernels::CombinePlan KernelMaker::planCombine(const kernels::FlashForwardPlan &plan) const {
-  kernels::CombinePlan combine{kernels::kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth,
+  kernels::CombinePlan combine{kernels::kCombineRows, plan.chunkKeys, plan.mostChunks, plan.packed, plan.valueWidth,
                                plan.paddedValueWidth, plan.output, plan.logsumexp, kernels::kOutputSlot,
-                               kernels::kLogsumexpSlot, plan.partialSlot};
+                               kernels::kLogsumexpSlot, plan.partialSlot, plan.naturalScores};
   if (schedule_.threads == 1) // on the host
     combine.chunksAtOnce = 1, combine.columnsAtOnce = plan.paddedValueWidth;
   return combine;
@@ -198,7 +205,8 @@ void KernelMaker::explain(StringRef more) {
 
 void KernelMaker::describe(func::FuncOp kernel) {
   OpBuilder b(kernel.getContext());
-  for (StringRef name : {kTargetAttribute, kScheduleAttribute, kGroupAttribute, kFewQueriesAttribute, kExactAttribute})
+  for (StringRef name : {kTargetAttribute, kScheduleAttribute, kGroupAttribute, kFewQueriesAttribute, kExactAttribute,
+                         kWithoutAttribute})
     if (Attribute attribute = function_->getAttr(name))
       kernel->setAttr(name, attribute);
   kernel->setAttr(kTensorsAttribute, b.getDenseI32ArrayAttr(inputs_.tensors()));
@@ -207,7 +215,9 @@ void KernelMaker::describe(func::FuncOp kernel) {
     kernel->setAttr(kDropoutAttribute, b.getUnitAttr());
   if (schedule_.chunkKeys != 0) {
     auto width = static_cast<int32_t>(storageOf(cast<BlockArgument>(fused_.getValue())).width);
-    kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr({width, 1}));
+    SmallVector<int32_t, 3> widths(hasGreatScores_ ? 3 : 2, 1);
+    widths.front() = width;
+    kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr(widths));
   }
 }
 
@@ -244,7 +254,7 @@ Value KernelMaker::keys(Builder &b, Value firstKey) {
 // On the host: any(mask), or any(bias ≠ −∞).
 Value KernelMaker::someVisible(Builder &b, Value firstKey) {
   constexpr unsigned kQueryOfMask = 2, kQueryOfScore = 3;
-  if (schedule_.threads != 1)
+  if (schedule_.threads != 1 || isLeftOut(function_, Effect::kHiddenBlocks))
     return {};
   Value shown;
   if (ElementOp element = mask_.decidingElement(kQueryOfMask)) {
@@ -264,7 +274,8 @@ LogicalResult KernelMaker::make() {
   kernels::FlashForwardPlan plan;
   if (failed(checkInputs()) || failed(this->plan(plan)))
     return failure();
-  scaleScore(fused_, std::numbers::log2e_v<float>);
+  if (!plan.naturalScores)
+    scaleScore(fused_, std::numbers::log2e_v<float>);
   kernels::FlashForwardHoles holes;
   holes.bounds = [&](Builder &b, const FlashForwardBlock &block) { return prepare(b, block); };
   holes.score = [&](Builder &b, Value products, Value firstKey) {

@@ -9,6 +9,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace tenon;
 using namespace tenon::attention;
@@ -258,6 +260,19 @@ private:
 };
 
 } // namespace
+
+bool tenon::mayOverflow(FusedOp fused, float factor) {
+  Block &block = fused.getScore().front();
+  llvm::DenseSet<Value> uniform = uniformValues(block); // as slopes are, which are factors
+  auto isGreat = [&](Value value) {
+    std::optional<float> constant = value.getType().isF32() ? realConstant(value) : std::nullopt;
+    return constant && std::isfinite(*constant) && std::isinf(*constant * factor);
+  };
+  return llvm::any_of(block, [&](Operation &op) {
+    bool isElement = isa<ElementOp>(op) && op.getResult(0).getType().isF32() && !uniform.contains(op.getResult(0));
+    return isElement || llvm::any_of(op.getOperands(), isGreat);
+  });
+}
 
 void tenon::scaleScore(FusedOp fused, float factor) {
   Block &block = fused.getScore().front();

@@ -185,6 +185,8 @@ FailureOr<std::vector<Tensor>> KernelLaunch::run(const CheckSizes &sizes, const 
   unscheduled.tileQueries = tileQueries(phases_.front());
   Schedule schedule = Schedule::of(phases_.front()).value_or(unscheduled);
   int64_t chunks = schedule.chunkKeys ? llvm::divideCeil(sizes.keys, schedule.chunkKeys) : 1;
+  if (schedule.mostChunks && chunks > schedule.mostChunks)
+    chunks = llvm::divideCeil(chunks, llvm::divideCeil(chunks, schedule.mostChunks));
   std::vector<Tensor> results(this->results()), workspace;
   int64_t columnBlocks = 1; // of the phase that combines, on a GPU
   for (auto [slot, tensor] : llvm::enumerate(tensors_)) {
@@ -193,10 +195,10 @@ FailureOr<std::vector<Tensor>> KernelLaunch::run(const CheckSizes &sizes, const 
       continue;
     }
     SlotUse use = useOf(slot);
-    int64_t heads = sizes.heads() * (isWorkspace(tensor) ? chunks : 1);
+    int64_t rows = sizes.queries * (isWorkspace(tensor) ? chunks : 1);
     if (isWorkspace(tensor) && workspace.empty() && schedule.threads > 1)
       columnBlocks = kernels::combineColumnBlocks(use.width);
-    Tensor made = Tensor::full({sizes.batch, heads, sizes.queries, use.width}, NAN, use.dtype).value();
+    Tensor made = Tensor::full({sizes.batch, sizes.heads(), rows, use.width}, NAN, use.dtype).value();
     arguments.tensors[slot] = argumentOf(made);
     (isWorkspace(tensor) ? workspace.emplace_back() : results[-1 - tensor]) = made;
   }

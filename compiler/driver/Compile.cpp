@@ -1,5 +1,6 @@
 #include "compiler/driver/Compile.h"
 
+#include "compiler/attention/Effects.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
 #include "compiler/driver/Emission.h"
@@ -72,6 +73,8 @@ CompileAnswer compile(const Request &request, MLIRContext &context) {
   auto functions = module->getOps<func::FuncOp>();
   if (failed(attachSignature(*functions.begin(), request.signature)))
     return reasons.answer(request.target);
+  if (llvm::Error error = leaveOut(*functions.begin(), request.without))
+    return wrong(std::move(error));
 
   PassManager passes(&context);
   logPasses(passes);

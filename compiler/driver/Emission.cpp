@@ -65,6 +65,7 @@ void addChunks(func::FuncOp kernel, const Schedule &schedule, bool isGpu, Launch
   LaunchPhase &partial = launch.phases.back();
   partial.grid[0].times = Dimension::kKeyLength;
   partial.grid[0].times_divisor = chunk;
+  partial.grid[0].most_times = static_cast<uint32_t>(schedule.mostChunks);
   LaunchPhase combine = phaseOf(schedule, partial.entry + "_combine", kernels::kCombineRows);
   combine.when = partial.when;
   ArrayRef<int32_t> widths = kernel->getAttrOfType<DenseI32ArrayAttr>(kWorkspaceAttribute).asArrayRef();
@@ -72,9 +73,9 @@ void addChunks(func::FuncOp kernel, const Schedule &schedule, bool isGpu, Launch
     combine.grid[1].multiplier = static_cast<uint32_t>(kernels::combineColumnBlocks(widths.front()));
   else
     combine.when.keys.least = static_cast<int32_t>(chunk) + 1;
-  GridExtent heads{Dimension::kHeads, 1, 1, Dimension::kKeyLength, chunk};
+  GridExtent rows{Dimension::kQueryLength, 1, 1, Dimension::kKeyLength, chunk, partial.grid[0].most_times};
   for (int32_t width : widths)
-    launch.workspace_tensors.push_back({{{Dimension::kBatch, 1}, heads, {Dimension::kQueryLength, 1}},
+    launch.workspace_tensors.push_back({{{Dimension::kBatch, 1}, {Dimension::kHeads, 1}, rows},
                                         static_cast<uint32_t>(width), combine.when});
   launch.phases.push_back(std::move(combine));
 }
@@ -108,6 +109,7 @@ std::string scheduleText(const Schedule &schedule, const LaunchPhase &phase) {
                             {"explanation", schedule.explanation}};
   if (schedule.chunkKeys != 0) {
     object["chunk_keys"] = schedule.chunkKeys;
+    object["most_chunks"] = schedule.mostChunks;
     object["packed_heads"] = schedule.packedHeads;
   }
   std::string text;

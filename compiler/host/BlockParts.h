@@ -39,6 +39,9 @@ struct TensorView {
   Value data;
   SmallVector<Value, 4> strides; ///< in bytes
   int64_t bytes;                 ///< of an element
+  /// Of elements smaller than a word that are gathered: where the first byte of all lies, four of them at least, and its
+  /// distance from `data`, which is below 0 where a stride is.
+  Value words = {}, lowest = {};
 };
 
 /// Rows on their way between global memory and a buffer.

@@ -17,6 +17,8 @@ BlockProgram::BlockProgram(ImplicitLocOpBuilder &builder, ValueRange entry,
 
 LogicalResult BlockProgram::lowerBlock(Block &block) {
   Block *outer = std::exchange(block_, &block);
+  if (!kernel_)
+    kernel_ = block.getParentOp();
   for (Operation &op : block.without_terminator()) {
     builder_.setLoc(op.getLoc());
     if (failed(lower(&op)))

@@ -6,6 +6,7 @@
 /// and is computed by the loop over columns that needs it: see LowerTileToVector.td.
 #pragma once
 
+#include "compiler/attention/Effects.h"
 #include "compiler/host/BlockParts.h"
 #include "compiler/host/TileUnits.h"
 #include "compiler/host/Workspace.h"
@@ -181,7 +182,7 @@ private:
   LogicalResult materializeInto(Value tile, int64_t offset);
   LogicalResult copy(Value tile, int64_t offset);
   LogicalResult collect(Value tile, Cone &cone);
-  bool isFree(Value tile); ///< as cheap to compute again as to load
+  bool isFree(Value tile, bool orTable = false); ///< as cheap to compute again as to load, or a table to be packed
   using ColumnHook =
       llvm::function_ref<Values(Value column, const Values &elements, ValueRange carried)>;
   /// One loop over the columns of `tile`: computes its cone, stores `stored`, and folds the tile's
@@ -204,6 +205,7 @@ private:
   LogicalResult lowerTileDot(DotOp op);
   ReduceOp consumerOfTileProduct(DotOp op, const Product &product);
   std::pair<Value, Value> tileRowsAt(const TileRows &right, Value first);
+  bool streams() const { return !isLeftOut(kernel_, Effect::kStreamingLoads); } ///< keys and values to tiles
   void forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body);
   void emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
                      int64_t vectorOffset, Value pending);
@@ -262,6 +264,7 @@ private:
 
   // Tensors in global memory.
   TensorView view(Value tensor) { return tensors_.lookup(tensor); }
+  void findWords(TensorView &view);
   Value size(const TensorView &tensor, int dimension);
   Value rowStart(const TensorView &tensor, Value batch, Value head, Value row);
   Value rowCount(Value row, Value limit, int64_t rows);
@@ -305,6 +308,7 @@ private:
   Value inRegisters_; ///< the product that a loop has at hand
   Operation *powerInWords_ = nullptr; ///< of the loop at hand, which makes words of its exponents
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
+  Operation *kernel_ = nullptr;             ///< the function
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered
 };
 

@@ -139,6 +139,8 @@ std::optional<ColumnBounds> BlockProgram::boundsOfComparison(Value mask, RankedT
 
 // Bounds of a tile by the mask that hides the rest, or null where its readers need all of it.
 std::optional<ColumnBounds> BlockProgram::boundsOf(Value tile) {
+  if (isLeftOut(kernel_, Effect::kBoundedColumns))
+    return std::nullopt;
   Value mask = hidingMask(tile, false);
   if (!mask)
     mask = hidingMask(tile, true);

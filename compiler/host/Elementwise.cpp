@@ -117,11 +117,13 @@ LogicalResult BlockProgram::lowerVector(Operation *op) {
 
 //===-- Tiles of rows and columns -----------------------------------------------------------===//
 
-bool BlockProgram::isFree(Value tile) {
+bool BlockProgram::isFree(Value tile, bool orTable) {
   llvm::SetVector<Value> parts; // each once: expressions share theirs
   parts.insert(tile);
   for (size_t i = 0; i < parts.size(); ++i) {
     Operation *op = parts[i].getDefiningOp();
+    if (auto table = dyn_cast_or_null<GatherOp>(op); orTable && table && isTileOfTable(table))
+      continue;
     if (!op || buffers_.contains(parts[i]))
       return false;
     if (isa<arith::ConstantOp, ExpandOp, SplatOp, IndexOp>(op))

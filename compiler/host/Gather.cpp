@@ -72,7 +72,7 @@ std::pair<IndexOp, IndexOp> BlockProgram::matchTileOfTable(GatherOp op) {
 }
 
 bool BlockProgram::isTileOfTable(GatherOp op) {
-  return matchTileOfTable(op).first != nullptr;
+  return matchTileOfTable(op).first != nullptr && !isLeftOut(op, Effect::kPackedTables);
 }
 
 // Where row 0 and column 0 lie.
@@ -95,6 +95,7 @@ LogicalResult BlockProgram::packTable(GatherOp op) {
   int64_t columns = tile.getDimSize(1);
   auto dimension = static_cast<int>(op.getIndices().size()) - 1;
   int64_t offset = allocateBuffer(tile);
+  (void)boundsOf(op.getResult()); // known from here on, not in a branch alone
   Value first = widen(scalars_.lookup(columnIndex.getStart()));
   Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, add(first, i64(columns)),
                                        widen(size(tensor, dimension)));
@@ -169,8 +170,7 @@ Value BlockProgram::gatherElement(const TensorView &tensor, Value offset, Value 
   return branch.getResult(0);
 }
 
-// Smaller elements are read with the aligned word around them, which never crosses into another
-// page.
+// Smaller elements are read with the bytes before them, or behind them at a table's begin: a word of the table.
 Value BlockProgram::gatherVector(const TensorView &tensor, Value offsets, Value guard) {
   auto wide = cast<VectorType>(offsets.getType());
   int64_t lanes = wide.getNumElements();
@@ -183,16 +183,16 @@ Value BlockProgram::gatherVector(const TensorView &tensor, Value offsets, Value 
   if (isWord) {
     places = LLVM::GEPOp::create(builder_, pointers, builder_.getI8Type(), tensor.data, offsets);
   } else {
-    Value base = LLVM::PtrToIntOp::create(builder_, builder_.getI64Type(), tensor.data);
-    Value address = add(broadcast(base, lanes), offsets);
-    Value within = arith::AndIOp::create(builder_, address, filled(wide, kWordBytes - 1));
+    Value place = arith::SubIOp::create(builder_, offsets, broadcast(tensor.lowest, lanes));
+    Value before = add(place, filled(wide, static_cast<double>(tensor.bytes - kWordBytes)));
+    Value first = arith::MaxSIOp::create(builder_, before, filled(wide, 0));
+    Value within = arith::SubIOp::create(builder_, place, first);
     shift = arith::TruncIOp::create(builder_, words, multiply(within, filled(wide, 8)));
-    Value aligned = arith::AndIOp::create(builder_, address, filled(wide, -kWordBytes));
-    places = LLVM::IntToPtrOp::create(builder_, pointers, aligned);
+    places = LLVM::GEPOp::create(builder_, pointers, builder_.getI8Type(), tensor.words, first);
   }
   Value word =
       LLVM::masked_gather::create(builder_, words, places, guard, ValueRange{filled(words, 0)},
-                                  builder_.getI32IntegerAttr(kWordBytes));
+                                  builder_.getI32IntegerAttr(isWord ? kWordBytes : 1));
   if (!isWord)
     word = arith::ShRUIOp::create(builder_, word, shift);
   return bitsToElement(word, tensor.element);

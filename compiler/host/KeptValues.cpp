@@ -23,6 +23,7 @@ void BlockProgram::reserveOwner(Block &kernel) {
   kernel.walk([&](DotOp dot) { keepsValues_ |= multipliesPairs(dot); });
   keepsValues_ &= products_ != Products::kFloat32;
   bool few = kernel.getParentOp()->hasAttr(attention::kFewQueriesAttribute);
+  keepsValues_ &= products_ != Products::kPairs || !isLeftOut(kernel.getParentOp(), Effect::kKeptValues);
   keepsValues_ &= !few || products_ != Products::kPairs;
   if (keepsValues_)
     workspace_.allocate(kOwnWorkspaceBytes);

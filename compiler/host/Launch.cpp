@@ -8,6 +8,8 @@ using namespace mlir;
 using namespace tenon;
 using namespace tenon::tile;
 
+static constexpr int64_t kWordBytes = 4;
+
 Value BlockProgram::i32(int64_t value) {
   return arith::ConstantOp::create(builder_, builder_.getI32IntegerAttr(value));
 }
@@ -124,8 +126,30 @@ LogicalResult BlockProgram::lowerTensor(TensorOp op) {
   }
   if (Value column = op.getColumn())
     view.data = byte(view.data, multiply(widen(scalars_.lookup(column)), view.strides[3]));
+  bool gathers = llvm::any_of(op->getUsers(), [](Operation *user) { return isa<GatherOp>(user); });
+  if (gathers && view.bytes < kWordBytes)
+    findWords(view);
   tensors_[op.getResult()] = std::move(view);
   return success();
+}
+
+// A table of fewer bytes than a word is copied to where a word may be read.
+void BlockProgram::findWords(TensorView &view) {
+  Value lowest = i64(0), highest = i64(0);
+  for (int i = 0; i < 4; ++i) {
+    Value last = multiply(add(widen(size(view, i)), i64(-1)), view.strides[i]);
+    lowest = add(lowest, minimum(last, i64(0)));
+    highest = add(highest, builder_.createOrFold<arith::MaxSIOp>(last, i64(0)));
+  }
+  view.lowest = lowest;
+  Value data = byte(view.data, lowest), place = buffer(workspace_.allocate(kWordBytes));
+  Value count = add(builder_.createOrFold<arith::SubIOp>(highest, lowest), i64(view.bytes));
+  Value tiny = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, count, i64(kWordBytes));
+  Value copied = arith::SelectOp::create(builder_, tiny, count, i64(0));
+  loop(i64(0), copied, 1, [&](Value i) {
+    store(load(builder_.getI8Type(), byte(data, i), 1), byte(place, i), 1);
+  });
+  view.words = arith::SelectOp::create(builder_, tiny, place, data);
 }
 
 Value BlockProgram::size(const TensorView &tensor, int dimension) {

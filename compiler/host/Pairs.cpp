@@ -73,7 +73,7 @@ bool BlockProgram::isRounding(Operation *op) {
     return false;
   if (auto power = op->getOperand(0).getDefiningOp<math::Exp2Op>()) {
     power.setFastmath(power.getFastmath() | arith::FastMathFlags::afn);
-    if (power->hasOneUse())
+    if (power->hasOneUse() && !isLeftOut(op, Effect::kRoundedExponentials))
       power->setAttr(kIsRoundedAttribute, UnitAttr::get(op->getContext()));
   }
   return true;

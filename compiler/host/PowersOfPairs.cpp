@@ -38,7 +38,8 @@ constexpr int16_t kTable[1 << kIndexBits] = {
 math::Exp2Op BlockProgram::powerInFixedPoint(Value tile) {
   auto rounding = tile.getDefiningOp<arith::TruncFOp>();
   auto power = rounding ? rounding.getIn().getDefiningOp<math::Exp2Op>() : math::Exp2Op();
-  bool fits = power && power->hasOneUse() && hasPairs(tile.getType()) && registers_.lanes == 16 && !rowGroups_;
+  bool fits = power && power->hasOneUse() && hasPairs(tile.getType()) && registers_.lanes == 16 && !rowGroups_ &&
+              !isLeftOut(power, Effect::kFixedPoint);
   return fits ? power : math::Exp2Op();
 }
 

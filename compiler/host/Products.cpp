@@ -197,6 +197,8 @@ ReduceOp BlockProgram::consumerOfProduct(DotOp op, const Product &product) {
 }
 
 ReduceOp BlockProgram::reductionOf(DotOp op) {
+  if (isLeftOut(op, Effect::kFoldedMaxima))
+    return {};
   Value value = op.getResult();
   for (int i = 0; i <= kMostOpsOfElement; ++i) {
     for (Operation *user : value.getUsers())
@@ -204,7 +206,7 @@ ReduceOp BlockProgram::reductionOf(DotOp op) {
         return getElementTypeOrSelf(value).isF32() ? reduce : ReduceOp();
     Operation *user = value.hasOneUse() ? *value.getUsers().begin() : nullptr;
     if (!user || !isa<arith::ArithDialect>(user->getDialect()) || user->getNumResults() != 1 ||
-        !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand); }))
+        !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand, /*orTable=*/true); }))
       return {};
     value = user->getResult(0);
   }
@@ -238,6 +240,7 @@ LogicalResult BlockProgram::lowerProductAndReduce(PendingProduct pending, Reduce
       SmallVector<ColumnValues, 1> values(1);
       ColumnValues words;
       Value column = add(firstColumn, i64(i));
+      loadLeaves(cone, product.rows, multiply(column, i64(product.rows * sizeof(float))), values[0]);
       values[0][scores] = Values(ArrayRef(sums).slice(i * vectors, vectors));
       for (Operation *op : cone.ops)
         fine &= succeeded(computeColumn(op, column, values[0]));
@@ -264,7 +267,9 @@ void BlockProgram::rescale(int64_t offset, const Values &factors, int64_t column
         arith::CmpFOp::create(builder_, arith::CmpFPredicate::UNE, factor, filled(vector, 1));
     moved = moved ? Value(arith::OrIOp::create(builder_, moved, differs)) : differs;
   }
-  Value any = LLVM::vector_reduce_or::create(builder_, builder_.getI1Type(), moved);
+  Value any = isLeftOut(kernel_, Effect::kRareRescaling)
+                  ? filled(builder_.getI1Type(), 1)
+                  : LLVM::vector_reduce_or::create(builder_, builder_.getI1Type(), moved);
   auto branch = scf::IfOp::create(builder_, any);
   OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToStart(branch.thenBlock());

@@ -31,7 +31,7 @@ bool BlockProgram::runsAlongRows(DotOp op) {
   auto function = op->getParentOfType<func::FuncOp>();
   auto a = dyn_cast<RankedTensorType>(op.getA().getType());
   auto right = op.getB().getDefiningOp<LoadOp>(), left = op.getA().getDefiningOp<LoadOp>();
-  if (!function || !function->hasAttr(attention::kFewQueriesAttribute) || !a || !right || right.getLayout() > 1 ||
+  if (!function || !function->hasAttr(attention::kFewQueriesAttribute) || isLeftOut(op, Effect::kAlongRows) || !a || !right || right.getLayout() > 1 ||
       right.getGroup() != 1 || a.getDimSize(0) % kStripRows != 0 ||
       buffers_.contains(op.getB()) || (units_ && hasPairs(a)) ||
       (hasPairs(a) && !right.getTensor().getType().getElementType().isBF16()))
@@ -102,7 +102,7 @@ int64_t BlockProgram::leftRows(LoadOp op) {
 // A loop over columns twice: where four rows are all that exist, the usual case of decoding, its vectors are these four,
 // which take a quarter of the time or less. Others repeat them, so that nothing is done for their sake.
 LogicalResult BlockProgram::forExistingRows(Values &carried, llvm::function_ref<LogicalResult()> body) {
-  if (!isKnown(rowGroups_))
+  if (!isKnown(rowGroups_) || isLeftOut(kernel_, Effect::kExistingRows))
     return body();
   Value few = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, rowGroups_, i64(1));
   auto branch = scf::IfOp::create(builder_, ValueRange(carried).getTypes(), few, /*withElseRegion=*/true);
@@ -155,6 +155,8 @@ Value BlockProgram::multiplyAdd(const Product &product, Value left, Value right,
 void BlockProgram::request(Value pointer, int64_t bytes) {
   constexpr int64_t kLineBytes = 64;
   constexpr int32_t kRead = 0, kSecondLevel = 2, kData = 1;
+  if (isLeftOut(kernel_, Effect::kRequests))
+    return;
   for (int64_t offset = 0; offset < bytes; offset += kLineBytes)
     LLVM::Prefetch::create(builder_, byte(pointer, offset), kRead, kSecondLevel, kData);
 }

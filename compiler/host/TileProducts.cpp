@@ -86,7 +86,7 @@ void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, 
         units_->load(kLeft[1], byte(ofLeft, kVectorBytes), stride);
       for (int group = 0; group < 2; ++group) {
         if (vector == 0)
-          units_->load(kRight[group], byte(rows[group].first, ofRight), rows[group].second, /*streaming=*/true);
+          units_->load(kRight[group], byte(rows[group].first, ofRight), rows[group].second, streams());
         if (first)
           begin(vector, group);
         units_->multiply(kSums[vector][group], kRight[group], kLeft[vector]);
@@ -171,7 +171,7 @@ Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right,
   auto emit = [&](Value column, Value pending) {
     auto [pointer, rowStride] = tileRowsAt(right, column);
     for (int step = 0; step < steps; ++step)
-      units_->load(kRight[step], byte(pointer, step * TileUnits::kRowBytes), rowStride, /*streaming=*/true);
+      units_->load(kRight[step], byte(pointer, step * TileUnits::kRowBytes), rowStride, streams());
     for (int vector = 0; vector < 2; ++vector) {
       store(vector, pending);
       units_->zero(kSums[vector]);
@@ -185,7 +185,7 @@ Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right,
 
 // Scores: all columns that are asked for, 32 rows of the block after the other. What is folded has no more rows.
 Values BlockProgram::emitTileScores(const Product &product, const TileRows &right, Folding *folding) {
-  constexpr int64_t kMostHeldSteps = 2;
+  const int64_t mostHeldSteps = isLeftOut(kernel_, Effect::kHeldTiles) ? 0 : 2;
   Values folded;
   for (int64_t row = 0; row < product.rows; row += kBlock) {
     int64_t vectorOffset = columnBytesOf(row);
@@ -193,7 +193,7 @@ Values BlockProgram::emitTileScores(const Product &product, const TileRows &righ
       emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending);
     };
     auto flush = [&](Value pending) { storeTileBlock(pending, columnBytesOf(product.rows)); };
-    folded = right.steps <= kMostHeldSteps ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
+    folded = right.steps <= mostHeldSteps ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
                                            : emitStrips(product, kBlock, vectorOffset, folding, emit, flush);
   }
   return folded;

@@ -23,6 +23,11 @@ void ScheduleOptions::add_to(CLI::App &app) {
         ->check(CLI::Range(int64_t{0}, int64_t{1024}))
         ->group(group)
         ->capture_default_str();
+  app.add_option("--without", without,
+                 "leaves out what makes host code fast, to see what it is worth: names, separated by commas; a wrong one "
+                 "lists them")
+      ->delimiter(',')
+      ->group(group);
   app.add_option("--schedule", others, "the same as a JSON object: {\"tile_queries\": 64}")->group(group);
 }
 
@@ -37,6 +42,14 @@ Result<std::string> ScheduleOptions::text() const {
                                        "left out: --schedule says it too");
       object[flag.key] = this->*flag.value;
     }
+  if (!without.empty()) {
+    if (object.contains("without"))
+      return Error::invalid_argument("--without", without.front(), "left out: --schedule says it too");
+    std::string names;
+    for (const std::string &name : without)
+      names += (names.empty() ? "" : ",") + name;
+    object["without"] = names;
+  }
   return object.dump();
 }
 

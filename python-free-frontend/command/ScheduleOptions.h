@@ -4,10 +4,12 @@
 #include "Command.h"
 
 #include <string>
+#include <vector>
 
 namespace tenon::command {
 
 struct ScheduleOptions {
+  std::vector<std::string> without; ///< names of compiler/attention/Effects.h
   int64_t tile_queries = 0, tile_keys = 0, stages = 0, warps = 0; ///< 0: the compiler's choice
   std::string others = "{}";                                      ///< JSON object
 

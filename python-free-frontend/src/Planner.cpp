@@ -35,7 +35,7 @@ uint64_t workspace_bytes(const Plan &plan) {
     const Result<uint64_t> bytes = workspace_of(launch, plan.arguments);
     return bytes ? *bytes : 0;
   }
-  const Result<uint64_t> shared = workspace_of(launch, plan.arguments);
+  const Result<uint64_t> shared = host_workspace_of(launch, plan.arguments);
   uint64_t bytes = 0;
   size_t phases = 0;
   for (const LaunchPhase &phase : launch.phases)
@@ -221,6 +221,9 @@ Status Planner::decide(Way way, const Call &call, Plan &plan,
   } else {
     TENON_ASSIGN_OR_RETURN(const Kernel kernel, kernel_on(way, call, plan));
     plan.kind = Plan::Kind::kKernel;
+    if (way == Way::kHost && options_.target.empty())
+      if (const std::string why_not = choose_host_level(host_features()).why_not; !why_not.empty())
+        why += "; " + why_not;
     plan.device = kernel.device;
     plan.kernel = kernel.loaded;
     TENON_TRY(fill(plan, call, kernel, outputs));

@@ -5,6 +5,7 @@
 #include "device/Text.h"
 #include "device/cuda/CudaDevice.h"
 #include "device/host/HostDevice.h"
+#include "tenon/Parallel.h"
 
 #include <algorithm>
 #include <iterator>
@@ -76,7 +77,8 @@ DeviceStatus status_of(DeviceKind kind, int ordinal) {
   Result<Device *> device = Device::open(kind, ordinal);
   if (!device)
     return {kind, ordinal, false, "", "", device.error().message()};
-  return {kind, ordinal, true, (*device)->name(), (*device)->target().text(), ""};
+  return {kind, ordinal, true, (*device)->name(), (*device)->target().text(),
+          kind == DeviceKind::kHost ? choose_host_level(host_features()).why_not : ""};
 }
 
 // The number of devices, or 1 for a driver that cannot be opened, so that its reason is listed.
@@ -151,8 +153,8 @@ std::vector<std::string> Device::executable_targets() const {
     const Result<Target> target = Target::parse(name);
     return !target || !can_execute(*target) || target->level == HostLevel::kV4AmxEmulated;
   });
-  if (std::ranges::find(names, target_.text()) == names.end()) // with caches of its own
-    names.insert(names.begin(), target_.text());
+  std::erase(names, target_.text());
+  names.insert(names.begin(), target_.text());
   return names;
 }
 
@@ -227,6 +229,44 @@ bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes,
   });
 }
 
+// Whether all phases have the grid's y and z, and what they hand on lies by batches and heads.
+static bool has_parts(const LaunchDescription &launch, const LaunchSizes &sizes, GridSize &grid) {
+  const GridExtent *y = nullptr, *z = nullptr;
+  for (const LaunchPhase &phase : launch.phases) {
+    if (!holds(phase.when, sizes))
+      continue;
+    if ((y && !(*y == phase.grid[1])) || (z && !(*z == phase.grid[2])) || !compute_grid(phase, sizes, grid))
+      return false;
+    y = &phase.grid[1], z = &phase.grid[2];
+  }
+  return y && std::ranges::all_of(launch.workspace_tensors, [](const WorkspaceTensor &tensor) {
+           return tensor.sizes[0] == GridExtent{Dimension::kBatch} && tensor.sizes[1] == GridExtent{Dimension::kHeads};
+         });
+}
+
+bool compute_parts(const LaunchDescription &launch, int threads, LaunchParts &parts) {
+  if (!shared_workspace(launch, parts.sizes, parts.bytes))
+    return false;
+  const uint64_t most = kMostSharedBytes * static_cast<uint64_t>(threads);
+  GridSize grid;
+  if (!has_parts(launch, parts.sizes, grid))
+    return true;
+  parts.y = parts.all_y = grid.y, parts.z = parts.all_z = grid.z;
+  if (parts.bytes <= most || grid.y < 1 || grid.z < 1)
+    return true;
+  auto fitting = [&](uint64_t bytes_of_one, int64_t all) {
+    return std::clamp(static_cast<int64_t>(most / std::max<uint64_t>(bytes_of_one, 1)), int64_t{1}, all);
+  };
+  const uint64_t of_batch = parts.bytes / static_cast<uint64_t>(grid.z);
+  parts.z = fitting(of_batch, grid.z);
+  if (parts.z == 1)
+    parts.y = fitting(of_batch / static_cast<uint64_t>(grid.y), grid.y);
+  int64_t &heads = parts.sizes.of[static_cast<int>(Dimension::kHeads)];
+  heads = heads / grid.y * parts.y;
+  parts.sizes.of[static_cast<int>(Dimension::kBatch)] = parts.z;
+  return shared_workspace(launch, parts.sizes, parts.bytes);
+}
+
 void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes &sizes, void *area,
                              KernelArguments &arguments) {
   if (launch.workspace_tensors.empty())
@@ -279,6 +319,13 @@ Result<uint64_t> workspace_of(const LaunchDescription &launch, const KernelArgum
   if (!launch.phases.empty() && !shared_workspace(launch, LaunchSizes(arguments), bytes))
     return grid_error(launch.phases.front(), arguments);
   return bytes;
+}
+
+Result<uint64_t> host_workspace_of(const LaunchDescription &launch, const KernelArguments &arguments) {
+  LaunchParts parts{LaunchSizes(arguments)};
+  if (!launch.phases.empty() && !compute_parts(launch, parallel_concurrency(), parts))
+    return grid_error(launch.phases.front(), arguments);
+  return parts.bytes;
 }
 
 bool runs(const LaunchPhase &phase, const KernelArguments &arguments) {

@@ -18,8 +18,7 @@ struct LaunchSizes {
            arguments.key_length} {}
 };
 
-/// ceil(multiplier · dimension / divisor) · ceil(times / times_divisor), or false for a negative size or
-/// more than 2^62.
+/// What GridExtent says, or false for a negative size or more than 2^62.
 inline bool compute_extent(const GridExtent &rule, const LaunchSizes &sizes, int64_t &extent) {
   int64_t size = sizes.of[static_cast<int>(rule.dimension)];
   int64_t times = sizes.of[static_cast<int>(rule.times)];
@@ -28,6 +27,10 @@ inline bool compute_extent(const GridExtent &rule, const LaunchSizes &sizes, int
   // Sizes have 31 bits, multipliers 32: no sum or product below leaves 64 but the last.
   int64_t first = (size * rule.multiplier + rule.divisor - 1) / rule.divisor;
   int64_t second = (times + rule.times_divisor - 1) / rule.times_divisor;
+  if (rule.most_times != 0 && second > rule.most_times) {
+    const int64_t together = (second + rule.most_times - 1) / rule.most_times;
+    second = (second + together - 1) / together;
+  }
   return !__builtin_mul_overflow(first, second, &extent) && extent <= int64_t{1} << 62;
 }
 
@@ -61,6 +64,20 @@ bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes,
 /// Fills the slots of workspace tensors: they lie in an area of the size that shared_workspace gave.
 void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes &sizes, void *area,
                              KernelArguments &arguments);
+
+/// What phases hand on on the host is bounded for each thread: a launch of more does a part of its batches, or of the
+/// heads of one, after the other.
+inline constexpr uint64_t kMostSharedBytes = 1 << 20;
+struct LaunchParts {
+  explicit LaunchParts(const LaunchSizes &of_all) : sizes(of_all) {}
+  int64_t y = 1, z = 1;         ///< of the grid of a part
+  int64_t all_y = 1, all_z = 1; ///< of the whole
+  LaunchSizes sizes;            ///< of a part: what its phases hand on
+  uint64_t bytes = 0;           ///< that this takes
+  bool is_split() const { return y != all_y || z != all_z; }
+};
+/// False where 64 bits are too few or the grid is refused.
+bool compute_parts(const LaunchDescription &launch, int threads, LaunchParts &parts);
 
 /// The error for a kernel that was loaded on another device.
 Error wrong_device(const LoadedKernel &kernel, const Device &device);

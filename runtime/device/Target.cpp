@@ -107,6 +107,12 @@ HostCaches probe_caches() {
   return {kib(_SC_LEVEL1_DCACHE_SIZE), kib(_SC_LEVEL2_CACHE_SIZE)};
 }
 
+// Bytes 4 to 16 of leaf 0, in the order ebx, edx, ecx.
+bool is_intel() {
+  unsigned eax = 0, text[3] = {};
+  return __get_cpuid(0, &eax, &text[0], &text[2], &text[1]) && std::memcmp(text, "GenuineIntel", sizeof text) == 0;
+}
+
 HostLevel level_of(const HostFeatures &features) {
   if (!(features.avx2 && features.fma && features.f16c && features.bmi2))
     return HostLevel::kNone;
@@ -129,9 +135,11 @@ HostFeatures probe() {
   features.avx512_bf16 = features.avx512 && has(kAvx512Bf16);
   features.avx512_fp16 = features.avx512 && has(kAvx512Fp16);
   features.processor = brand();
+  features.has_amx = has(kAmxTile) && has(kAmxBf16);
   features.amx_refusal =
       features.avx512_bf16 ? amx_refusal(state) : "the processor has no AVX512_BF16";
   features.amx = features.amx_refusal.empty();
+  features.slow_bf16_dot = is_intel();
   features.level = level_of(features);
   features.caches = probe_caches();
   return features;
@@ -167,12 +175,13 @@ std::optional<HostCaches> parse_caches(std::string_view text, HostCaches otherwi
 // Of this machine, those of the level where nobody says.
 Target this_host() {
   const HostFeatures &features = host_features();
-  HostCaches caches = find_level(features.level)->caches;
+  const HostLevel level = choose_host_level(features).level;
+  HostCaches caches = find_level(level)->caches;
   if (features.caches.first_level > 0)
     caches.first_level = features.caches.first_level;
   if (features.caches.second_level > 0)
     caches.second_level = features.caches.second_level;
-  return {.kind = TargetKind::kHost, .level = features.level, .caches = caches};
+  return {.kind = TargetKind::kHost, .level = level, .caches = caches};
 }
 
 // What a machine lacks for a level that is above its own.
@@ -191,6 +200,18 @@ std::string missing_for(HostLevel level, const HostFeatures &features) {
 const HostFeatures &host_features() {
   static const HostFeatures features = probe();
   return features;
+}
+
+HostChoice choose_host_level(const HostFeatures &features) {
+  HostChoice choice{features.level, {}};
+  if (features.amx || !features.avx512_bf16)
+    return choice;
+  if (features.slow_bf16_dot)
+    choice = {HostLevel::kV4, "products of bfloat16 are computed in float32, of which vdpbf16ps has half the rate here"};
+  if (features.has_amx)
+    choice.why_not = concat("tile units are left alone: ", features.amx_refusal,
+                            choice.why_not.empty() ? "" : "; ", choice.why_not);
+  return choice;
 }
 
 std::string host_target() {

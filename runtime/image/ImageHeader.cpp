@@ -25,12 +25,12 @@ std::string_view word(std::span<const std::string_view> words, Enum value) {
   return words[static_cast<size_t>(value)];
 }
 
-// Three extents, each [dimension, divisor, multiplier, times, times_divisor].
+// Three extents, each [dimension, divisor, multiplier, times, times_divisor, most_times].
 ordered_json write_extents(const GridExtent (&extents)[3]) {
   ordered_json list = ordered_json::array();
   for (const GridExtent &extent : extents)
     list.push_back({word(kDimensions, extent.dimension), extent.divisor, extent.multiplier,
-                    word(kDimensions, extent.times), extent.times_divisor});
+                    word(kDimensions, extent.times), extent.times_divisor, extent.most_times});
   return list;
 }
 
@@ -124,7 +124,7 @@ void read_extents(Walker &walker, const json &value, const char *key, GridExtent
   const json &list = walker.array(value, key, 3, 3);
   for (size_t i = 0; i < list.size(); ++i) {
     const json &given = list[i];
-    if (!given.is_array() || given.size() != 5) {
+    if (!given.is_array() || given.size() != 6) {
       walker.fail(key);
       continue;
     }
@@ -132,7 +132,8 @@ void read_extents(Walker &walker, const json &value, const char *key, GridExtent
                   walker.number<uint32_t>(given[1], key, 1),
                   walker.number<uint32_t>(given[2], key, 1),
                   walker.one_of<Dimension>(given[3], kDimensions, key),
-                  walker.number<uint32_t>(given[4], key, 1)};
+                  walker.number<uint32_t>(given[4], key, 1),
+                  walker.number<uint32_t>(given[5], key)};
   }
 }
 

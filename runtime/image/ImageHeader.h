@@ -6,8 +6,8 @@
 ///                 "tensors": [[role, index]…], "scalars": [index…],
 ///                 "workspace_tensors": [{"sizes": [extent × 3], "width", "when"}…], "uses_dropout"}}
 ///
-/// where an extent is [dimension, divisor, multiplier, times, times_divisor], and "when" [least queries, most queries,
-/// least keys, most keys].
+/// where an extent is [dimension, divisor, multiplier, times, times_divisor, most_times], and "when" [least queries,
+/// most queries, least keys, most keys].
 #pragma once
 
 #include "tenon/KernelImage.h"

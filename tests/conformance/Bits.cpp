@@ -148,6 +148,8 @@ INSTANTIATE_TEST_SUITE_P(Every, Bits,
                                                           Problem{DataType::kFloat32, 2, 1, 1, 1, 4096, 64},
                                                           Problem{DataType::kBFloat16, 2, 6, 2, 5, 700, 96},
                                                           Problem{DataType::kFloat32, 2, 4, 4, 3, 530, 40},
+                                                          // On the host in parts, on two threads: 2.8 MB of partial results.
+                                                          Problem{DataType::kFloat32, 3, 32, 8, 16, 3600, 64},
                                                           Problem{DataType::kFloat16, 2, 4, 2, 70, 300, 64},
                                                           Problem{DataType::kFloat16, 1, 2, 2, 130, 300, 128},
                                                           Problem{DataType::kBFloat16, 2, 4, 2, 100, 700, 64})),

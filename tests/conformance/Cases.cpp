@@ -1,5 +1,6 @@
 #include "Cases.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <random>
@@ -83,6 +84,11 @@ void add_options(std::vector<Case> &list) {
     add("mask_bool_rows", dtype, [](Case &c) { c.mask = Mask::kBoolRows; });
     add("mask_bool_keys", dtype, [](Case &c) { c.mask = Mask::kBoolKeys; });
     add("mask_additive", dtype, [](Case &c) { c.mask = Mask::kAdditive; });
+    add("mask_additive_lowest", dtype, [](Case &c) { c.mask = Mask::kAdditiveLowest; });
+    add("mask_additive_lowest_causal", dtype, [](Case &c) {
+      c.mask = Mask::kAdditiveLowest, c.causal = CausalAlignment::kTopLeft;
+    });
+    add("late_key_of_700", dtype, [](Case &c) { c.inputs = Inputs::kLateKey, c.keys = 700; });
     add("mask_additive_heads", dtype, [](Case &c) { c.mask = Mask::kAdditiveHeads; });
     add("mask_and_causal", dtype, [](Case &c) { c.mask = Mask::kBool, c.causal = CausalAlignment::kTopLeft; });
     add("nothing_visible", dtype, [](Case &c) { c.mask = Mask::kNothingVisible; });
@@ -198,6 +204,8 @@ void add_decoding(std::vector<Case> &list) {
     add("more_queries_than_keys", dtype, 2, 16, 9, plain);
     add("dropout", dtype, 3, 5, 600, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; });
     add("not_a_number", dtype, 2, 8, 300, [](Case &c) { c.inputs = Inputs::kNotANumber; });
+    add("late_key", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLateKey; });
+    add("mask_lowest", dtype, 4, 3, 700, [](Case &c) { c.mask = Mask::kAdditiveLowest; });
     add("large_scores", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLarge; });
     add("transposed", dtype, 4, 3, 300, [](Case &c) { c.inputs = Inputs::kTransposed; });
     add("strided", dtype, 4, 3, 300, [](Case &c) { c.inputs = Inputs::kStrided; });
@@ -207,7 +215,8 @@ void add_decoding(std::vector<Case> &list) {
 
 void add_inputs(std::vector<Case> &list) {
   static constexpr std::pair<const char *, Inputs> kKinds[] = {
-      {"large_scores", Inputs::kLarge},  {"not_a_number", Inputs::kNotANumber}, {"infinite", Inputs::kInfinite},
+      {"large_scores", Inputs::kLarge},    {"late_key", Inputs::kLateKey},      {"subnormal", Inputs::kSubnormal},
+      {"not_a_number", Inputs::kNotANumber}, {"infinite", Inputs::kInfinite},
       {"transposed", Inputs::kTransposed}, {"unaligned", Inputs::kUnaligned},   {"strided", Inputs::kStrided},
       {"broadcast", Inputs::kBroadcast}};
   for (DataType dtype : kTypes)
@@ -215,6 +224,23 @@ void add_inputs(std::vector<Case> &list) {
       Case c = sized(name, dtype, 2, 4, 2, 70, 133, 48, 40);
       c.inputs = inputs;
       c.causal = inputs == Inputs::kNotANumber ? CausalAlignment::kTopLeft : CausalAlignment::kNone;
+      list.push_back(c);
+    }
+}
+
+// What makes the host's code fast is left out, one effect after the other: the results stay right.
+void add_without(std::vector<Case> &list) {
+  static constexpr const char *kEffects[] = {
+      "cut-loops",  "few-queries", "packed-heads",   "hidden-blocks",        "folded-maxima", "bounded-columns",
+      "fixed-point", "kept-values", "rare-rescaling", "rounded-exponentials", "packed-tables", "along-rows",
+      "requests",   "existing-rows", "held-tiles",    "streaming-loads"};
+  for (std::string effect : kEffects)
+    for (int64_t queries : {3, 150}) {
+      std::string name = "without_" + effect + (queries == 3 ? "_few" : "_many");
+      std::ranges::replace(name, '-', '_');
+      Case c = sized(name, DataType::kBFloat16, 1, 4, 2, queries, 500, 64, 64);
+      c.mask = Mask::kBoolBandHeads, c.causal = CausalAlignment::kBottomRight;
+      c.without = effect;
       list.push_back(c);
     }
 }
@@ -344,6 +370,7 @@ const std::vector<Case> &cases() {
     add_decoding(all);
     add_tf32(all);
     add_inputs(all);
+    add_without(all);
     add_traced(all);
     add_random_shapes(all);
     return all;

@@ -16,6 +16,8 @@ enum class Inputs {
   kLarge,        ///< scores of about ±1e4
   kNotANumber,   ///< NaN in one query row, and in keys that a causal mask hides from most queries
   kInfinite,     ///< an infinite element of a query
+  kLateKey,      ///< one of the last keys is far above all others for some queries, far below for others
+  kSubnormal,    ///< elements of the query are below 2^-126
   kTransposed,   ///< views of [batch, rows, heads, width]
   kUnaligned,    ///< rows adjacent, the base off by one element
   kStrided,      ///< elements of a row not adjacent
@@ -37,6 +39,7 @@ enum class Mask {
   kBoolBandByColumns, ///< whose columns, not rows, are adjacent
   kAdditiveBand,
   kBoolGap, ///< of keys, for all queries
+  kAdditiveLowest, ///< the least number of its type instead of -inf; for some queries at all keys
 };
 
 struct Case {
@@ -49,6 +52,7 @@ struct Case {
   double dropout = 0;
   std::optional<double> scale;
   bool logsumexp = true;
+  std::string without; ///< an effect that is left out: compiler/attention/Effects.h
   bool tf32 = false; ///< may be used for the products of float32
   /// Traced instead of scaled_dot_product_attention, where given.
   std::function<Result<Function>(CompileOptions)> traced;

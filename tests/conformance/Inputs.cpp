@@ -49,11 +49,20 @@ std::vector<Tensor> make_inputs(const Case &c) {
   Tensor query = random(c.batch, c.heads, c.queries, c.width, 1);
   Tensor key = random(broadcast ? 1 : c.batch, c.key_heads, c.keys, c.width, 2);
   Tensor value = random(broadcast ? 1 : c.batch, c.key_heads, c.keys, c.value_width, 3);
-  if (c.inputs == Inputs::kLarge)
-    for (int64_t i = 0; i < query.element_count(); ++i) {
-      char *element = query.data_as<char>() + i * static_cast<int64_t>(size_in_bytes(c.dtype));
-      store_from_double(element, c.dtype, 1e4 / std::sqrt(static_cast<double>(c.width)) * load_as_double(element, c.dtype));
+  auto multiply = [&](Tensor &tensor, int64_t first, int64_t count, double factor) {
+    const auto bytes = static_cast<int64_t>(size_in_bytes(c.dtype));
+    for (int64_t i = first; i < first + count; ++i) {
+      char *element = tensor.data_as<char>() + i * bytes;
+      store_from_double(element, c.dtype, factor * load_as_double(element, c.dtype));
     }
+  };
+  if (c.inputs == Inputs::kLarge)
+    multiply(query, 0, query.element_count(), 1e4 / std::sqrt(static_cast<double>(c.width)));
+  if (c.inputs == Inputs::kLateKey)
+    for (int64_t head = 0; head < key.size(0) * key.size(1); ++head)
+      multiply(key, (head * c.keys + c.keys - 3) * c.width, c.width, 40);
+  if (c.inputs == Inputs::kSubnormal)
+    multiply(query, 0, query.element_count() / 2, 1e-39);
   if (c.inputs == Inputs::kNotANumber) {
     set(query, {0, 1, 5, 3}, NAN);
     set(key, {0, 0, 60, 2}, NAN); // hidden from queries before 60

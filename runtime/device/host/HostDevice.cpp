@@ -11,7 +11,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <utility>
 #include <xmmintrin.h>
 
@@ -33,17 +32,18 @@ struct HostKernel final : LoadedKernel {
   std::vector<HostEntry> entries; // one a phase
 };
 
-// Denormal numbers cost a hundred cycles each and mean nothing here: results are flushed, and
-// operands read as zero, while a block runs.
-class FlushToZero {
+// What a block computes by, on whatever thread: rounding to nearest, no exception is raised. Denormal numbers cost a
+// hundred cycles each and mean nothing here: results are flushed, and operands read as zero.
+class FloatingPointMode {
 public:
-  FlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushResults | kFlushOperands); }
-  ~FlushToZero() { _mm_setcsr(saved_); }
-  FlushToZero(const FlushToZero &) = delete;
-  FlushToZero &operator=(const FlushToZero &) = delete;
+  FloatingPointMode() : saved_(_mm_getcsr()) { _mm_setcsr(kAllMasked | kFlushResults | kFlushOperands); }
+  ~FloatingPointMode() { _mm_setcsr(saved_); }
+  FloatingPointMode(const FloatingPointMode &) = delete;
+  FloatingPointMode &operator=(const FloatingPointMode &) = delete;
 
 private:
   static constexpr unsigned kFlushResults = 1u << 15, kFlushOperands = 1u << 6; // MXCSR.FTZ, .DAZ
+  static constexpr unsigned kAllMasked = 0x3fu << 7;                           // with MXCSR.RC 0: to nearest
   unsigned saved_;
 };
 
@@ -105,8 +105,13 @@ bool is_small(const KernelArguments &arguments, int64_t blocks) {
   return width > 0 && 2 * width * pairs <= kSmallLaunch;
 }
 
+// Of the grid's heads and batches those from a place on.
+struct GridPart {
+  int64_t first_y = 0, first_z = 0;
+};
+
 // False where a thread got no workspace.
-bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
+bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid, const GridPart &part,
                const KernelArguments &arguments) {
   size_t bytes = phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
   static std::atomic<uint64_t> runs{0};
@@ -120,8 +125,9 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid,
     }
     if (bytes != 0)
       begin_phase(workspace, number);
-    FlushToZero guard;
-    entry(&arguments, workspace, block.x, block.y, block.z);
+    FloatingPointMode mode;
+    entry(&arguments, workspace, block.x, block.y + static_cast<int32_t>(part.first_y),
+          block.z + static_cast<int32_t>(part.first_z));
   };
   int64_t blocks = grid.blocks();
   if (blocks == 1) {
@@ -145,11 +151,46 @@ bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &size
                               }) > 1;
 }
 
+// Places what the phases of a part hand on as if that of all heads and batches lay there.
+void place_part(const LaunchDescription &launch, const LaunchParts &parts, const GridPart &part, void *area,
+                KernelArguments &arguments) {
+  place_workspace_tensors(launch, parts.sizes, area, arguments);
+  const int64_t heads_of_y = parts.sizes.of[static_cast<int>(Dimension::kHeads)] / parts.y;
+  for (size_t slot = 0; slot < launch.tensors.size(); ++slot)
+    if (launch.tensors[slot].role == TensorRole::kWorkspace) {
+      TensorArgument &tensor = arguments.tensors[slot];
+      const int64_t before = part.first_z * tensor.strides[0] + part.first_y * heads_of_y * tensor.strides[1];
+      tensor.data = reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(tensor.data) - uintptr_t(before) * sizeof(float));
+    }
+}
+
 Error out_of_workspace(const LaunchPhase &phase) {
   return Error(ErrorCode::kOutOfMemory,
                concat("workspace of ", phase.entry, ": ",
                       phase.workspace.fixed_bytes + phase.workspace.bytes_per_block,
                       " bytes a thread cannot be allocated"));
+}
+
+// All phases, of a part or, without `parts`, of all heads and batches.
+Result<void> launch_part(const HostKernel &host, const LaunchParts *parts, const GridPart &part,
+                         const KernelArguments &arguments) {
+  const std::vector<LaunchPhase> &phases = host.description().phases;
+  const LaunchSizes sizes(arguments);
+  for (size_t i = 0; i < phases.size(); ++i) {
+    GridSize grid;
+    if (!holds(phases[i].when, sizes))
+      continue;
+    if (!compute_grid(phases[i], sizes, grid))
+      return grid_error(phases[i], arguments);
+    if (parts) {
+      grid.y = std::min(parts->y, parts->all_y - part.first_y);
+      grid.z = std::min(parts->z, parts->all_z - part.first_z);
+    }
+    log(LogEvent::kLaunch, [&] { return launch_line(host, phases[i], grid, 0); });
+    if (!run_phase(host.entries[i], phases[i], grid, part, arguments))
+      return out_of_workspace(phases[i]);
+  }
+  return {};
 }
 
 } // namespace
@@ -230,12 +271,12 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
     if (Result<void> done = workspace::reserve(bytes, parallel_concurrency() + 1); !done)
       return done;
   }
-  uint64_t shared = 0;
+  LaunchParts parts(sizes);
   if (!has_several(launch.phases, sizes))
     return {};
-  if (!shared_workspace(launch, sizes, shared))
+  if (!compute_parts(launch, parallel_concurrency(), parts))
     return grid_error(launch.phases.front(), arguments);
-  return workspace::reserve(shared, 1);
+  return workspace::reserve(parts.bytes, 1);
 }
 
 Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arguments,
@@ -245,28 +286,21 @@ Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   const HostKernel &host = static_cast<const HostKernel &>(kernel);
   const std::vector<LaunchPhase> &phases = host.description().phases;
   LaunchSizes sizes(arguments);
-  std::optional<workspace::Lease> lease;
-  if (has_several(phases, sizes)) {
-    uint64_t bytes = 0;
-    if (!shared_workspace(host.description(), sizes, bytes))
-      return grid_error(phases.front(), arguments);
-    lease.emplace(bytes);
-    arguments.workspace = lease->data();
-    if (bytes != 0 && !arguments.workspace)
-      return Error(ErrorCode::kOutOfMemory,
-                   concat("workspace: ", bytes, " bytes cannot be allocated on the host"));
-    place_workspace_tensors(host.description(), sizes, arguments.workspace, arguments);
-  }
-  for (size_t i = 0; i < phases.size(); ++i) {
-    GridSize grid;
-    if (!holds(phases[i].when, sizes))
-      continue;
-    if (!compute_grid(phases[i], sizes, grid))
-      return grid_error(phases[i], arguments);
-    log(LogEvent::kLaunch, [&] { return launch_line(kernel, phases[i], grid, 0); });
-    if (!run_phase(host.entries[i], phases[i], grid, arguments))
-      return out_of_workspace(phases[i]);
-  }
+  if (!has_several(phases, sizes))
+    return launch_part(host, nullptr, {}, arguments);
+  LaunchParts parts(sizes);
+  if (!compute_parts(host.description(), parallel_concurrency(), parts))
+    return grid_error(phases.front(), arguments);
+  const workspace::Lease lease(parts.bytes);
+  arguments.workspace = lease.data();
+  if (parts.bytes != 0 && !arguments.workspace)
+    return Error(ErrorCode::kOutOfMemory,
+                 concat("workspace: ", parts.bytes, " bytes cannot be allocated on the host"));
+  for (int64_t z = 0; z < parts.all_z; z += parts.z)
+    for (int64_t y = 0; y < parts.all_y; y += parts.y) {
+      place_part(host.description(), parts, {y, z}, arguments.workspace, arguments);
+      TENON_TRY(launch_part(host, parts.is_split() ? &parts : nullptr, {y, z}, arguments));
+    }
   return {};
 }
 

@@ -141,7 +141,7 @@ struct DeviceStatus {
   bool available = false;
   std::string name;   ///< "NVIDIA H200"; "" where not available
   std::string target; ///< "sm_90a", "host:x86-64-v4+amx"
-  std::string reason; ///< why it is not available: "libcuda.so.1 cannot be opened: …"
+  std::string reason; ///< why it is not available: "libcuda.so.1 cannot be opened: …"; or why no better target is taken
 };
 
 /// Every way to run a kernel, those that are not available included: at least one line each for
@@ -162,5 +162,8 @@ TENON_API Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArgumen
 /// tensors. Errors as those of grid_of.
 TENON_API Result<uint64_t> workspace_of(const LaunchDescription &launch,
                                         const KernelArguments &arguments);
+/// The same on the host, which does launches that share more than 1 MiB a thread in parts, one after the other.
+TENON_API Result<uint64_t> host_workspace_of(const LaunchDescription &launch,
+                                             const KernelArguments &arguments);
 
 } // namespace tenon

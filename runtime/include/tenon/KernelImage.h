@@ -76,13 +76,16 @@ struct TensorSlot {
 enum class Dimension : uint8_t { kOne, kBatch, kHeads, kKeyHeads, kQueryLength, kKeyLength };
 
 /// ceil(multiplier · dimension / divisor) · ceil(times / times_divisor): blocks of queries times chunks of
-/// keys, rows of all heads of a group, and so on.
+/// keys, rows of all heads of a group, and so on. Where the second factor is beyond `most_times`, which is not 0, as many
+/// chunks make one as leave at most that: it is ceil(times / (times_divisor · ceil(ceil(times / times_divisor) /
+/// most_times))).
 struct GridExtent {
   Dimension dimension = Dimension::kOne;
   uint32_t divisor = 1;
   uint32_t multiplier = 1;
   Dimension times = Dimension::kOne;
   uint32_t times_divisor = 1;
+  uint32_t most_times = 0;
   bool operator==(const GridExtent &) const = default;
 };
 
@@ -141,7 +144,7 @@ struct ImageSection {
 class TENON_API KernelImage {
 public:
   /// Of the bytes that `serialize` writes and `parse` reads.
-  static constexpr uint32_t kFormatVersion = 4;
+  static constexpr uint32_t kFormatVersion = 5;
 
   std::string kernel;    ///< a readable name, unique within a process: attention_f16_d64_causal_3f2a…
   std::string key;       ///< all that the code depends on, in readable form

@@ -65,12 +65,22 @@ struct HostFeatures {
   bool avx2 = false, fma = false, f16c = false, bmi2 = false;
   bool avx512 = false; ///< F, BW, CD, DQ and VL, with the state enabled
   bool avx512_bf16 = false, avx512_fp16 = false;
-  bool amx = false;        ///< AMX-TILE and AMX-BF16, and tiles permitted
+  bool slow_bf16_dot = false; ///< vdpbf16ps has half the rate of float32's multiply-adds: Intel's processors
+  bool has_amx = false;    ///< AMX-TILE and AMX-BF16
+  bool amx = false;        ///< and tiles permitted
   std::string processor;   ///< the brand string
   HostCaches caches;       ///< 0: the operating system does not say
   std::string amx_refusal; ///< why `amx` is false
-  HostLevel level = HostLevel::kNone;
+  HostLevel level = HostLevel::kNone; ///< the best that it executes
 };
+
+/// What `host` is on such a machine: the level whose code is fastest, most often the best. `why_not` says why no better
+/// one was taken, or "".
+struct HostChoice {
+  HostLevel level = HostLevel::kNone;
+  std::string why_not;
+};
+TENON_API HostChoice choose_host_level(const HostFeatures &features);
 
 /// Probed once. Asks Linux for leave to use AMX tiles where the processor has them.
 TENON_API const HostFeatures &host_features();

@@ -12,7 +12,7 @@
 // SM90: threads = 128 : i32, tile_keys = 16 : i32, tile_queries = 64 : i32
 // SM86: threads = 64 : i32, tile_keys = 16 : i32, tile_queries = 32 : i32
 // HOST: threads = 1 : i32, tile_keys = 128 : i32, tile_queries = 64 : i32
-// LARGE: 192 keys, whose 48 KiB of scores stay in the 48 KiB first-level cache, they and their values, 384 KiB, in the 1024 KiB second-level cache
+// LARGE: 192 keys: 48 KiB of scores, a first-level cache has 48; 384 KiB of keys and values, a second-level cache has 1024
 // GIVEN: tile_keys = 16 : i32
 // WRONG: tile-keys is 24, must be a multiple of 16 up to 1024
 func.func @plain(%query: tensor<*xf32> {attention.width = 256 : i32}, %key: tensor<*xf32> {attention.width = 256 : i32},

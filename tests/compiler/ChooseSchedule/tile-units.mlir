@@ -6,7 +6,7 @@
 
 // CHECK: explanation = "32 queries, {{.*}}; products by tile units", padded_value_width = 96 : i32, padded_width = 96 : i32
 // CHECK-SAME: tile_keys = 256 : i32, tile_queries = 32 : i32
-// PAIRS: explanation = "64 queries, {{[^;]*; [^;]*}}", padded_value_width = 80 : i32, padded_width = 80 : i32
+// PAIRS: explanation = "64 queries, {{[^;]*; [^;]*; [^;]*}}", padded_value_width = 80 : i32, padded_width = 80 : i32
 // PAIRS-SAME: tile_keys = 128 : i32, tile_queries = 64 : i32
 func.func @plain(%query: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16},
                  %key: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16},

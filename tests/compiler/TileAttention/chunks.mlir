@@ -1,5 +1,5 @@
 // Few queries, whose keys are cut in chunks of 256, four blocks of 64: each is a block of the grid, which leaves its
-// output and m + log2 l in the workspace, as head chunk * heads + head. A second kernel takes the chunks in their order:
+// output and m + log2 l in the workspace, as row chunk * queries + query. A second kernel takes the chunks in their order:
 // the greatest of the log-sums first, then the sums of weights and of weighted outputs, eight chunks at a time for 32
 // columns, which are a block's: head · 2 + half is its place along the second axis, and one program serves both halves.
 //
@@ -16,8 +16,8 @@
 // CHECK: scf.for
 // CHECK: %[[LOG:.*]] = math.log2
 // CHECK: %[[LOGSUM:.*]] = arith.addf %{{.*}}, %[[LOG]]
-// CHECK: %[[HEADS:.*]] = tile.size  heads
-// CHECK: arith.muli %[[CHUNK]], %[[HEADS]] : i32
+// CHECK: %[[BEFORE:.*]] = arith.muli %[[CHUNK]], %{{.*}} : i32
+// CHECK: arith.addi %[[BEFORE]], %{{.*}} : i32
 // CHECK: tile.store %{{.*}} : tensor<16x64xf32>, !tile.tensor<f32>
 // CHECK: tile.store %[[LOGSUM]], %{{.*}} : tensor<16xf32>, !tile.tensor<f32>
 

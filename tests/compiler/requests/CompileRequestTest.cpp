@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <span>
 #include <thread>
 
 using namespace tenon;
@@ -50,6 +51,35 @@ TEST(CompileRequest, FusesAndTiles) {
   CompileAnswer tiled = compileRequest(request("host:x86-64-v3", "tile"));
   ASSERT_EQ(tiled.status, TENON_COMPILED) << tiled.payload();
   EXPECT_THAT(tiled.bytes, HasSubstr("tile.dot"));
+}
+
+// Each effect changes the code of a target that has it; what it makes stays right: tests/conformance.
+TEST(CompileRequest, LeavesOutWhatMakesCodeFast) {
+  const auto image = [](const std::string &target, const std::string &without) {
+    CompileAnswer answer = compileRequest(request(target, "image", "bf16", kCausal, "{\"without\": \"" + without + "\"}"));
+    EXPECT_EQ(answer.status, TENON_COMPILED) << answer.payload();
+    auto bytes = std::as_bytes(std::span(answer.bytes));
+    return KernelImage::parse({bytes.begin(), bytes.end()}).value();
+  };
+  const std::string pairs = "host:x86-64-v4+bf16", tiles = "host:x86-64-v4+amx";
+  for (const auto &[target, without] : std::vector<std::pair<std::string, std::string>>{
+           {pairs, "cut-loops"}, {pairs, "few-queries"}, {pairs, "packed-heads"}, {pairs, "folded-maxima"},
+           {pairs, "bounded-columns"}, {pairs, "rare-rescaling"}, {pairs, "fixed-point"}, {pairs, "kept-values"},
+           {pairs, "along-rows"}, {pairs, "requests"}, {pairs, "existing-rows"}, {pairs, "fixed-point,rounded-exponentials"},
+           {tiles, "held-tiles"}, {tiles, "streaming-loads"}, {tiles, "fixed-point"}})
+    EXPECT_NE(image(target, without).sections[0].bytes, image(target, "").sections[0].bytes) << without;
+  EXPECT_NE(image(pairs, "fixed-point,rounded-exponentials").sections[0].bytes, image(pairs, "fixed-point").sections[0].bytes);
+  CompileAnswer wrong = compileRequest(request(pairs, "image", "bf16", kCausal, R"({"without": "luck"})"));
+  EXPECT_EQ(wrong.status, TENON_FAILED);
+  EXPECT_THAT(wrong.payload(), HasSubstr("there are cut-loops, few-queries"));
+}
+
+TEST(CompileRequest, RefusesOnTheHostWhatIsOfAGpu) {
+  for (const char *option : {R"({"warps": 4})", R"({"stages": 3})", R"({"rescaling": "by-row-sum"})"}) {
+    CompileAnswer answer = compileRequest(request("host:x86-64-v4", "tile", "f32", kCausal, option));
+    EXPECT_EQ(answer.status, TENON_REFUSED) << option;
+    EXPECT_THAT(answer.payload(), HasSubstr("are a GPU's")) << option;
+  }
 }
 
 TEST(CompileRequest, TakesTilesFromOptions) {

@@ -31,14 +31,23 @@ struct InOrder {
   ~InOrder() { set_parallel_for({}); }
 };
 
-TEST(HostDevice, FlushesDenormalsWhileAKernelRunsAndRestores) {
+TEST(HostDevice, SetsTheFloatingPointModeWhileAKernelRunsAndRestoresIt) {
+  constexpr unsigned kFlushes = 0x8040, kMasks = 0x1f80, kFlags = 0x3f;
   auto kernel = host().load(image_of({phase("read_control")})).value();
-  unsigned before = _mm_getcsr(), during = 0;
-  KernelArguments arguments = testing::sizes(1, 1, 1);
-  arguments.tensors[0].data = &during;
-  ASSERT_TRUE(host().launch(*kernel, arguments, 0));
-  EXPECT_EQ(during & 0x8040u, 0x8040u);
-  EXPECT_EQ(_mm_getcsr(), before);
+  for (unsigned rounding : {_MM_ROUND_NEAREST, _MM_ROUND_DOWN, _MM_ROUND_TOWARD_ZERO}) {
+    const unsigned usual = _mm_getcsr();
+    _MM_SET_ROUNDING_MODE(rounding);
+    const unsigned before = _mm_getcsr();
+    unsigned during = 0;
+    KernelArguments arguments = testing::sizes(1, 1, 1);
+    arguments.tensors[0].data = &during;
+    const bool launched = host().launch(*kernel, arguments, 0).ok();
+    const unsigned after = _mm_getcsr();
+    _mm_setcsr(usual);
+    ASSERT_TRUE(launched);
+    EXPECT_EQ(during & ~kFlags, kFlushes | kMasks) << rounding;
+    EXPECT_EQ(after, before) << rounding;
+  }
 }
 
 TEST(HostDevice, LongestBlocksOfACausalMaskStartFirst) {

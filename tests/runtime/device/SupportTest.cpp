@@ -80,6 +80,21 @@ TEST(Target, AProcessorExecutesItsLevelAndThoseBefore) {
   EXPECT_EQ(features.amx, features.amx_refusal.empty());
 }
 
+TEST(Target, WhatAProcessorDoesSlowlyOrMayNotDoIsNotChosen) {
+  HostFeatures zen{.avx512 = true, .avx512_bf16 = true, .level = HostLevel::kV4Bf16};
+  EXPECT_EQ(choose_host_level(zen).level, HostLevel::kV4Bf16);
+  EXPECT_EQ(choose_host_level(zen).why_not, "");
+  HostFeatures xeon{.avx512 = true, .avx512_bf16 = true, .slow_bf16_dot = true, .has_amx = true, .amx = true,
+                    .level = HostLevel::kV4Amx};
+  EXPECT_EQ(choose_host_level(xeon).level, HostLevel::kV4Amx);
+  EXPECT_EQ(choose_host_level(xeon).why_not, "");
+  xeon.amx = false, xeon.level = HostLevel::kV4Bf16;
+  xeon.amx_refusal = "the operating system does not save AMX tiles (XCR0)";
+  EXPECT_EQ(choose_host_level(xeon).level, HostLevel::kV4);
+  EXPECT_THAT(choose_host_level(xeon).why_not, HasSubstr("tile units are left alone: " + xeon.amx_refusal));
+  EXPECT_THAT(choose_host_level(xeon).why_not, HasSubstr("half the rate"));
+}
+
 TEST(Target, EmulatedTilesRunWhereTheirVectorsDoAndAreNeverChosen) {
   Target emulated = Target::parse("host:x86-64-v4+amx-emulated").value();
   EXPECT_EQ(can_execute(emulated).ok(), host_features().avx512_bf16);

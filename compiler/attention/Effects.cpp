@@ -1,0 +1,58 @@
+#include "compiler/attention/Effects.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <array>
+
+using namespace mlir;
+using namespace tenon;
+
+// In the order of the enumeration.
+static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEffects = {{
+    {"cut-loops", "keys that a mask of indices hides are not visited, open blocks have no mask code",
+     "attention/AnalyzeMask.cpp"},
+    {"few-queries", "up to 16 queries have code of their own, keys in chunks", "attention/SplitQueries.cpp"},
+    {"packed-heads", "few queries of the heads of a group share a tile", "attention/FewQueries.cpp"},
+    {"hidden-blocks", "blocks that a table hides are left out", "host/HiddenBlocks.cpp"},
+    {"folded-maxima", "maxima are taken in the loop that forms the products", "host/Products.cpp"},
+    {"bounded-columns", "columns that no row sees are not computed: triangles", "host/ColumnBounds.cpp"},
+    {"rare-rescaling", "the output is rescaled only where a reference moved", "host/Products.cpp"},
+    {"rounded-exponentials", "2^x of degree 3 where the result is rounded to bfloat16", "host/Pairs.cpp"},
+    {"fixed-point", "2^x straight to words of bfloat16", "host/PowersOfPairs.cpp"},
+    {"kept-values", "values are rewritten once for all blocks of queries, in panels", "host/KeptValues.cpp"},
+    {"packed-tables", "masks and biases are transposed in strips", "host/Gather.cpp"},
+    {"along-rows", "products of few queries run along the rows of keys and values", "host/RowProducts.cpp"},
+    {"requests", "what few queries will read is requested ahead", "host/RowProducts.cpp"},
+    {"existing-rows", "of few queries only rows that exist take part in loops over scores", "host/RowProducts.cpp"},
+    {"held-tiles", "narrow queries stay in tile registers", "host/TileProducts.cpp"},
+    {"streaming-loads", "keys and values pass by the first-level cache on their way to tile registers",
+     "host/TileProducts.cpp"},
+}};
+
+const EffectName &tenon::nameOf(Effect effect) { return kEffects[static_cast<size_t>(effect)]; }
+
+std::string tenon::effectNames() {
+  return llvm::join(llvm::map_range(kEffects, [](const EffectName &effect) { return effect.name.str(); }), ", ");
+}
+
+bool tenon::isLeftOut(Operation *op, Effect effect) {
+  Operation *function = isa<FunctionOpInterface>(op) ? op : op->getParentOfType<FunctionOpInterface>();
+  auto without = function ? function->getAttrOfType<ArrayAttr>(kWithoutAttribute) : ArrayAttr();
+  return without && llvm::any_of(without.getAsValueRange<StringAttr>(),
+                                 [&](StringRef name) { return name == nameOf(effect).name; });
+}
+
+llvm::Error tenon::leaveOut(Operation *function, StringRef names) {
+  if (names.empty())
+    return llvm::Error::success();
+  SmallVector<StringRef> list;
+  names.split(list, ',');
+  for (StringRef name : list)
+    if (llvm::none_of(kEffects, [&](const EffectName &effect) { return effect.name == name; }))
+      return llvm::createStringError("\"without\" has '" + name.str() + "'; there are " + effectNames());
+  function->setAttr(kWithoutAttribute, Builder(function->getContext()).getStrArrayAttr(list));
+  return llvm::Error::success();
+}
