@@ -54,6 +54,11 @@ another_preset() {
   run_tests "$name" "build-$name" "$@"
 }
 
+# Generated code for runtimes that have no compiler.
+export TENON_TEST_KERNELS=$PWD/build/test-kernels
+build/bin/tests/runtime_alone manifest >$results/manifest.json
+build/bin/tenon cache build $results/manifest.json --target host:x86-64-v3 --target host:x86-64-v4 -o $TENON_TEST_KERNELS
+
 TENON_TEST_ALL=$all run_tests release build
 sanitized_runtime asan
 sanitized_runtime tsan

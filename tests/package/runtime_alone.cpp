@@ -1,7 +1,8 @@
 /// Attention from a ready cache in a program that links the runtime and nothing else of Tenon.
 ///
 ///     runtime_alone manifest        prints what it needs, for `tenon cache build`
-///     runtime_alone attend DIR      attention by a kernel in DIR, held to the interpreter in float64
+///     runtime_alone attend DIR      attention by a kernel in DIR, held to the interpreter in float64, then by several
+///                                   threads at once, held to its bits
 ///
 /// It may not compile, and ends with 1 where it did, where the answer is wrong, or where a library of a compiler or of
 /// the CUDA toolkit is part of the process.
@@ -11,11 +12,13 @@
 #include "tenon/KernelCache.h"
 #include "tenon/Signature.h"
 
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -79,22 +82,41 @@ Result<std::shared_ptr<const LoadedKernel>> kernel_from(const std::string &direc
   return cached->loaded_on(device);
 }
 
-Result<Tensor> launch(const std::string &directory, const Graph &graph, const std::vector<Tensor> &inputs) {
-  TENON_ASSIGN_OR_RETURN(Device *const device, Device::open(DeviceKind::kHost));
-  TENON_ASSIGN_OR_RETURN(const auto kernel, kernel_from(directory, graph, *device));
+Result<Tensor> launch(Device &device, const LoadedKernel &kernel, const std::vector<Tensor> &inputs) {
   TENON_ASSIGN_OR_RETURN(const Tensor output, Tensor::zeros(inputs[0].shape()));
   KernelArguments arguments = {};
   arguments.batch = 1;
   arguments.heads = arguments.key_heads = kHeads;
   arguments.query_length = arguments.key_length = kQueries;
-  const std::vector<TensorSlot> &slots = kernel->description().tensors;
+  const std::vector<TensorSlot> &slots = kernel.description().tensors;
   for (size_t slot = 0; slot < slots.size(); ++slot)
     if (slots[slot].role != TensorRole::kWorkspace)
       arguments.tensors[slot] = argument_of(
           slots[slot].role == TensorRole::kOutput ? output : inputs[static_cast<size_t>(slots[slot].index)]);
-  TENON_TRY(device->prepare(*kernel, arguments, 0));
-  TENON_TRY(device->launch(*kernel, arguments, 0));
+  TENON_TRY(device.prepare(kernel, arguments, 0));
+  TENON_TRY(device.launch(kernel, arguments, 0));
   return output;
+}
+
+// Whether threads that launch at once get the bits of `expected`.
+Result<void> launch_at_once(Device &device, const LoadedKernel &kernel, const std::vector<Tensor> &inputs,
+                            const Tensor &expected) {
+  constexpr int kThreads = 4, kLaunches = 5;
+  std::atomic<int> wrong{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kThreads; ++i)
+      threads.emplace_back([&] {
+        for (int each = 0; each < kLaunches; ++each) {
+          const Result<Tensor> output = launch(device, kernel, inputs);
+          const auto bytes = static_cast<size_t>(expected.element_count()) * sizeof(float);
+          wrong += !output || std::memcmp(output->data(), expected.data(), bytes) != 0;
+        }
+      });
+  }
+  if (wrong != 0)
+    return Error(ErrorCode::kInternal, std::to_string(wrong) + " launches by several threads were wrong");
+  return {};
 }
 
 Result<double> largest_error(const Graph &graph, const std::vector<Tensor> &inputs, const Tensor &output) {
@@ -132,7 +154,10 @@ Result<void> attend(const std::string &directory) {
                                                         Distribution::kUniform));
     inputs.push_back(std::move(input));
   }
-  TENON_ASSIGN_OR_RETURN(const Tensor output, launch(directory, graph, inputs));
+  TENON_ASSIGN_OR_RETURN(Device *const device, Device::open(DeviceKind::kHost));
+  TENON_ASSIGN_OR_RETURN(const auto kernel, kernel_from(directory, graph, *device));
+  TENON_ASSIGN_OR_RETURN(const Tensor output, launch(*device, *kernel, inputs));
+  TENON_TRY(launch_at_once(*device, *kernel, inputs, output));
   TENON_ASSIGN_OR_RETURN(const double error, largest_error(graph, inputs, output));
   const int forbidden = count_forbidden_libraries();
   std::printf("largest error %.2g, libraries of a compiler %d\n", error, forbidden);

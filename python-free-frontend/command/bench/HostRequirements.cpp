@@ -115,8 +115,8 @@ std::vector<Requirement> of_peaks(const HostSuite &suite, const HostPeaks &peaks
           peaks.bfloat16_amx > 0
               ? for_information("bf16, S >= 1,024: of the AMX peak", Unit::kShare,
                                 shares(suite.forward, peaks.bfloat16_amx, long_pairs))
-              : at_least("bf16, S >= 1,024, full: of the vdpbf16ps peak", 0.80, Unit::kShare,
-                         shares(suite.forward, peaks.best_bfloat16(), long_full("bf16"))),
+              : at_least("bf16, S >= 1,024, full and causal: of the vdpbf16ps peak", 0.80, Unit::kShare,
+                         shares(suite.forward, peaks.best_bfloat16(), long_pairs)),
           at_least("AVX2 target, f32, S = 1,024: of the AVX2 FMA peak", 0.75, Unit::kShare,
                    shares(suite.avx2, peaks.float32_avx2, any))};
 }

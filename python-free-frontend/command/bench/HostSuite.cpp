@@ -85,24 +85,29 @@ private:
 
   // Before anything else ran: areas that threads took once are not given back.
   Result<void> memory() {
+    std::vector<ShapeOptions> list;
     for (const char *dtype : kTypes)
-      for (int64_t length : {1024, 8192}) {
-        const ShapeOptions shape = square(1, 2, length, 128, dtype);
-        progress_("memory, " + shape.short_text());
-        TENON_ASSIGN_OR_RETURN(TimedCall call, call_of(shape));
-        const Result<MemoryOfCall> taken = memory_of_first_call(call);
-        if (!taken && taken.error().code() == ErrorCode::kUnsupported) {
-          suite_.no_memory = taken.error().message();
-          return {};
-        }
-        if (!taken)
-          return taken.error();
-        char in_all[32];
-        std::snprintf(in_all, sizeof in_all, ": %.2f MB in all", taken->all);
-        const bool packs = taken->all > kMostMemory;
-        suite_.memory.push_back(
-            {shape.short_text() + in_all, {packs ? taken->beyond_heads : taken->all}});
+      for (int64_t length : {1024, 8192})
+        list.push_back(square(1, 2, length, 128, dtype));
+    ShapeOptions few = square(1, 32, 32768, 128, "bf16"); // whose chunks of keys hand results on
+    few.key_heads = 8, few.queries = 16;
+    list.push_back(few);
+    for (const ShapeOptions &shape : list) {
+      progress_("memory, " + shape.short_text());
+      TENON_ASSIGN_OR_RETURN(TimedCall call, call_of(shape));
+      const Result<MemoryOfCall> taken = memory_of_first_call(call);
+      if (!taken && taken.error().code() == ErrorCode::kUnsupported) {
+        suite_.no_memory = taken.error().message();
+        return {};
       }
+      if (!taken)
+        return taken.error();
+      char in_all[32];
+      std::snprintf(in_all, sizeof in_all, ": %.2f MB in all", taken->all);
+      const bool packs = taken->all > kMostMemory;
+      suite_.memory.push_back(
+          {shape.short_text() + in_all, {packs ? taken->beyond_heads : taken->all}});
+    }
     return {};
   }
 
