@@ -119,6 +119,19 @@ TEST(MathFunctionsTest, PowersOfAllSigns) {
   }
 }
 
+TEST(MathFunctionsTest, SinesOfGreatNumbersStayWithinOne) {
+  auto context = makeContext();
+  for (const std::string &target : runnableTargets())
+    for (const char *name : {"sin", "cos"}) {
+      CompiledKernel kernel(*context, kernelText(std::string("math.") + name + " %x"), target);
+      Elements x{1e20f, -3e38f, 0x1p60f, NAN, INFINITY}, z{};
+      kernel.run(argumentsOf(x, x, z));
+      for (int i : {0, 1, 2})
+        EXPECT_LE(std::abs(z[i]), 1) << target << " " << name << "(" << x[i] << ")";
+      EXPECT_TRUE(std::isnan(z[3]) && std::isnan(z[4])) << target << " " << name;
+    }
+}
+
 TEST(MathFunctionsTest, WhatSoftmaxRestsUpon) {
   auto context = makeContext();
   for (const std::string &target : runnableTargets()) {
