@@ -39,9 +39,9 @@ struct TensorView {
   Value data;
   SmallVector<Value, 4> strides; ///< in bytes
   int64_t bytes;                 ///< of an element
-  /// Of elements smaller than a word that are gathered: where the first byte of all lies, four of them at least, and its
-  /// distance from `data`, which is below 0 where a stride is.
-  Value words = {}, lowest = {};
+  /// Of elements smaller than a word that are gathered, addresses: of element 0, and of the first and last four bytes of the
+  /// table. One of fewer was copied to where there are four.
+  Value begin = {}, firstWord = {}, lastWord = {};
 };
 
 /// Rows on their way between global memory and a buffer.

@@ -170,7 +170,7 @@ Value BlockProgram::gatherElement(const TensorView &tensor, Value offset, Value 
   return branch.getResult(0);
 }
 
-// Smaller elements are read with the bytes before them, or behind them at a table's begin: a word of the table.
+// Smaller elements are read with the aligned word around them, or at a table's ends its first or last four bytes.
 Value BlockProgram::gatherVector(const TensorView &tensor, Value offsets, Value guard) {
   auto wide = cast<VectorType>(offsets.getType());
   int64_t lanes = wide.getNumElements();
@@ -183,12 +183,13 @@ Value BlockProgram::gatherVector(const TensorView &tensor, Value offsets, Value 
   if (isWord) {
     places = LLVM::GEPOp::create(builder_, pointers, builder_.getI8Type(), tensor.data, offsets);
   } else {
-    Value place = arith::SubIOp::create(builder_, offsets, broadcast(tensor.lowest, lanes));
-    Value before = add(place, filled(wide, static_cast<double>(tensor.bytes - kWordBytes)));
-    Value first = arith::MaxSIOp::create(builder_, before, filled(wide, 0));
-    Value within = arith::SubIOp::create(builder_, place, first);
+    Value address = add(offsets, broadcast(tensor.begin, lanes));
+    Value aligned = arith::AndIOp::create(builder_, address, filled(wide, -kWordBytes));
+    Value place = arith::MinSIOp::create(builder_, aligned, broadcast(tensor.lastWord, lanes));
+    place = arith::MaxSIOp::create(builder_, place, broadcast(tensor.firstWord, lanes));
+    Value within = arith::SubIOp::create(builder_, address, place);
     shift = arith::TruncIOp::create(builder_, words, multiply(within, filled(wide, 8)));
-    places = LLVM::GEPOp::create(builder_, pointers, builder_.getI8Type(), tensor.words, first);
+    places = LLVM::IntToPtrOp::create(builder_, pointers, place);
   }
   Value word =
       LLVM::masked_gather::create(builder_, words, places, guard, ValueRange{filled(words, 0)},

@@ -141,15 +141,17 @@ void BlockProgram::findWords(TensorView &view) {
     lowest = add(lowest, minimum(last, i64(0)));
     highest = add(highest, builder_.createOrFold<arith::MaxSIOp>(last, i64(0)));
   }
-  view.lowest = lowest;
-  Value data = byte(view.data, lowest), place = buffer(workspace_.allocate(kWordBytes));
+  Value first = byte(view.data, lowest), place = buffer(workspace_.allocate(kWordBytes));
   Value count = add(builder_.createOrFold<arith::SubIOp>(highest, lowest), i64(view.bytes));
   Value tiny = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, count, i64(kWordBytes));
-  Value copied = arith::SelectOp::create(builder_, tiny, count, i64(0));
-  loop(i64(0), copied, 1, [&](Value i) {
-    store(load(builder_.getI8Type(), byte(data, i), 1), byte(place, i), 1);
+  loop(i64(0), arith::SelectOp::create(builder_, tiny, count, i64(0)), 1, [&](Value i) {
+    store(load(builder_.getI8Type(), byte(first, i), 1), byte(place, i), 1);
   });
-  view.words = arith::SelectOp::create(builder_, tiny, place, data);
+  Value words = arith::SelectOp::create(builder_, tiny, place, first);
+  view.firstWord = LLVM::PtrToIntOp::create(builder_, builder_.getI64Type(), words);
+  view.begin = builder_.createOrFold<arith::SubIOp>(view.firstWord, lowest);
+  Value behind = builder_.createOrFold<arith::MaxSIOp>(add(count, i64(-kWordBytes)), i64(0));
+  view.lastWord = add(view.firstWord, behind);
 }
 
 Value BlockProgram::size(const TensorView &tensor, int dimension) {
