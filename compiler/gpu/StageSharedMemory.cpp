@@ -338,11 +338,6 @@ struct StageSharedMemory : tenon::impl::StageSharedMemoryBase<StageSharedMemory>
   void runOnOperation() override {
     if (failed(checkOrder(getOperation(), getArgument(), Form::kTiles, Form::kTiles)))
       return signalPassFailure();
-    // A mask that is false for every score leaves tiles that nothing reads.
-    getOperation().walk([](LoadOp load) {
-      if (load->use_empty())
-        load.erase();
-    });
     if (failed(Stager(getOperation()).run()))
       signalPassFailure();
   }

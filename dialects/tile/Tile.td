@@ -138,7 +138,7 @@ def Tile_ProgramIdOp : Tile_Op<"program_id", [Pure]> {
 
 //===-- Global memory --------------------------------------------------------------------------===//
 
-def Tile_LoadOp : Tile_Op<"load"> {
+def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
   let summary = "result[i, j] = row + i < limit and j < width ? tensor[batch, head, row + i, j] : 0";
   let description = [{
     `width` is the number of columns that the tensor has; the tile may be wider, its last columns are
@@ -174,7 +174,7 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let hasVerifier = 1;
 }
 
-def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments]> {
+def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments, MemoryEffects<[MemRead]>]> {
   let summary = "result[i, j] = guard[i, j] ? tensor[indices[0][i, j], indices[1][i, j], ...] : 0";
   let description = [{
     Each index is a tile of the result's shape, or a scalar, and is clamped to the tensor's sizes.
