@@ -140,7 +140,8 @@ private:
   void leaveLoops();
   Values roundKeys(Value seed);
   std::pair<Value, Value> thresholds(Value threshold, int64_t columns);
-  Philox philox(Value seed, Value offset, Value stream, Value row, Value column);
+  template <typename Op> Philox philox(Op op);
+    int64_t group; ///< of packed rows: see tile.load
   Values draw(const Philox &philox, int row, int group); ///< four words
 
   // The maps.

@@ -146,10 +146,12 @@ LogicalResult SplatOp::verify() {
   return success();
 }
 
-static LogicalResult verifyNumbers(Operation *op) {
-  ArrayRef<int64_t> shape = shapeOf(op->getResult(0).getType());
+template <typename Op> static LogicalResult verifyNumbers(Op op) {
+  ArrayRef<int64_t> shape = shapeOf(op.getResult().getType());
   if (shape.size() != 2 || shape[1] % 32 != 0)
-    return op->emitOpError("the number of columns must be a multiple of 32");
+    return op.emitOpError("the number of columns must be a multiple of 32");
+  if (op.getGroup() == 0)
+    return op.emitOpError("group is 0, must be at least 1");
   return success();
 }
 

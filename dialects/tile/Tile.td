@@ -247,7 +247,8 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
     2 ((key mod 32) / 8) + key mod 2. `stream` is batch * heads + head. `column` is a multiple of 32,
     and so is the number of columns.
   }];
-  let arguments = (ins I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column);
+  let arguments = (ins I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column,
+                       DefaultValuedAttr<I32Attr, "1">:$group);
   let results = (outs Tile_Index:$result);
   let assemblyFormat = "$seed `,` $offset `,` $stream `[` $row `,` $column `]` attr-dict `:` type($result)";
   let hasVerifier = 1;
@@ -257,6 +258,8 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
 //
 // Rows are padded by 16 bytes, so that eight adjacent rows lie in different banks at every column.
 
+
+    With `group` > 1 rows are packed as in `load`: row r means query r / group of stream `stream` + r mod group.
 def Tile_SharedAllocOp : Tile_Op<"shared_alloc"> {
   let summary = "result = a tile of shared memory of its own, for the whole of the kernel";
   let results = (outs Tile_SharedType:$result);

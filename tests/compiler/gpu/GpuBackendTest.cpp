@@ -225,6 +225,7 @@ INSTANTIATE_TEST_SUITE_P(Few, Kernel,
                          nameOf);
 
 TEST(GpuBackend, RefusesSharedMemoryBeyondTheTargets) {
+                                         Case{.hole = Hole::kDropout, .group = 8},
   Case wide{.element = Element::kFloat, .width = 256};
   auto ptx = compile(wide, *GpuTarget::find("sm_86"));
   ASSERT_FALSE(bool(ptx));
