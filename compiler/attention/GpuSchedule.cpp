@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kMostQueries = 128;  // four warps of 32: more would leave blocks without rows at short lengths
 constexpr int64_t kLeastRowsOfWarp = 16; // mma.m16n8k16
 constexpr int64_t kLongScore = 8;      // operations
+constexpr int64_t kUsualValues = 4;    // of a score at once: the product, the key's place, two more
 constexpr int64_t kNarrow = 64;        // width up to which the second product does not hide the exponentials
 constexpr uint32_t kAnyStrides = 2;    // layout of a tensor: Tile.td
 
@@ -68,8 +69,8 @@ std::string GpuScheduler::chooseRescaling() {
 bool GpuScheduler::choose(std::string &why) {
   std::string rescaling = chooseRescaling();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
-               problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations,
-               problem.few.has_value(), schedule.rescaling == kByLaneMaxima};
+               problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations, problem.scoreValues,
+               problem.few.has_value(), schedule.rescaling == kByLaneMaxima, schedule.shared == kPadded};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
   if (problem.few) { // what was given is for many
@@ -124,6 +125,35 @@ bool endsAtQuery(attention::FusedOp fused) {
 GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t valueWidth, Type storage) {
   GpuProblem problem;
   problem.width = width, problem.valueWidth = valueWidth, problem.storage = storage;
+// The most values that one score holds at once, its operations in the order of the region. What depends on the product
+// or the key is held from where it is made to its last use; what does not was made before the loop, and is held all
+// through it.
+int64_t valuesAtOnce(Block &score) {
+  llvm::DenseSet<Value> ofScore = {score.getArgument(0), score.getArguments().back()}, ofLoop;
+  llvm::DenseMap<Value, Operation *> lastUse;
+  for (Operation &op : score) {
+    bool varies = llvm::any_of(op.getOperands(), [&](Value operand) { return ofScore.contains(operand); });
+    for (Value operand : op.getOperands())
+      if (ofScore.contains(operand))
+        lastUse[operand] = &op;
+      else if (varies && !matchPattern(operand, m_Constant()))
+        ofLoop.insert(operand);
+    if (varies)
+      ofScore.insert_range(op.getResults());
+  }
+  int64_t live = 0, most = 0;
+  for (BlockArgument argument : score.getArguments())
+    live += lastUse.contains(argument) ? 1 : 0;
+  for (Operation &op : score) {
+    most = std::max(most, live);
+    for (Value operand : llvm::SmallDenseSet<Value>(op.operand_begin(), op.operand_end()))
+      live -= lastUse.lookup(operand) == &op ? 1 : 0;
+    for (Value result : op.getResults())
+      live += lastUse.contains(result) ? 1 : 0;
+  }
+  return most + static_cast<int64_t>(ofLoop.size());
+}
+
   problem.dropout = static_cast<bool>(fused.getProbability());
   problem.tf32 = mayUseTf32(fused->getParentOfType<func::FuncOp>()) && storage.isF32();
   problem.few = FewQueries::of(fused);
@@ -159,3 +189,5 @@ LogicalResult tenon::chooseGpuSchedule(func::FuncOp function, const TargetFigure
     return success();
   return refuse(function, "schedule", why);
 }
+  problem.scoreValues = std::max<int64_t>(valuesAtOnce(fused.getScore().front()) - kUsualValues, 0);
+  problem.logsumexp = fused.getLogsumexp() && !fused.getLogsumexp().use_empty();

@@ -31,6 +31,7 @@ struct GpuProblem {
   bool scaled = false;        ///< the score is the product times what is the same for all queries and keys
   bool scoreHasKey = false;   ///< the score depends on the place of the key
   bool endsAtQuery = false;   ///< keys beyond one that depends on the query are not visible
+  int64_t scoreValues = 0;     ///< that a score holds at once, beyond a usual one's
 
   static GpuProblem of(attention::FusedOp fused, int64_t width, int64_t valueWidth, mlir::Type storage);
 };
