@@ -42,7 +42,7 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfChunks[] = {
     {"chunk_keys", &Schedule::chunkKeys}, {"packed_heads", &Schedule::packedHeads}};
 
 constexpr std::pair<StringLiteral, std::string Schedule::*> kTexts[] = {
-    {"rescaling", &Schedule::rescaling}, {"explanation", &Schedule::explanation}};
+    {"rescaling", &Schedule::rescaling}, {"shared", &Schedule::shared}, {"explanation", &Schedule::explanation}};
 
 struct ChooseSchedule : tenon::impl::ChooseScheduleBase<ChooseSchedule> {
   using ChooseScheduleBase::ChooseScheduleBase;
@@ -107,6 +107,8 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data(), kByLaneMaxima.data()}, rescaling.getValue()))
     return refuse(function, "schedule", "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
                                             ", " + kByRowSum + " or " + kByLaneMaxima);
+  if (!llvm::is_contained({"", kSwizzled.data(), kPadded.data()}, shared.getValue()))
+    return refuse(function, "schedule", "shared is '" + shared.getValue() + "', must be " + kSwizzled + " or " + kPadded);
   return success();
 }
 
@@ -122,7 +124,8 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kColumnMultiple);
   if (figures.gpu)
     return chooseGpuSchedule(getOperation(), figures, problem,
-                             {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
+                             {tileQueries, tileKeys, stages, warps, rescaling.getValue(), shared.getValue()},
+                             schedule);
   bool tileUnits = figures.tileUnits && problem.storage.isBF16();
   int64_t preferred = tileUnits ? kTileUnitQueries : figures.tileQueries;
   int64_t most = problem.few ? std::min(problem.few->tileQueries, preferred) : preferred;
@@ -157,7 +160,8 @@ DictionaryAttr Schedule::attribute(MLIRContext *context) const {
     for (auto [name, member] : kFieldsOfChunks)
       fields.push_back(b.getNamedAttr(name, b.getI32IntegerAttr(static_cast<int32_t>(this->*member))));
   for (auto [name, member] : kTexts)
-    fields.push_back(b.getNamedAttr(name, b.getStringAttr(this->*member)));
+    if (!(this->*member).empty())
+      fields.push_back(b.getNamedAttr(name, b.getStringAttr(this->*member)));
   return b.getDictionaryAttr(fields);
 }
 

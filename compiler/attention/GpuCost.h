@@ -41,6 +41,7 @@ struct GpuWork {
   int64_t scoreValues = 0;     ///< values that a score holds at once, beyond the few of a usual one
   bool fewBlocks = false;      ///< few queries, so that blocks are few and each key is read once
   bool laneMaxima = false;     ///< Rescaling::kByLaneMaxima, which leaves registers for more keys
+  bool padded = false;         ///< rows of shared memory; else swizzled
 };
 
 struct GpuTile {

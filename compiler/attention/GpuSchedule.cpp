@@ -20,6 +20,8 @@ constexpr int64_t kLongScore = 8;      // operations
 constexpr int64_t kUsualValues = 4;    // of a score at once: the product, the key's place, two more
 constexpr int64_t kNarrow = 64;        // width up to which the second product does not hide the exponentials
 constexpr uint32_t kAnyStrides = 2;    // layout of a tensor: Tile.td
+constexpr int64_t kRoomyWithLogsumexp = 96; // width: at 128 ptxas 13.0 spills 8 bytes on sm_80, causal
+constexpr int64_t kBankBytes = 128;    // of shared memory, at once
 
 class GpuScheduler {
 public:
@@ -31,6 +33,7 @@ public:
 
 private:
   std::string chooseRescaling();
+  std::string chooseShared();
   bool suitsLaneMaxima() const;
 
   const GpuFigures &figures;
@@ -66,8 +69,23 @@ std::string GpuScheduler::chooseRescaling() {
   return llvm::formatv("maxima each turn: {0}", reason);
 }
 
+// Why, in words.
+std::string GpuScheduler::chooseShared() {
+  int64_t bytes = problem.storage.getIntOrFloatBitWidth() / 8;
+  bool aligned = schedule.paddedWidth * bytes % kBankBytes == 0 && schedule.paddedValueWidth * bytes % kBankBytes == 0;
+  bool wide = std::max(problem.width, problem.valueWidth) > kRoomyWithLogsumexp;
+  const char *reason = !given.shared.empty()   ? ", as given"
+                       : problem.dropout       ? ": dropout leaves no registers for more addresses"
+                       : problem.logsumexp && suitsLaneMaxima() && wide
+                           ? ": a wide output and its logsumexp leave no registers for more addresses"
+                       : bytes != 2 && !aligned ? ": float32 of no whole lines would conflict otherwise"
+                                                : nullptr;
+  schedule.shared = !given.shared.empty() ? given.shared : reason ? kPadded.str() : kSwizzled.str();
+  return "rows of shared memory are " + schedule.shared + (reason ? reason : "");
+}
+
 bool GpuScheduler::choose(std::string &why) {
-  std::string rescaling = chooseRescaling();
+  std::string rescaling = chooseRescaling(), shared = chooseShared();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
                problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations, problem.scoreValues,
                problem.few.has_value(), schedule.rescaling == kByLaneMaxima, schedule.shared == kPadded};
@@ -84,7 +102,7 @@ bool GpuScheduler::choose(std::string &why) {
   schedule.tileKeys = choice->tile.keys;
   schedule.stages = choice->tile.stages;
   schedule.threads = choice->tile.warps() * kLanesOfWarp;
-  schedule.explanation = choice->explanation + "; " + rescaling;
+  schedule.explanation = choice->explanation + "; " + shared + "; " + rescaling;
   if (problem.few)
     problem.few->addTo(schedule, kChunkKeys);
   return true;
@@ -107,24 +125,6 @@ bool isScaled(Block &score) {
          (factor.getParentBlock() != &score || matchPattern(factor, m_Constant()));
 }
 
-// Whether the last of the bounds, key_end, depends on the block's queries.
-bool endsAtQuery(attention::FusedOp fused) {
-  if (fused.getBounds().empty())
-    return false;
-  Block &block = fused.getBounds().front();
-  SetVector<Value> reached;
-  reached.insert(block.getTerminator()->getOperand(3));
-  for (size_t i = 0; i < reached.size(); ++i)
-    if (Operation *op = reached[i].getDefiningOp(); op && op->getBlock() == &block)
-      reached.insert_range(op->getOperands());
-  return llvm::any_of(block.getArguments().drop_front(2), [&](Value query) { return reached.contains(query); });
-}
-
-} // namespace
-
-GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t valueWidth, Type storage) {
-  GpuProblem problem;
-  problem.width = width, problem.valueWidth = valueWidth, problem.storage = storage;
 // The most values that one score holds at once, its operations in the order of the region. What depends on the product
 // or the key is held from where it is made to its last use; what does not was made before the loop, and is held all
 // through it.
@@ -154,6 +154,24 @@ int64_t valuesAtOnce(Block &score) {
   return most + static_cast<int64_t>(ofLoop.size());
 }
 
+// Whether the last of the bounds, key_end, depends on the block's queries.
+bool endsAtQuery(attention::FusedOp fused) {
+  if (fused.getBounds().empty())
+    return false;
+  Block &block = fused.getBounds().front();
+  SetVector<Value> reached;
+  reached.insert(block.getTerminator()->getOperand(3));
+  for (size_t i = 0; i < reached.size(); ++i)
+    if (Operation *op = reached[i].getDefiningOp(); op && op->getBlock() == &block)
+      reached.insert_range(op->getOperands());
+  return llvm::any_of(block.getArguments().drop_front(2), [&](Value query) { return reached.contains(query); });
+}
+
+} // namespace
+
+GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t valueWidth, Type storage) {
+  GpuProblem problem;
+  problem.width = width, problem.valueWidth = valueWidth, problem.storage = storage;
   problem.dropout = static_cast<bool>(fused.getProbability());
   problem.tf32 = mayUseTf32(fused->getParentOfType<func::FuncOp>()) && storage.isF32();
   problem.few = FewQueries::of(fused);
@@ -173,6 +191,8 @@ int64_t valuesAtOnce(Block &score) {
   auto operations = static_cast<int64_t>(fused.getScore().front().getOperations().size());
   problem.longScore = operations > kLongScore;
   problem.scoreOperations = std::max<int64_t>(operations - kLongScore, 0);
+  problem.scoreValues = std::max<int64_t>(valuesAtOnce(fused.getScore().front()) - kUsualValues, 0);
+  problem.logsumexp = fused.getLogsumexp() && !fused.getLogsumexp().use_empty();
   problem.scaled = isScaled(fused.getScore().front());
   problem.scoreHasKey = dependsOn(fused.getScore(), 4);
   problem.endsAtQuery = ::endsAtQuery(fused);
@@ -189,5 +209,3 @@ LogicalResult tenon::chooseGpuSchedule(func::FuncOp function, const TargetFigure
     return success();
   return refuse(function, "schedule", why);
 }
-  problem.scoreValues = std::max<int64_t>(valuesAtOnce(fused.getScore().front()) - kUsualValues, 0);
-  problem.logsumexp = fused.getLogsumexp() && !fused.getLogsumexp().use_empty();

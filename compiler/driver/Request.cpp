@@ -19,7 +19,9 @@ constexpr std::pair<llvm::StringLiteral, Emit> kEmits[] = {
 constexpr std::pair<llvm::StringLiteral, int64_t Request::*> kOptions[] = {
     {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}, {"stages", &Request::stages},
     {"warps", &Request::warps}};
-constexpr llvm::StringLiteral kRescaling = "rescaling"; // a name: compiler/attention/ChooseSchedule.td
+// Names: compiler/attention/ChooseSchedule.td.
+constexpr std::pair<llvm::StringLiteral, std::string Request::*> kNames[] = {
+    {"rescaling", &Request::rescaling}, {"shared", &Request::shared}};
 
 llvm::Error wrong(const llvm::Twine &message) { return llvm::createStringError(message); }
 
@@ -52,14 +54,16 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
   if (!options)
     return wrong("\"options\" must be an object");
   for (const auto &[name, value] : *options) {
-    if (std::optional<llvm::StringRef> text = value.getAsString(); text && name.str() == kRescaling) {
-      request.rescaling = text->str();
+    auto isThis = [&, &name = name](const auto &entry) { return entry.first == name.str(); };
+    const auto *named = llvm::find_if(kNames, isThis);
+    if (std::optional<llvm::StringRef> text = value.getAsString(); text && named != std::end(kNames)) {
+      request.*named->second = text->str();
       continue;
     }
-    const auto *found =
-        llvm::find_if(kOptions, [&](const auto &entry) { return entry.first == name.str(); });
+    const auto *found = llvm::find_if(kOptions, isThis);
     if (found == std::end(kOptions))
-      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages, warps and rescaling");
+      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages, "
+                   "warps, rescaling and shared");
     std::optional<int64_t> number = value.getAsInteger();
     if (!number || *number < 0)
       return wrong("the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice");

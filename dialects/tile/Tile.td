@@ -27,6 +27,17 @@ def TileDialect : Dialect {
 
 //===-- Types ----------------------------------------------------------------------------------===//
 
+class Tile_Enum<string name, string text, list<string> cases> :
+    I32EnumAttr<name, text,
+      !foreach(i, !range(!size(cases)), I32EnumAttrCase<cases[i], i>)> {
+  let genSpecializedAttr = 0;
+  let cppNamespace = "::tenon::tile";
+}
+def Tile_ConflictsEnum : Tile_Enum<"Conflicts", "how rows of shared memory avoid bank conflicts", ["padded", "swizzled"]>;
+def Tile_ConflictsParameter : EnumParameter<Tile_ConflictsEnum> {
+  let defaultValue = "Conflicts::padded";
+}
+
 class TileType<string name, string typeMnemonic> : TypeDef<TileDialect, name> {
   let mnemonic = typeMnemonic;
 }
@@ -39,8 +50,13 @@ def Tile_TensorType : TileType<"Tensor", "tensor"> {
 
 def Tile_SharedType : TileType<"Shared", "shared"> {
   let summary = "a tile in the block's shared memory, rows padded or swizzled against bank conflicts";
-  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType);
-  let assemblyFormat = "`<` custom<Shape>($shape, $elementType) `>`";
+  let description = [{
+    `padded`: 16 bytes lie between the ends of two rows. `swizzled`: chunk c of 16 bytes of row r lies at chunk
+    c xor s(r), so that no byte is lost; dialects/tile/Layout.h defines s (`SharedRows`).
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType,
+                        Tile_ConflictsParameter:$conflicts);
+  let assemblyFormat = "`<` custom<Shape>($shape, $elementType) (`,` $conflicts^)? `>`";
 }
 
 def Tile_Real    : RankedTensorOf<[F32, F16, BF16]>;
@@ -49,12 +65,6 @@ def Tile_Index   : RankedTensorOf<[I32]>;
 def Tile_Mask    : RankedTensorOf<[I1]>;
 def Tile_Operand : AnyTypeOf<[Tile_Real, Tile_SharedType]>;
 
-class Tile_Enum<string name, string text, list<string> cases> :
-    I32EnumAttr<name, text,
-      !foreach(i, !range(!size(cases)), I32EnumAttrCase<cases[i], i>)> {
-  let genSpecializedAttr = 0;
-  let cppNamespace = "::tenon::tile";
-}
 class Tile_EnumAttr<I32EnumAttr e, string mnemonic> : EnumAttr<TileDialect, e, mnemonic> {
   let assemblyFormat = "$value";
 }
@@ -256,7 +266,7 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
 
 //===-- Shared memory: what a GPU's schedule adds ----------------------------------------------===//
 //
-// Rows are padded by 16 bytes, so that eight adjacent rows lie in different banks at every column.
+// Rows are padded or swizzled (the type says which), so that eight adjacent rows lie in different banks at every column.
 
 
     With `group` > 1 rows are packed as in `load`: row r means query r / group of stream `stream` + r mod group.
