@@ -84,7 +84,8 @@ void TileExpressions::emit(Builder &b, Operation &op, Extent extent) {
     operands.push_back(operand(b, value, extent, /*keepScalar=*/static_cast<bool>(element)));
   Type type = extent == Extent::kScalar ? result.getType() : Type(typeOf(result.getType(), extent));
   if (element) {
-    Value gathered = tile::GatherOp::create(b, type, values_.lookup(element.getTensor()), operands, Value());
+    Value gathered = tile::GatherOp::create(b, type, values_.lookup(element.getTensor()), operands, Value(),
+                                            storageOf(cast<BlockArgument>(element.getTensor())).layout);
     values_.map(result, gathered);
     return;
   }

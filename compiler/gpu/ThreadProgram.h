@@ -76,6 +76,13 @@ private:
   LogicalResult lowerStore(StoreOp op);
   LogicalResult lowerStoreShared(StoreSharedOp op);
   LogicalResult lowerGather(GatherOp op);
+  struct TensorView;
+  Values gatherOneByOne(GatherOp op, const TensorView &tensor);
+  Values gatherPairs(GatherOp op, const TensorView &tensor, Value first, Type pair);
+  Value hasAlignedPairs(GatherOp op);
+  SmallVector<std::pair<SmallVector<int>, Value>> rowsOfTable(GatherOp op); ///< registers, and an address
+  Value clampedOffset(const TensorView &tensor, size_t axis, Value index);
+  Value pairOf(Value first, Value second);
   LogicalResult lowerSharedAlloc(SharedAllocOp op);
   LogicalResult lowerStage(StageOp op);
   /// A tile's rows on their way to shared memory: what copy_async and copy_whole have in common.
@@ -134,12 +141,12 @@ private:
   struct Philox {
     Values keys; ///< two a round
     Value row, column, stream, offset;
+    int64_t group; ///< of packed rows: see tile.load
   };
   void leaveLoops();
   Values roundKeys(Value seed);
   std::pair<Value, Value> thresholds(Value threshold, int64_t columns);
   template <typename Op> Philox philox(Op op);
-    int64_t group; ///< of packed rows: see tile.load
   Values draw(const Philox &philox, int row, int group); ///< four words
 
   // The maps.
@@ -154,6 +161,7 @@ private:
   ArrayRef<Value> bind(Value value, ArrayRef<Value> flat); ///< takes its values from the front
 
   // Short forms.
+  Value i16(int64_t value);
   Value i32(int64_t value);
   Value i64(int64_t value);
   Value add(Value a, Value b);
@@ -168,6 +176,7 @@ private:
   Value unpack(Value structure, int64_t index);
   /// if condition: what `make` makes; else zeros of these types.
   Values guarded(Value condition, ArrayRef<Type> types, llvm::function_ref<Values()> make);
+  Values either(Value condition, ArrayRef<Type> types, llvm::function_ref<Values()> yes, llvm::function_ref<Values()> no);
 
   // Layouts of this block's tiles.
   Layout layoutOf(Type tile) const;

@@ -189,10 +189,11 @@ def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments, MemoryEffects<[
   let description = [{
     Each index is a tile of the result's shape, or a scalar, and is clamped to the tensor's sizes.
     Where the guard is false memory is not touched. With scalar indices alone and no guard, the result may
-    be a scalar: one element that the whole block reads.
+    be a scalar: one element that the whole block reads. `layout` as in `load`.
   }];
   let arguments = (ins Tile_TensorType:$tensor,
-                       Variadic<AnyTypeOf<[Tile_Index, I32]>>:$indices, Optional<Tile_Mask>:$guard);
+                       Variadic<AnyTypeOf<[Tile_Index, I32]>>:$indices, Optional<Tile_Mask>:$guard,
+                       DefaultValuedAttr<I32Attr, "2">:$layout);
   let results = (outs AnyTypeOf<[Tile_Any, F32, I32, I1]>:$result);
   let assemblyFormat = [{
     $tensor `[` $indices `:` type($indices) `]` (`where` $guard^ `:` type($guard))? attr-dict
@@ -256,6 +257,8 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
     stream, offset); the 128 bits are eight 16-bit numbers, little-endian, and key takes number
     2 ((key mod 32) / 8) + key mod 2. `stream` is batch * heads + head. `column` is a multiple of 32,
     and so is the number of columns.
+
+    With `group` > 1 rows are packed as in `load`: row r means query r / group of stream `stream` + r mod group.
   }];
   let arguments = (ins I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column,
                        DefaultValuedAttr<I32Attr, "1">:$group);
@@ -268,8 +271,6 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
 //
 // Rows are padded or swizzled (the type says which), so that eight adjacent rows lie in different banks at every column.
 
-
-    With `group` > 1 rows are packed as in `load`: row r means query r / group of stream `stream` + r mod group.
 def Tile_SharedAllocOp : Tile_Op<"shared_alloc"> {
   let summary = "result = a tile of shared memory of its own, for the whole of the kernel";
   let results = (outs Tile_SharedType:$result);
