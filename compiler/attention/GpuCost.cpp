@@ -122,6 +122,8 @@ constexpr int64_t kStagesOfMany = 2;
 // With 32 rows a warp ptxas 13.0 spills beyond.
 constexpr int64_t kWidestOfTwoInTf32 = 96, kCrowdedWidth = 64, kKeysBesideWide = 32;
 constexpr int64_t kWidestBesideTables = 32, kKeysBesideTables = 48; // and one element a score
+// Tables whose addresses and elements are under way at once; beyond kCrowdedWidth one fewer.
+constexpr int64_t kManyTables = 3, kKeysBesideManyTables = 32;
 constexpr int64_t kCrowdedWithLaneMaxima = 96, kKeysWithLaneMaxima = 48;
 constexpr int64_t kDropoutKeys = 32; // that share draws of Philox: Dropout.h
 
@@ -138,6 +140,8 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
           bool wideLanes = work.laneMaxima && width > kCrowdedWithLaneMaxima;
           bool possible = tile.queries % rows == 0 && (rows == kRowsOfFragment || onTensorCores(work)) &&
                           (!work.dropout || tile.keys % kDropoutKeys == 0) &&
+                          (given.keys || work.tables < kManyTables - (width > kCrowdedWidth) ||
+                           tile.keys <= kKeysBesideManyTables) &&
                           (given.stages || work.fewBlocks || tile.stages <= (wideLanes ? 1 : kStagesOfMany));
           // Copies by elements, long scores, and wide outputs, less wide beside tables, need the registers of a second
           // fragment of rows.
