@@ -178,11 +178,11 @@ Value FlashForwardMaker::dropped(Value p, Value operand, Value firstKey) {
   if (!threshold_)
     return operand;
   if (plan_.tile != f32_)
-    return tile::DropOp::create(b, operand.getType(), operand, seed_, offset_, stream_, block_.first, firstKey,
-                                threshold_);
+    return tile::DropOp::create(b, operand.getType(), operand, seed_, offset_, stream_, block_.firstRow, firstKey,
+                                threshold_, plan_.packed);
   auto indices = scores_.clone(b.getI32Type());
   Value numbers =
-      tile::RandomOp::create(b, indices, seed_, offset_, stream_, block_.first, firstKey);
+      tile::RandomOp::create(b, indices, seed_, offset_, stream_, block_.firstRow, firstKey, plan_.packed);
   Value threshold = tile::SplatOp::create(b, indices, threshold_);
   Value keep = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, numbers, threshold);
   return select(keep, p, filled(scores_, 0));

@@ -85,7 +85,7 @@ struct FlashForwardPlan {
   Rescaling rescaling = Rescaling::kEveryTurn; ///< the others: tiles of 16 bits
   bool tf32 = false;                     ///< products of float32 may round their operands to TF32
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
-  int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group; 1 with dropout
+  int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group
   int64_t mostChunks = 0;                ///< chunks are longer where there would be more; 0: never
   uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps, or m and ℓ, follow
   bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result

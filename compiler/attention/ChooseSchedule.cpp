@@ -47,7 +47,7 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfChunks[] = {
     {"chunk_keys", &Schedule::chunkKeys}, {"most_chunks", &Schedule::mostChunks}, {"packed_heads", &Schedule::packedHeads}};
 
 constexpr std::pair<StringLiteral, std::string Schedule::*> kTexts[] = {
-    {"rescaling", &Schedule::rescaling}, {"explanation", &Schedule::explanation}};
+    {"rescaling", &Schedule::rescaling}, {"shared", &Schedule::shared}, {"explanation", &Schedule::explanation}};
 
 struct ChooseSchedule : tenon::impl::ChooseScheduleBase<ChooseSchedule> {
   using ChooseScheduleBase::ChooseScheduleBase;
@@ -106,8 +106,8 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
     return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
-  if (!figures.gpu && (warps || stages || !(rescaling.empty() || rescaling == kEveryTurn)))
-    return refuse(function, "schedule", "warps, stages and rescaling are a GPU's, the target is " + figures.name);
+  if (!figures.gpu && (warps || stages || !(rescaling.empty() || rescaling == kEveryTurn) || !shared.empty()))
+    return refuse(function, "schedule", "warps, stages, rescaling and shared are a GPU's, the target is " + figures.name);
   if (warps < 0 || warps > 8)
     return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > kMostStages)
@@ -115,6 +115,8 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data(), kByLaneMaxima.data()}, rescaling.getValue()))
     return refuse(function, "schedule", "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
                                             ", " + kByRowSum + " or " + kByLaneMaxima);
+  if (!llvm::is_contained({"", kSwizzled.data(), kPadded.data()}, shared.getValue()))
+    return refuse(function, "schedule", "shared is '" + shared.getValue() + "', must be " + kSwizzled + " or " + kPadded);
   return success();
 }
 
@@ -130,7 +132,8 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kColumnMultiple);
   if (figures.gpu)
     return chooseGpuSchedule(getOperation(), figures, problem,
-                             {tileQueries, tileKeys, stages, warps, rescaling.getValue()}, schedule);
+                             {tileQueries, tileKeys, stages, warps, rescaling.getValue(), shared.getValue()},
+                             schedule);
   chooseHostSchedule(figures, problem, schedule);
   if (problem.few)
     problem.few->addTo(schedule, kHostChunkKeys, kMostHostChunks);
@@ -182,7 +185,8 @@ DictionaryAttr Schedule::attribute(MLIRContext *context) const {
     for (auto [name, member] : kFieldsOfChunks)
       fields.push_back(b.getNamedAttr(name, b.getI32IntegerAttr(static_cast<int32_t>(this->*member))));
   for (auto [name, member] : kTexts)
-    fields.push_back(b.getNamedAttr(name, b.getStringAttr(this->*member)));
+    if (!(this->*member).empty())
+      fields.push_back(b.getNamedAttr(name, b.getStringAttr(this->*member)));
   return b.getDictionaryAttr(fields);
 }
 

@@ -26,9 +26,7 @@ std::optional<FewQueries> FewQueries::of(attention::FusedOp fused) {
   auto function = fused->getParentOfType<func::FuncOp>();
   if (!hasFewQueries(function))
     return std::nullopt;
-  // Dropout's numbers are drawn for the queries of one head.
-  bool alone = boundsDependOnHead(fused) || fused.getProbability();
-  alone |= isLeftOut(function, Effect::kPackedHeads);
+  bool alone = boundsDependOnHead(fused) || isLeftOut(function, Effect::kPackedHeads);
   int64_t group = alone ? 1 : groupOf(function);
   int64_t rows = static_cast<int64_t>(llvm::PowerOf2Ceil(static_cast<uint64_t>(group)));
   return FewQueries{std::clamp(rows, kLeastRows, kMostRows), group};

@@ -11,9 +11,10 @@ using namespace tenon;
 namespace {
 
 constexpr int64_t kLanes = 32, kRowsOfFragment = 16;
-constexpr int64_t kRowPadding = 16;        // bytes, against bank conflicts: Tile.td
+constexpr int64_t kRowPadding = 16;        // bytes, where rows are padded: Tile.td
 constexpr int64_t kReserved = 1024;        // bytes of shared memory that the system takes of each block
 constexpr int64_t kRegistersOfAll = 60;    // addresses, bounds, rows' maxima and sums, operands under way
+constexpr int64_t kScoresUnderWay = 2;     // of a lane, whose values are held at once
 constexpr int64_t kRegistersOfWarpUnit = 256, kRegisterUnit = 8; // that are handed out at once
 constexpr double kSoftmaxInstructions = 2.5; // FFMA, ex2, half a conversion
 constexpr double kDropoutInstructions = 6;   // draws of Philox and decisions, a score
@@ -35,7 +36,7 @@ int64_t registersOf(const GpuWork &work, const GpuTile &tile) {
   if (work.elementBytes == 2 && tile.rowsOfWarp / kRowsOfFragment * work.width <= kWidestQueryInRegisters)
     perRow += work.width / 2;
   int64_t tables = work.tables != 0 ? tile.keys / 2 : 0; // half a tile's elements are under way
-  return tile.rowsOfWarp * (perRow + tables) / kLanes + kRegistersOfAll + 2 * work.scoreOperations;
+  return tile.rowsOfWarp * (perRow + tables) / kLanes + kRegistersOfAll + kScoresUnderWay * work.scoreValues;
 }
 
 int64_t blocksOn(const GpuFigures &figures, const GpuTile &tile, const GpuCost &cost) {
@@ -56,7 +57,9 @@ double instructionsOf(const GpuWork &work, const GpuTile &tile) {
 } // namespace
 
 int64_t tenon::sharedBytesOf(const GpuWork &work, const GpuTile &tile) {
-  auto bytes = [&](int64_t rows, int64_t columns) { return rows * (columns * work.elementBytes + kRowPadding); };
+  auto bytes = [&](int64_t rows, int64_t columns) {
+    return rows * (columns * work.elementBytes + (work.padded ? kRowPadding : 0));
+  };
   int64_t probabilities = onTensorCores(work) ? 0 : bytes(tile.queries, tile.keys);
   return bytes(tile.queries, work.width) + probabilities +
          tile.stages * (bytes(tile.keys, work.width) + bytes(tile.keys, work.valueWidth));
@@ -113,10 +116,14 @@ constexpr std::array<int64_t, 2> kRowsOfWarp = {32, 16};
 constexpr int64_t kMostWarps = 4; // more meet at each barrier, and read keys and values for fewer rows each
 constexpr std::array<int64_t, 4> kKeys = {64, 48, 32, 16}; // scores of more leave no registers to spare
 constexpr std::array<int64_t, kMostStages> kStages = {2, 1, 3, 4};
-constexpr int64_t kStagesOfMany = 2; // other blocks hide what more would
+// Other blocks hide what more would. Beside wide outputs, with lane maxima, the addresses of a second stage cost eight
+// instructions a turn.
+constexpr int64_t kStagesOfMany = 2;
 // With 32 rows a warp ptxas 13.0 spills beyond.
 constexpr int64_t kWidestOfTwoInTf32 = 96, kCrowdedWidth = 64, kKeysBesideWide = 32;
 constexpr int64_t kWidestBesideTables = 32, kKeysBesideTables = 48; // and one element a score
+// Tables whose addresses and elements are under way at once; beyond kCrowdedWidth one fewer.
+constexpr int64_t kManyTables = 3, kKeysBesideManyTables = 32;
 constexpr int64_t kCrowdedWithLaneMaxima = 96, kKeysWithLaneMaxima = 48;
 constexpr int64_t kDropoutKeys = 32; // that share draws of Philox: Dropout.h
 
@@ -129,10 +136,13 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
         for (int64_t stages : kStages) {
           GpuTile tile{given.queries ? given.queries : std::min(queries, mostQueries), rows,
                        given.keys ? given.keys : keys, given.stages ? given.stages : stages};
+          int64_t width = std::max(work.width, work.valueWidth);
+          bool wideLanes = work.laneMaxima && width > kCrowdedWithLaneMaxima;
           bool possible = tile.queries % rows == 0 && (rows == kRowsOfFragment || onTensorCores(work)) &&
                           (!work.dropout || tile.keys % kDropoutKeys == 0) &&
-                          (given.stages || work.fewBlocks || tile.stages <= kStagesOfMany);
-          int64_t width = std::max(work.width, work.valueWidth);
+                          (given.keys || work.tables < kManyTables - (width > kCrowdedWidth) ||
+                           tile.keys <= kKeysBesideManyTables) &&
+                          (given.stages || work.fewBlocks || tile.stages <= (wideLanes ? 1 : kStagesOfMany));
           // Copies by elements, long scores, and wide outputs, less wide beside tables, need the registers of a second
           // fragment of rows.
           bool drops = !work.dropout || (figures.twoFragmentsDrop && tile.stages == 1);
@@ -140,7 +150,7 @@ void forEachTile(const GpuFigures &figures, const GpuWork &work, const GivenTile
                            tile.keys <= kKeysBesideTables;
           bool plain = (work.tables == 0 || tablesFit) && work.scoreOperations == 0 && drops && !work.strided;
           int64_t widest = work.tf32 ? kWidestOfTwoInTf32 : figures.widestOfTwoFragments;
-          bool crowded = work.laneMaxima ? width > kCrowdedWithLaneMaxima && tile.keys > kKeysWithLaneMaxima
+          bool crowded = work.laneMaxima ? wideLanes && tile.keys > kKeysWithLaneMaxima
                                          : width > kCrowdedWidth && tile.keys > kKeysBesideWide;
           bool roomy = rows == kRowsOfFragment || (plain && width <= widest && !crowded);
           bool few = given.queries != 0 || tile.warps() <= kMostWarps;

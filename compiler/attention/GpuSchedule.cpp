@@ -17,8 +17,11 @@ namespace {
 constexpr int64_t kMostQueries = 128;  // four warps of 32: more would leave blocks without rows at short lengths
 constexpr int64_t kLeastRowsOfWarp = 16; // mma.m16n8k16
 constexpr int64_t kLongScore = 8;      // operations
+constexpr int64_t kUsualValues = 4;    // of a score at once: the product, the key's place, two more
 constexpr int64_t kNarrow = 64;        // width up to which the second product does not hide the exponentials
 constexpr uint32_t kAnyStrides = 2;    // layout of a tensor: Tile.td
+constexpr int64_t kRoomyWithLogsumexp = 96; // width: at 128 ptxas 13.0 spills 8 bytes on sm_80, causal
+constexpr int64_t kBankBytes = 128;    // of shared memory, at once
 
 class GpuScheduler {
 public:
@@ -30,6 +33,7 @@ public:
 
 private:
   std::string chooseRescaling();
+  std::string chooseShared();
   bool suitsLaneMaxima() const;
 
   const GpuFigures &figures;
@@ -65,11 +69,26 @@ std::string GpuScheduler::chooseRescaling() {
   return llvm::formatv("maxima each turn: {0}", reason);
 }
 
+// Why, in words.
+std::string GpuScheduler::chooseShared() {
+  int64_t bytes = problem.storage.getIntOrFloatBitWidth() / 8;
+  bool aligned = schedule.paddedWidth * bytes % kBankBytes == 0 && schedule.paddedValueWidth * bytes % kBankBytes == 0;
+  bool wide = std::max(problem.width, problem.valueWidth) > kRoomyWithLogsumexp;
+  const char *reason = !given.shared.empty()   ? ", as given"
+                       : problem.dropout       ? ": dropout leaves no registers for more addresses"
+                       : problem.logsumexp && suitsLaneMaxima() && wide
+                           ? ": a wide output and its logsumexp leave no registers for more addresses"
+                       : bytes != 2 && !aligned ? ": float32 of no whole lines would conflict otherwise"
+                                                : nullptr;
+  schedule.shared = !given.shared.empty() ? given.shared : reason ? kPadded.str() : kSwizzled.str();
+  return "rows of shared memory are " + schedule.shared + (reason ? reason : "");
+}
+
 bool GpuScheduler::choose(std::string &why) {
-  std::string rescaling = chooseRescaling();
+  std::string rescaling = chooseRescaling(), shared = chooseShared();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
-               problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations,
-               problem.few.has_value(), schedule.rescaling == kByLaneMaxima};
+               problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations, problem.scoreValues,
+               problem.few.has_value(), schedule.rescaling == kByLaneMaxima, schedule.shared == kPadded};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
   if (problem.few) { // what was given is for many
@@ -83,7 +102,7 @@ bool GpuScheduler::choose(std::string &why) {
   schedule.tileKeys = choice->tile.keys;
   schedule.stages = choice->tile.stages;
   schedule.threads = choice->tile.warps() * kLanesOfWarp;
-  schedule.explanation = choice->explanation + "; " + rescaling;
+  schedule.explanation = choice->explanation + "; " + shared + "; " + rescaling;
   if (problem.few)
     problem.few->addTo(schedule, kChunkKeys, /*mostChunks=*/0);
   return true;
@@ -104,6 +123,35 @@ bool isScaled(Block &score) {
   Value factor = multiplied.getLhs() == product ? multiplied.getRhs() : multiplied.getLhs();
   return (multiplied.getLhs() == product || multiplied.getRhs() == product) &&
          (factor.getParentBlock() != &score || matchPattern(factor, m_Constant()));
+}
+
+// The most values that one score holds at once, its operations in the order of the region. What depends on the product
+// or the key is held from where it is made to its last use; what does not was made before the loop, and is held all
+// through it.
+int64_t valuesAtOnce(Block &score) {
+  llvm::DenseSet<Value> ofScore = {score.getArgument(0), score.getArguments().back()}, ofLoop;
+  llvm::DenseMap<Value, Operation *> lastUse;
+  for (Operation &op : score) {
+    bool varies = llvm::any_of(op.getOperands(), [&](Value operand) { return ofScore.contains(operand); });
+    for (Value operand : op.getOperands())
+      if (ofScore.contains(operand))
+        lastUse[operand] = &op;
+      else if (varies && !matchPattern(operand, m_Constant()))
+        ofLoop.insert(operand);
+    if (varies)
+      ofScore.insert_range(op.getResults());
+  }
+  int64_t live = 0, most = 0;
+  for (BlockArgument argument : score.getArguments())
+    live += lastUse.contains(argument) ? 1 : 0;
+  for (Operation &op : score) {
+    most = std::max(most, live);
+    for (Value operand : llvm::SmallDenseSet<Value>(op.operand_begin(), op.operand_end()))
+      live -= lastUse.lookup(operand) == &op ? 1 : 0;
+    for (Value result : op.getResults())
+      live += lastUse.contains(result) ? 1 : 0;
+  }
+  return most + static_cast<int64_t>(ofLoop.size());
 }
 
 // Whether the last of the bounds, key_end, depends on the block's queries.
@@ -143,6 +191,8 @@ GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t value
   auto operations = static_cast<int64_t>(fused.getScore().front().getOperations().size());
   problem.longScore = operations > kLongScore;
   problem.scoreOperations = std::max<int64_t>(operations - kLongScore, 0);
+  problem.scoreValues = std::max<int64_t>(valuesAtOnce(fused.getScore().front()) - kUsualValues, 0);
+  problem.logsumexp = fused.getLogsumexp() && !fused.getLogsumexp().use_empty();
   problem.scaled = isScaled(fused.getScore().front());
   problem.scoreHasKey = dependsOn(fused.getScore(), 4);
   problem.endsAtQuery = ::endsAtQuery(fused);

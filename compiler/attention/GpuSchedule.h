@@ -9,6 +9,10 @@
 /// met at its greatest first. Where the score depends on the key in another way, each turn takes maxima. Wide heads
 /// compare lane maxima with the reference instead (Rescaling::kByLaneMaxima): their second product is long enough to
 /// hide the exponentials, and the loop needs fewer registers; not with dropout, whose numbers fill that time.
+///
+/// Rows of shared memory are swizzled: padding would take an eighth of the memory at width 64. In rows of float32 that
+/// are no multiple of 128 bytes TF32's reads of values would conflict: these are padded. So are rows beside dropout, whose
+/// numbers leave no register for the addresses that swizzling takes, and those beside a wide output with its logsumexp.
 #pragma once
 
 #include "compiler/attention/ChooseSchedule.h"
@@ -23,9 +27,11 @@ struct GpuProblem {
   int64_t width = 0, valueWidth = 0;
   mlir::Type storage;
   bool dropout = false, tf32 = false;
+  bool logsumexp = false; ///< is a result
   bool strided = false; ///< elements of a row of query, key or value are not adjacent
   std::optional<FewQueries> few;
   int64_t scoreOperations = 0; ///< beyond those that fit beside two fragments of rows
+  int64_t scoreValues = 0;     ///< that a score holds at once, beyond a usual one's
   int64_t tables = 0;         ///< elements of captured tensors that mask and score read, one for each score
   bool longScore = false;     ///< more operations than pay to be done again
   bool scaled = false;        ///< the score is the product times what is the same for all queries and keys
@@ -38,11 +44,12 @@ struct GpuProblem {
 /// What was given by hand; 0 and nothing: by the figures.
 struct GpuOverrides {
   int64_t tileQueries, tileKeys, stages, warps;
-  std::string rescaling;
+  std::string rescaling, shared;
 };
 
 inline constexpr llvm::StringLiteral kEveryTurn = "every-turn", kByRowSum = "by-row-sum",
                                  kByLaneMaxima = "by-lane-maxima";
+inline constexpr llvm::StringLiteral kSwizzled = "swizzled", kPadded = "padded";
 
 /// Fills the schedule, whose padded widths are set. Refuses tiles that shared memory cannot hold.
 mlir::LogicalResult chooseGpuSchedule(mlir::func::FuncOp function, const TargetFigures &figures,

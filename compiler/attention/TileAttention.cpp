@@ -228,6 +228,8 @@ void KernelMaker::setWarps(func::FuncOp kernel, int64_t warps) {
     return;
   kernel->setAttr(kWarpsAttribute, b.getI32IntegerAttr(static_cast<int32_t>(warps)));
   kernel->setAttr(kStagesAttribute, b.getI32IntegerAttr(static_cast<int32_t>(schedule_.stages)));
+  if (schedule_.shared == kSwizzled)
+    kernel->setAttr(kSwizzledAttribute, b.getUnitAttr());
 }
 
 // Sizes that the signature gives become constants.

@@ -86,7 +86,8 @@ void TileExpressions::emit(Builder &b, Operation &op, Extent extent) {
     operands.push_back(operand(b, value, extent, /*keepScalar=*/static_cast<bool>(element)));
   Type type = extent == Extent::kScalar ? result.getType() : Type(typeOf(result.getType(), extent));
   if (element) {
-    Value gathered = tile::GatherOp::create(b, type, values_.lookup(element.getTensor()), operands, Value());
+    Value gathered = tile::GatherOp::create(b, type, values_.lookup(element.getTensor()), operands, Value(),
+                                            storageOf(cast<BlockArgument>(element.getTensor())).layout);
     values_.map(result, gathered);
     return;
   }
@@ -269,8 +270,10 @@ bool tenon::mayOverflow(FusedOp fused, float factor) {
     return constant && std::isfinite(*constant) && std::isinf(*constant * factor);
   };
   return llvm::any_of(block, [&](Operation &op) {
-    bool isElement = isa<ElementOp>(op) && op.getResult(0).getType().isF32() && !uniform.contains(op.getResult(0));
-    return isElement || llvm::any_of(op.getOperands(), isGreat);
+    auto element = dyn_cast<ElementOp>(op);
+    bool isOfTable = element && element.getType().isF32() && !uniform.contains(element.getResult());
+    auto table = isOfTable ? dyn_cast<BlockArgument>(element.getTensor()) : BlockArgument();
+    return (isOfTable && !(table && storageOf(table).type.isF16())) || llvm::any_of(op.getOperands(), isGreat);
   });
 }
 

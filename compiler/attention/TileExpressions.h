@@ -81,7 +81,8 @@ private:
 /// there is one: score · c => score · (c · factor), also along sums.
 void scaleScore(attention::FusedOp fused, float factor);
 
-/// Whether a score may be beyond the limits of float32 once it is scaled: a table's elements, or a constant, are part of it.
+/// Whether a score may be beyond the limits of float32 once it is scaled: a table's elements, but of float16, or a constant,
+/// are part of it.
 bool mayOverflow(attention::FusedOp fused, float factor);
 
 } // namespace tenon

@@ -125,10 +125,11 @@ template <class Op> void forEachNumber(Op op, TileBlock &block, const Elements &
   auto seed = static_cast<uint64_t>(block.get(op.getSeed()).integer());
   auto word = [&](Value value) { return static_cast<uint32_t>(block.get(value).integer()); };
   int64_t columns = tile.shape[1];
-  for (int64_t i = 0, count = tile.size(); i < count; ++i)
-    visit(i, dropout_number(seed, word(op.getOffset()), word(op.getStream()),
-                            word(op.getRow()) + static_cast<uint32_t>(i / columns),
+  for (int64_t i = 0, count = tile.size(); i < count; ++i) {
+    uint32_t row = word(op.getRow()) + static_cast<uint32_t>(i / columns), group = op.getGroup();
+    visit(i, dropout_number(seed, word(op.getOffset()), word(op.getStream()) + row % group, row / group,
                             word(op.getColumn()) + static_cast<uint32_t>(i % columns)));
+  }
 }
 
 LogicalResult random(Operation *op, TileBlock &block) {

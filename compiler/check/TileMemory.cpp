@@ -155,7 +155,8 @@ static Elements poisoned(Type type) {
 LogicalResult sharedAlloc(Operation *op, TileBlock &block) {
   auto type = cast<SharedType>(op->getResult(0).getType());
   bool isRing = type.getShape().size() == 3;
-  auto tile = SharedType::get(type.getContext(), type.getShape().take_back(2), type.getElementType());
+  auto tile = SharedType::get(type.getContext(), type.getShape().take_back(2), type.getElementType(),
+                              type.getConflicts());
   for (int64_t stage = 0; stage < (isRing ? type.getShape()[0] : 1); ++stage)
     block.set(TileBlock::Place(op->getResult(0), stage), poisoned(tile));
   return success();

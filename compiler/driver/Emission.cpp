@@ -107,6 +107,8 @@ std::string scheduleText(const Schedule &schedule, const LaunchPhase &phase) {
                             {"shared_bytes", static_cast<int64_t>(phase.shared_bytes)},
                             {"workspace_bytes", static_cast<int64_t>(phase.workspace.fixed_bytes)},
                             {"explanation", schedule.explanation}};
+  if (!schedule.shared.empty())
+    object["shared"] = schedule.shared;
   if (schedule.chunkKeys != 0) {
     object["chunk_keys"] = schedule.chunkKeys;
     object["most_chunks"] = schedule.mostChunks;

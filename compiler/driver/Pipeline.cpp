@@ -58,6 +58,7 @@ static void buildTileStage(OpPassManager &passes, const PipelineOptions &options
   schedule.stages = options.stages;
   schedule.warps = options.warps;
   schedule.rescaling = options.rescaling;
+  schedule.shared = options.shared;
   // One kernel for many queries and one for few.
   passes.addPass(createSplitQueries());
   // Tiles by the target's figures.

@@ -22,6 +22,7 @@ struct PipelineOptions {
   std::string target; ///< a name of compiler/attention/Targets.cpp
   int64_t tileQueries = 0, tileKeys = 0, stages = 0, warps = 0; ///< 0: by the target's figures
   std::string rescaling;                             ///< nothing: by the score
+  std::string shared;                                ///< nothing: by the length of rows
 };
 
 /// Errors: a target that no back end of this build makes code for.

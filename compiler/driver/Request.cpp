@@ -21,7 +21,7 @@ constexpr std::pair<llvm::StringLiteral, int64_t Request::*> kOptions[] = {
     {"warps", &Request::warps}};
 // Names: compiler/attention/ChooseSchedule.td, Effects.h.
 constexpr std::pair<llvm::StringLiteral, std::string Request::*> kNames[] = {
-    {"rescaling", &Request::rescaling}, {"without", &Request::without}};
+    {"rescaling", &Request::rescaling}, {"shared", &Request::shared}, {"without", &Request::without}};
 
 llvm::Error wrong(const llvm::Twine &message) { return llvm::createStringError(message); }
 
@@ -63,7 +63,7 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
     const auto *found = llvm::find_if(kOptions, isThis);
     if (found == std::end(kOptions))
       return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages, "
-                   "warps, rescaling and without");
+                   "warps, rescaling, shared and without");
     std::optional<int64_t> number = value.getAsInteger();
     if (!number || *number < 0)
       return wrong("the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice");

@@ -20,7 +20,7 @@ struct Request {
   Emit emit = Emit::kImage;
   std::string options; ///< as text, for the key
   int64_t tileQueries = 0, tileKeys = 0, stages = 0, warps = 0;
-  std::string rescaling, without;
+  std::string rescaling, shared, without;
 
   bool isGpu() const { return llvm::StringRef(target).starts_with("sm_"); }
   /// Errors: what is missing, misspelt or of the wrong kind; a graph or signature that does not parse.

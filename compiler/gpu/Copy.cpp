@@ -41,10 +41,40 @@ ThreadProgram::Copy ThreadProgram::copyOf(CopyWholeOp op) {
           op.getWidth(), op.getLayout(), op.getShared()};
 }
 
+Value ThreadProgram::offsetIn(const SharedTile &tile, Value row, Value column) {
+  SharedRows rows = tile.inMemory();
+  Value offset = column ? multiply(column, tile.elementBytes()) : Value();
+  if (row && rows.mask() != 0) {
+    Value toggled = arith::ShLIOp::create(builder_, row, i32(rows.shift()));
+    toggled = arith::AndIOp::create(builder_, toggled, i32(rows.mask()));
+    offset = offset ? Value(arith::XOrIOp::create(builder_, offset, toggled)) : toggled;
+  }
+  if (!row)
+    return offset;
+  Value start = multiply(row, rows.bytes());
+  return offset ? add(start, offset) : start;
+}
+
+Value ThreadProgram::beyond(const SharedTile &tile, Value offset, Element further) {
+  SharedRows rows = tile.inMemory();
+  int64_t bytes = further.column * tile.elementBytes();
+  if (int64_t toggled = rows.toggled(further.row, bytes))
+    offset = arith::XOrIOp::create(builder_, offset, i32(toggled));
+  return at(at(tile.pointer, builder_.getI8Type(), offset), tile.start + rows.added(further.row, bytes));
+}
+
+Value ThreadProgram::toggled(Value pointer, int64_t bits) {
+  if (bits == 0)
+    return pointer;
+  Value number = LLVM::PtrToIntOp::create(builder_, builder_.getI32Type(), pointer);
+  number = arith::XOrIOp::create(builder_, number, i32(bits));
+  return LLVM::IntToPtrOp::create(builder_, pointer.getType(), number);
+}
+
 /// Threads stand in a rectangle, `kAcross` side by side or as many as there are chunks: they read 64 adjacent
 /// bytes, whole sectors of 32, and a thread has few rows, each an address, and steps along the row, which are
-/// constants. The eight lanes whose chunks are written at once stand in rows so far apart that the padding
-/// brings each to other banks: lanes 0 to 3 in row r, 4 to 7 in row r + 4, whose chunks lie 4 further.
+/// constants. The eight lanes whose chunks are written at once stand in rows so far apart that each goes to other
+/// banks: in padded rows of width 64 lanes 0 to 3 in row r, 4 to 7 in row r + 4, whose chunks lie 4 further.
 LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
   TensorView tensor = view(copy.tensor);
   SharedTile tile = shared(copy.shared);
@@ -57,14 +87,11 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
     return copy.op->emitError("cannot copy ") << tensor.element << " to " << tile.type;
 
   Value chunk = arith::AndIOp::create(builder_, thread_, i32(across - 1));
-  Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
+  Value rowInTile = add(rowOfCopy(tile, across), multiply(warp_, Layout::kLanes / across));
   Value column = multiply(chunk, elements);
   Value source = sources_.contains(copy.op) ? sources_.lookup(copy.op) : copySource(copy, scalar(copy.row));
   bool packed = copy.group != 1;
-  Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(chunk, kChunk));
-  Value target = at(tile.pointer, builder_.getI8Type(), offset);
-
-  target = at(target, tile.start);
+  Value target = offsetIn(tile, rowInTile, column);
   bool partial = width < columns;
   Value guard = copy.guard ? scalar(copy.guard) : Value();
   Value left = copy.limit ? Value(arith::SubIOp::create(builder_, scalar(copy.limit), scalar(copy.row))) : Value();
@@ -80,8 +107,13 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
     }
     bytes = arith::SelectOp::create(builder_, inside(i32(i * down)), bytes, i32(0));
     Value from = at(source, j * across * kChunk);
-    NVVM::CpAsyncOp::create(builder_, at(target, i * down * tile.rowBytes() + j * across * kChunk), from,
-                            kChunk, NVVM::LoadCacheModifierKind::CG, bytes);
+    // Of toggled bits one is left to the steps. It is toggled in the address, which a ring's stage moves by whole lines:
+    // in the offset it would take a register through the loop.
+    SharedRows rows = tile.inMemory();
+    int64_t right = j * across * kChunk;
+    Value to = toggled(at(tile.pointer, builder_.getI8Type(), target), rows.toggled(i * down, right));
+    NVVM::CpAsyncOp::create(builder_, at(to, tile.start + rows.added(i * down, right)), from, kChunk,
+                            NVVM::LoadCacheModifierKind::CG, bytes);
   };
   auto throughRegisters = [&](Value row, Value j) {
     Value stride = copy.layout == 2 ? tensor.strides[3] : Value();
@@ -97,8 +129,8 @@ LogicalResult ThreadProgram::lowerCopy(const Copy &copy) {
     Value vector = LLVM::UndefOp::create(builder_, VectorType::get(elements, element));
     for (auto [index, value] : llvm::enumerate(loaded))
       vector = LLVM::InsertElementOp::create(builder_, vector, value, i32(index));
-    Value to = at(target, builder_.getI8Type(), multiply(row, tile.rowBytes()));
-    LLVM::StoreOp::create(builder_, vector, at(to, builder_.getI8Type(), multiply(j, across * kChunk)), kChunk);
+    Value to = offsetIn(tile, add(rowInTile, row), add(column, right));
+    LLVM::StoreOp::create(builder_, vector, beyond(tile, to, {}), kChunk);
   };
   /// Where there are more threads than chunks, those beyond the tile have nothing to do.
   auto inTile = [&](Value row, function_ref<Values()> chunksOfRow) {
@@ -159,7 +191,7 @@ int64_t ThreadProgram::acrossOf(const SharedTile &tile) const {
 std::pair<Value, Value> ThreadProgram::copyPlace(const Copy &copy, const TensorView &tensor) {
   SharedTile tile{Value(), 0, copy.shared.getType()};
   int64_t elements = kChunk / tile.elementBytes(), across = acrossOf(tile);
-  Value rowInTile = add(rowOfCopy(across), multiply(warp_, Layout::kLanes / across));
+  Value rowInTile = add(rowOfCopy(tile, across), multiply(warp_, Layout::kLanes / across));
   Value inRow = widen(multiply(arith::AndIOp::create(builder_, lane_, i32(across - 1)), elements));
   if (copy.layout == 2)
     inRow = multiply(inRow, tensor.strides[3]);
@@ -216,15 +248,16 @@ Value ThreadProgram::firstSource(const Walk &walk, scf::ForOp loop) {
 }
 
 /// The row of a lane's first chunk. Of a lane's bits above those that count `across`, the first ones choose
-/// among the rows of a phase, `across` apart, the next among those between, the others rows further down.
-Value ThreadProgram::rowOfCopy(int64_t across) {
-  int64_t inPhase = kPhase / across;
+/// among the rows of a phase, one or `across` apart, the next among those between or after them, the others rows
+/// further down.
+Value ThreadProgram::rowOfCopy(const SharedTile &tile, int64_t across) {
+  int64_t inPhase = kPhase / across, step = tile.inMemory().stepOfWriters(across);
   Value phase = arith::AndIOp::create(builder_, arith::ShRUIOp::create(builder_, lane_, i32(llvm::Log2_64(across))),
                                       i32(inPhase - 1));
   Value rest = arith::ShRUIOp::create(builder_, lane_, i32(llvm::Log2_64(kPhase)));
   Value between = arith::AndIOp::create(builder_, rest, i32(across - 1));
   Value further = arith::ShRUIOp::create(builder_, rest, i32(llvm::Log2_64(across)));
-  return add(add(multiply(phase, across), between), multiply(further, kPhase));
+  return add(add(multiply(phase, step), multiply(between, step == 1 ? inPhase : 1)), multiply(further, kPhase));
 }
 
 /// `count` elements of a row; those from column `width` on are 0, where it is given.
@@ -258,15 +291,14 @@ LogicalResult ThreadProgram::lowerStoreShared(StoreSharedOp op) {
   Value rest = arith::AndIOp::create(builder_, address, i64(kChunk - 1));
   Value aligned = arith::CmpIOp::create(builder_, arith::CmpIPredicate::eq, rest, i64(0));
   Value column = multiply(arith::AndIOp::create(builder_, lane_, i32(across - 1)), elements);
-  Value first = add(warpRow(), rowOfCopy(across));
+  Value first = add(warpRow(), rowOfCopy(tile, across));
 
   auto loop = scf::ForOp::create(builder_, i32(0), i32(rowsOfWarp_), i32(down));
   OpBuilder::InsertionGuard restore(builder_);
   builder_.setInsertionPoint(loop.getBody()->getTerminator());
   Value rowInTile = add(first, loop.getInductionVar());
   Value row = add(scalar(op.getRow()), rowInTile);
-  Value offset = add(multiply(rowInTile, tile.rowBytes()), multiply(column, tile.elementBytes()));
-  Value source = at(tile.pointer, builder_.getI8Type(), offset);
+  Value source = offsetIn(tile, rowInTile, column);
   auto vector = VectorType::get(elements, element);
   auto storeChunk = [&](Value target, Value chunk) {
     guarded(aligned, {}, [&]() -> Values {
@@ -290,7 +322,8 @@ LogicalResult ThreadProgram::lowerStoreShared(StoreSharedOp op) {
       if (j * across * elements >= width)
         break;
       auto one = [&]() -> Values {
-        Value chunk = LLVM::LoadOp::create(builder_, vector, at(source, tile.start + distance), kChunk);
+        Element further{0, static_cast<int>(j * across * elements)};
+        Value chunk = LLVM::LoadOp::create(builder_, vector, beyond(tile, source, further), kChunk);
         storeChunk(at(target, distance), chunk);
         return {};
       };
@@ -311,21 +344,18 @@ LogicalResult ThreadProgram::lowerRead(ReadOp op) {
   Layout layout = layoutOf(op.getType());
   if (tile.elementBytes() == 2) {
     Layout::MatrixAddresses addresses = *layout.matrixAddresses();
-    Value address = matrixAddress(tile, addresses);
-    address = at(address, builder_.getI8Type(), multiply(warpRow(), tile.rowBytes()));
+    Value offset = add(matrixOffset(tile, addresses), multiply(warpRow(), tile.rowBytes()));
     Values words;
     for (int group = 0; group < layout.registers() / 8; ++group)
-      words.append(loadMatrix(tile, address, layout.element({8 * group, 0, 0}), addresses.transpose));
+      words.append(loadMatrix(tile, offset, layout.element({8 * group, 0, 0}), addresses.transpose));
     definePairs(op, std::move(words));
     return success();
   }
-  Value start = add(multiply(rowOfThread(), tile.rowBytes()),
-                    multiply(columnOfThread(), tile.elementBytes()));
-  start = at(tile.pointer, builder_.getI8Type(), start);
+  Value start = offsetIn(tile, rowOfThread(), columnOfThread());
   auto pair = VectorType::get(2, tile.type.getElementType());
   Values values;
   for (int i = 0; i < layout.registers(); i += 2) {
-    Value both = LLVM::LoadOp::create(builder_, pair, at(start, tile.offset(layout.element({i, 0, 0}))),
+    Value both = LLVM::LoadOp::create(builder_, pair, beyond(tile, start, layout.element({i, 0, 0})),
                                       2 * tile.elementBytes());
     for (int64_t half : {0, 1})
       values.push_back(LLVM::ExtractElementOp::create(builder_, both, i32(half)));
@@ -339,16 +369,13 @@ LogicalResult ThreadProgram::lowerWrite(WriteOp op) {
   Layout layout = layoutOf(op.getValue().getType());
   bool paired = isPaired(op.getValue().getType());
   Values values = paired ? pairs(op.getValue()) : registers(op.getValue());
-  Value start = add(multiply(rowOfThread(), tile.rowBytes()),
-                    multiply(columnOfThread(), tile.elementBytes()));
-  start = at(tile.pointer, builder_.getI8Type(), start);
+  Value start = offsetIn(tile, rowOfThread(), columnOfThread());
   auto pair = VectorType::get(2, tile.type.getElementType());
   for (int i = 0; i < layout.registers(); i += 2) {
     Value both = paired ? values[i / 2] : Value(LLVM::UndefOp::create(builder_, pair));
     for (int half = 0; half < 2 && !paired; ++half)
       both = LLVM::InsertElementOp::create(builder_, both, values[i + half], i32(half));
-    LLVM::StoreOp::create(builder_, both, at(start, tile.offset(layout.element({i, 0, 0}))),
-                          2 * tile.elementBytes());
+    LLVM::StoreOp::create(builder_, both, beyond(tile, start, layout.element({i, 0, 0})), 2 * tile.elementBytes());
   }
   return success();
 }

@@ -31,22 +31,27 @@ LogicalResult ThreadProgram::lowerDot(DotOp op) {
 //===-- Tensor cores ---------------------------------------------------------------------------===//
 
 /// Bytes from a tile's first element to the row of a matrix that the lane addresses.
-Value ThreadProgram::matrixAddress(const SharedTile &tile, const Layout::MatrixAddresses &addresses) {
-  Value offset = multiply(arith::AndIOp::create(builder_, lane_, i32(7)), tile.rowBytes());
-  for (int index : {3, 4})
-    offset = add(offset, multiply(bit(lane_, index), tile.distance(addresses.bases[index])));
-  return LLVM::GEPOp::create(builder_, tile.pointer.getType(), builder_.getI8Type(), tile.pointer,
-                             ArrayRef<LLVM::GEPArg>{offset});
+Value ThreadProgram::matrixOffset(const SharedTile &tile, const Layout::MatrixAddresses &addresses) {
+  Value row = arith::AndIOp::create(builder_, lane_, i32(7)), column;
+  for (int index : {3, 4}) {
+    auto [rows, columns] = addresses.bases[index];
+    Value distance = multiply(bit(lane_, index), rows + columns); // along one of them
+    if (rows != 0)
+      row = add(row, distance);
+    else
+      column = column ? add(column, distance) : distance;
+  }
+  return offsetIn(tile, row, column);
 }
 
 /// Four words: the pairs of the eight registers whose first element is `element`.
-Values ThreadProgram::loadMatrix(const SharedTile &tile, Value laneAddress, Element element,
+Values ThreadProgram::loadMatrix(const SharedTile &tile, Value laneOffset, Element element,
                                  bool transpose) {
   Type word = builder_.getI32Type();
   auto four = LLVM::LLVMStructType::getLiteral(builder_.getContext(), {word, word, word, word});
   MLIRContext *context = builder_.getContext();
   Value words = NVVM::LdMatrixOp::create(
-      builder_, four, at(laneAddress, tile.offset(element)), 4u,
+      builder_, four, beyond(tile, laneOffset, element), 4u,
       transpose ? NVVM::MMALayout::col : NVVM::MMALayout::row,
       NVVM::LdStMatrixShapeAttr::get(context, 8, 8), NVVM::LdStMatrixEltType::B16);
   Values result;
@@ -73,25 +78,26 @@ void ThreadProgram::multiplyFragments(Type element, ArrayRef<Value> a, ArrayRef<
     sums[i] = unpack(result, i);
 }
 
-Value ThreadProgram::anew(Value pointer) {
-  Type word = builder_.getI32Type();
-  Value number = LLVM::PtrToIntOp::create(builder_, word, pointer);
-  number = LLVM::InlineAsmOp::create(builder_, word, ValueRange{number}, "mov.b32 $0, $1;", "=r,r",
-                                     /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                     LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-               .getResult(0);
-  return LLVM::IntToPtrOp::create(builder_, pointer.getType(), number);
+Value ThreadProgram::anew(Value offset) {
+  return LLVM::InlineAsmOp::create(builder_, builder_.getI32Type(), ValueRange{offset}, "mov.b32 $0, $1;", "=r,r",
+                                   /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
 }
 
 namespace {
 
-/// The steps of a product of fragments in the order in which they are made: blocks of 16 of the inner dimension,
-/// and of 16 columns.
-SmallVector<std::pair<int, int>> productSteps(int64_t inner, int groups, bool columnsFirst) {
+/// Where the steps of a product of fragments begin, inner dimension and column, in the order in which they are made.
+struct Extent {
+  int64_t size, step;
+};
+SmallVector<std::pair<int, int>> productSteps(Extent inner, Extent columns, bool columnsFirst) {
   SmallVector<std::pair<int, int>> steps;
-  for (int i = 0; i < (columnsFirst ? groups : inner / kInner); ++i)
-    for (int j = 0; j < (columnsFirst ? inner / kInner : groups); ++j)
-      steps.push_back(columnsFirst ? std::pair(j * int(kInner), i) : std::pair(i * int(kInner), j));
+  auto [outerSize, outerStep] = columnsFirst ? columns : inner;
+  auto [innerSize, innerStep] = columnsFirst ? inner : columns;
+  for (int i = 0; i < outerSize; i += static_cast<int>(outerStep))
+    for (int j = 0; j < innerSize; j += static_cast<int>(innerStep))
+      steps.push_back(columnsFirst ? std::pair(j, i) : std::pair(i, j));
   return steps;
 }
 
@@ -111,52 +117,56 @@ LogicalResult ThreadProgram::lowerDotOnTensorCores(DotOp op, Type element) {
   // The left operand in words; where it lies in shared memory, read step by step.
   bool inRegisters = !isa<SharedType>(op.getA().getType());
   Values leftWords;
-  Value leftAddress;
+  SharedTile a;
+  Value leftOffset;
   if (inRegisters) {
     leftWords = pairs(op.getA());
   } else {
-    SharedTile a = shared(op.getA());
-    leftAddress = matrixAddress(a, *Layout::accumulator(16, 16, 1).matrixAddresses());
-    leftAddress = LLVM::GEPOp::create(builder_, leftAddress.getType(), builder_.getI8Type(), leftAddress,
-                                      ArrayRef<LLVM::GEPArg>{multiply(warpRow(), a.rowBytes())});
+    a = shared(op.getA());
+    leftOffset = matrixOffset(a, *Layout::accumulator(16, 16, 1).matrixAddresses());
+    a.pointer = at(a.pointer, builder_.getI8Type(), multiply(warpRow(), a.rowBytes()));
   }
-  Layout right = Layout::rightOperand(kInner, columns);
+  bool columnsFirst = op.getTransposed() && inRegisters;
+  // One ldmatrix brings 16 of the inner dimension for 16 columns; or 32 for 8 columns, four chunks of a row of keys side
+  // by side: of the bits that swizzled rows toggle only one is left to the steps, and two addresses serve all.
+  bool deep = columnsFirst && inner % (2 * kInner) == 0;
+  int64_t innerOfStep = deep ? 2 * kInner : kInner, columnsOfStep = deep ? kInner / 2 : kInner;
+  Layout right = Layout::rightOperand(innerOfStep, deep ? columnsOfStep : columns);
   Layout inMemory = op.getTransposed() ? right.transposed() : right;
   Layout::MatrixAddresses addresses = *inMemory.matrixAddresses();
-  Value rightAddress = matrixAddress(b, addresses);
+  Value rightOffset = matrixOffset(b, addresses);
   if (op->hasAttr(kAgainAttribute)) {
-    rightAddress = anew(rightAddress);
-    leftAddress = leftAddress ? anew(leftAddress) : leftAddress;
+    rightOffset = anew(rightOffset);
+    leftOffset = leftOffset ? anew(leftOffset) : leftOffset;
   }
 
   llvm::DenseMap<int, SmallVector<Values>> leftFragments; // by their place along the inner dimension
   auto leftOf = [&](int k) -> SmallVector<Values> & {
-    SmallVector<Values> &a = leftFragments[k];
-    for (int64_t block = a.size(); block < blocks; ++block) {
+    SmallVector<Values> &fragments = leftFragments[k];
+    for (int64_t block = fragments.size(); block < blocks; ++block) {
       if (!inRegisters) {
-        a.push_back(loadMatrix(shared(op.getA()), leftAddress, {int(block) * 16, k}, false));
+        fragments.push_back(loadMatrix(a, leftOffset, {int(block) * 16, k}, false));
         continue;
       }
       Values words;
       for (int columnHalf : {0, 8})
         for (int rowHalf : {0, 8})
           words.push_back(leftWords[left.find({int(block) * 16 + rowHalf, k + columnHalf})->registerIndex / 2]);
-      a.push_back(std::move(words));
+      fragments.push_back(std::move(words));
     }
-    return a;
+    return fragments;
   };
   Values sums = registers(op.getAccumulator());
-  bool columnsFirst = op.getTransposed() && inRegisters;
-  for (auto [k, group] : productSteps(inner, right.registers() / 8, columnsFirst)) {
-    SmallVector<Values> &a = leftOf(k);
-    Element first = inMemory.element({8 * group, 0, 0});
-    first = first ^ (op.getTransposed() ? Element{0, k} : Element{k, 0});
-    Values words = loadMatrix(b, rightAddress, first, addresses.transpose);
-    for (int64_t block = 0; block < blocks; ++block)
-      for (int half : {0, 1}) {
-        int index = layout.find({int(block) * 16, 16 * group + 8 * half})->registerIndex;
-        multiplyFragments(element, a[block], ArrayRef(words).slice(2 * half, 2), MutableArrayRef(sums).slice(index, 4));
+  for (auto [k, column] : productSteps({inner, innerOfStep}, {columns, columnsOfStep}, columnsFirst)) {
+    Element first = op.getTransposed() ? Element{column, k} : Element{k, column};
+    Values words = loadMatrix(b, rightOffset, first, addresses.transpose);
+    for (int half : {0, 1}) {
+      SmallVector<Values> &fragments = leftOf(deep ? k + half * int(kInner) : k);
+      for (int64_t block = 0; block < blocks; ++block) {
+        int index = layout.find({int(block) * 16, deep ? column : column + 8 * half})->registerIndex;
+        multiplyFragments(element, fragments[block], ArrayRef(words).slice(2 * half, 2), MutableArrayRef(sums).slice(index, 4));
       }
+    }
   }
   define(op, std::move(sums));
   return success();
@@ -195,16 +205,10 @@ LogicalResult ThreadProgram::lowerDotInFloat32(DotOp op) {
   SharedTile a = shared(op.getA()), b = shared(op.getB());
   Layout layout = layoutOf(op.getType());
   int64_t inner = a.columns();
-  Type real = builder_.getF32Type(), byte = builder_.getI8Type();
+  Type real = builder_.getF32Type();
   auto element = [&](Value vector, int64_t i) -> Value {
     return LLVM::ExtractElementOp::create(builder_, vector, i32(i));
   };
-  auto move = [&](Value pointer, Value bytes) -> Value {
-    return LLVM::GEPOp::create(builder_, pointer.getType(), byte, pointer, ArrayRef<LLVM::GEPArg>{bytes});
-  };
-  Value aStart = move(a.pointer, multiply(rowOfThread(), a.rowBytes()));
-  Value bStart = move(b.pointer, multiply(columnOfThread(),
-                                          op.getTransposed() ? b.rowBytes() : b.elementBytes()));
   auto loop = scf::ForOp::create(builder_, i32(0), i32(inner), i32(kInnerOfTurn),
                                  registers(op.getAccumulator()));
   {
@@ -212,11 +216,10 @@ LogicalResult ThreadProgram::lowerDotInFloat32(DotOp op) {
     builder_.setInsertionPointToStart(loop.getBody());
     Values sums(loop.getRegionIterArgs());
     Value k = loop.getInductionVar();
-    Value aHere = move(aStart, multiply(k, a.elementBytes()));
-    Value bHere = move(bStart, multiply(k, op.getTransposed() ? b.elementBytes() : b.rowBytes()));
-    auto load = [&](const SharedTile &tile, Value pointer, Element place, int64_t count) -> Value {
-      return LLVM::LoadOp::create(builder_, VectorType::get(count, real),
-                                  at(pointer, tile.offset(place)), count * 4);
+    Value aHere = offsetIn(a, rowOfThread(), k);
+    Value bHere = op.getTransposed() ? offsetIn(b, columnOfThread(), k) : offsetIn(b, k, columnOfThread());
+    auto load = [&](const SharedTile &tile, Value offset, Element place, int64_t count) -> Value {
+      return LLVM::LoadOp::create(builder_, VectorType::get(count, real), beyond(tile, offset, place), count * 4);
     };
     auto accumulate = [&](Value &sum, Value x, Value y) {
       sum = LLVM::FMAOp::create(builder_, x, y, sum);

@@ -65,19 +65,20 @@ Values ThreadProgram::roundKeys(Value seed) {
   return result;
 }
 
-ThreadProgram::Philox ThreadProgram::philox(Value seed, Value offset, Value stream, Value row, Value column) {
-  Philox result{roundKeys(seed), {}, {}, {}, {}};
-  result.row = add(scalar(row), rowOfThread());
-  Value group = arith::ShRUIOp::create(builder_, scalar(column), i32(llvm::Log2_32(kColumnsOfCall)));
+template <typename Op> ThreadProgram::Philox ThreadProgram::philox(Op op) {
+  Philox result{roundKeys(op.getSeed()), {}, {}, {}, {}, op.getGroup()};
+  result.row = add(scalar(op.getRow()), rowOfThread());
+  Value group = arith::ShRUIOp::create(builder_, scalar(op.getColumn()), i32(llvm::Log2_32(kColumnsOfCall)));
   result.column = add(multiply(group, 4), arith::AndIOp::create(builder_, lane_, i32(3)));
-  result.stream = scalar(stream);
-  result.offset = scalar(offset);
+  result.stream = scalar(op.getStream());
+  result.offset = scalar(op.getOffset());
   return result;
 }
 
 Values ThreadProgram::draw(const Philox &philox, int row, int group) {
   auto constant = [&](uint32_t value) { return i32(static_cast<int32_t>(value)); };
-  Value counter[4] = {add(philox.row, row), add(philox.column, 4 * group), philox.stream, philox.offset};
+  auto [stream, query] = unpackRow(philox.stream, add(philox.row, row), philox.group);
+  Value counter[4] = {query, add(philox.column, 4 * group), stream, philox.offset};
   auto mix = [&](Value a, Value b, Value c) -> Value { // a after what b and c make
     return arith::XOrIOp::create(builder_, a, arith::XOrIOp::create(builder_, b, c));
   };
@@ -93,7 +94,7 @@ Values ThreadProgram::draw(const Philox &philox, int row, int group) {
 }
 
 LogicalResult ThreadProgram::lowerRandom(RandomOp op) {
-  Philox numbers = philox(op.getSeed(), op.getOffset(), op.getStream(), op.getRow(), op.getColumn());
+  Philox numbers = philox(op);
   Layout layout = layoutOf(op.getType());
   llvm::DenseMap<std::pair<int, int>, Values> calls;
   Values values;
@@ -135,7 +136,7 @@ std::pair<Value, Value> ThreadProgram::thresholds(Value given, int64_t columns) 
 ///
 /// The majority of d, n and a word that says which is both; its top bits, spread, mask two probabilities.
 LogicalResult ThreadProgram::lowerDrop(DropOp op) {
-  Philox numbers = philox(op.getSeed(), op.getOffset(), op.getStream(), op.getRow(), op.getColumn());
+  Philox numbers = philox(op);
   auto [least, either] = thresholds(op.getThreshold(), cast<RankedTensorType>(op.getType()).getDimSize(1));
   Value top = i32(static_cast<int32_t>(kTopBits));
 

@@ -32,6 +32,8 @@ public:
       : function(function), builder(function.getLoc(), function.getContext()) {
     if (auto given = function->getAttrOfType<IntegerAttr>(kStagesAttribute))
       stages = given.getInt();
+    if (function->hasAttr(kSwizzledAttribute))
+      conflicts = Conflicts::swizzled;
     function.walk([&](Operation *op) {
       if (isa<GatherOp, RandomOp, DropOp>(op))
         maxWidth = kMaxWidthBesideTables;
@@ -63,7 +65,7 @@ private:
     SmallVector<int64_t> shape(tile.getShape());
     if (stages > 1)
       shape.insert(shape.begin(), stages);
-    auto type = SharedType::get(builder.getContext(), shape, tile.getElementType());
+    auto type = sharedType(shape, tile.getElementType());
     Value &slot = buffers[{key, type}];
     if (!slot) {
       OpBuilder::InsertionGuard guard(builder);
@@ -72,13 +74,16 @@ private:
     }
     return slot;
   }
+  SharedType sharedType(ArrayRef<int64_t> shape, Type element) {
+    return SharedType::get(builder.getContext(), shape, element, conflicts);
+  }
   static RankedTensorType tileType(LoadOp load) {
     return cast<RankedTensorType>(load.getResult().getType());
   }
   Value bufferOf(LoadOp load) { return buffer(load.getTensor(), tileType(load), 1); }
   Value stageOf(LoadOp load, Value index) {
     Value ring = buffer(load.getTensor(), tileType(load), stages);
-    auto type = SharedType::get(builder.getContext(), tileType(load).getShape(), tileType(load).getElementType());
+    auto type = sharedType(tileType(load).getShape(), tileType(load).getElementType());
     return StageOp::create(builder, type, ring, index);
   }
 
@@ -293,7 +298,7 @@ private:
     if (!tile || tile.getRank() != 2 || !tile.getElementType().isF32() || element.getIntOrFloatBitWidth() != 16 ||
         store.getLayout() == 2 || store.getGroup() != 1 || store.getWidth() % kElementsOfChunk != 0)
       return;
-    auto type = SharedType::get(builder.getContext(), tile.getShape(), element);
+    auto type = sharedType(tile.getShape(), element);
     if (!residents.contains(type))
       return;
     builder.setInsertionPoint(store);
@@ -330,6 +335,7 @@ private:
   func::FuncOp function;
   ImplicitLocOpBuilder builder;
   int64_t maxWidth = kMaxWidthInRegisters, stages = 1;
+  Conflicts conflicts = Conflicts::padded;
   llvm::MapVector<std::pair<Value, Type>, Value> buffers;
   llvm::DenseMap<Type, Value> residents; ///< left operands that were loaded once, by the type of their buffer
 };
@@ -338,11 +344,6 @@ struct StageSharedMemory : tenon::impl::StageSharedMemoryBase<StageSharedMemory>
   void runOnOperation() override {
     if (failed(checkOrder(getOperation(), getArgument(), Form::kTiles, Form::kTiles)))
       return signalPassFailure();
-    // A mask that is false for every score leaves tiles that nothing reads.
-    getOperation().walk([](LoadOp load) {
-      if (load->use_empty())
-        load.erase();
-    });
     if (failed(Stager(getOperation()).run()))
       signalPassFailure();
   }

@@ -24,11 +24,11 @@ Value ThreadProgram::toTf32(Value real) {
 }
 
 /// Four words of shared memory by ldmatrix, rounded.
-Values ThreadProgram::loadTf32(Value laneAddress, int64_t bytes) {
+Values ThreadProgram::loadTf32(Value address) {
   Type word = builder_.getI32Type();
   MLIRContext *context = builder_.getContext();
   auto four = LLVM::LLVMStructType::getLiteral(context, {word, word, word, word});
-  Value words = NVVM::LdMatrixOp::create(builder_, four, at(laneAddress, bytes), 4u, NVVM::MMALayout::row,
+  Value words = NVVM::LdMatrixOp::create(builder_, four, address, 4u, NVVM::MMALayout::row,
                                          NVVM::LdStMatrixShapeAttr::get(context, 8, 8),
                                          NVVM::LdStMatrixEltType::B16);
   Values result;
@@ -65,10 +65,9 @@ SmallVector<Values> ThreadProgram::leftTf32(DotOp op, int64_t blocks, int k) {
   // Lanes address rows 0 to 15 of columns 0 to 3, then of 4 to 7.
   Value row = add(warpRow(), arith::AndIOp::create(builder_, lane_, i32(kRows - 1)));
   Value right = arith::ShRUIOp::create(builder_, lane_, i32(4));
-  Value offset = add(multiply(row, a.rowBytes()), multiply(right, 4 * a.elementBytes()));
-  Value address = at(a.pointer, builder_.getI8Type(), offset);
+  Value offset = offsetIn(a, row, multiply(right, 4));
   for (int64_t block = 0; block < blocks; ++block)
-    fragments[block] = loadTf32(address, a.offset({int(block) * kRows, k}));
+    fragments[block] = loadTf32(beyond(a, offset, {int(block) * kRows, k}));
   return fragments;
 }
 
@@ -82,16 +81,14 @@ Values ThreadProgram::rightTf32(DotOp op, int k, int column) {
   if (op.getTransposed()) {
     // Lanes address eight rows of columns 0 to 3, of 4 to 7, and the same of the next eight rows.
     Value row = add(lanes(0, 8), multiply(lanes(4, 2), 8));
-    Value offset = add(multiply(row, b.rowBytes()), multiply(lanes(3, 2), 4 * b.elementBytes()));
-    return loadTf32(at(b.pointer, builder_.getI8Type(), offset), b.offset({column, k}));
+    return loadTf32(beyond(b, offsetIn(b, row, multiply(lanes(3, 2), 4)), {column, k}));
   }
-  Value offset = add(multiply(lanes(0, 4), 2 * b.rowBytes()), multiply(lanes(2, 8), b.elementBytes()));
-  Value address = at(b.pointer, builder_.getI8Type(), offset);
+  Value offset = offsetIn(b, multiply(lanes(0, 4), 2), lanes(2, 8));
   Values words;
   for (int right : {0, 8})
     for (int row : {0, 1})
       words.push_back(toTf32(LLVM::LoadOp::create(builder_, builder_.getF32Type(),
-                                                  at(address, b.offset({k + row, column + right})))));
+                                                  beyond(b, offset, {k + row, column + right}))));
   return words;
 }
 

@@ -316,6 +316,9 @@ LogicalResult ThreadProgram::lowerRounding(arith::TruncFOp op) {
 
 //===-- Short forms ----------------------------------------------------------------------------===//
 
+Value ThreadProgram::i16(int64_t value) {
+  return arith::ConstantOp::create(builder_, builder_.getI16IntegerAttr(static_cast<int16_t>(value)));
+}
 Value ThreadProgram::i32(int64_t value) {
   return arith::ConstantOp::create(builder_, builder_.getI32IntegerAttr(value));
 }
@@ -348,6 +351,12 @@ Value ThreadProgram::unpack(Value structure, int64_t index) {
 }
 
 Values ThreadProgram::guarded(Value condition, ArrayRef<Type> types, function_ref<Values()> make) {
+  return either(condition, types, make,
+                [&] { return llvm::map_to_vector(types, [&](Type type) { return zero(type); }); });
+}
+
+Values ThreadProgram::either(Value condition, ArrayRef<Type> types, function_ref<Values()> yes,
+                             function_ref<Values()> no) {
   auto branch = scf::IfOp::create(builder_, types, condition, /*withElseRegion=*/!types.empty());
   OpBuilder::InsertionGuard guard(builder_);
   auto fill = [&](Block *block, function_ref<Values()> values) {
@@ -357,11 +366,9 @@ Values ThreadProgram::guarded(Value condition, ArrayRef<Type> types, function_re
     Values yielded = values();
     scf::YieldOp::create(builder_, yielded);
   };
-  fill(branch.thenBlock(), make);
+  fill(branch.thenBlock(), yes);
   if (!types.empty())
-    fill(branch.elseBlock(), [&] {
-      return llvm::map_to_vector(types, [&](Type type) { return zero(type); });
-    });
+    fill(branch.elseBlock(), no);
   return Values(branch.getResults());
 }
 

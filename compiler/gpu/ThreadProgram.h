@@ -25,8 +25,7 @@ using mlir::ValueRange;
 
 using Values = SmallVector<Value>;
 
-/// Bytes between the ends of two rows of a tile in shared memory: one bank conflict's worth.
-inline constexpr int64_t kRowPadding = 16;
+/// Of all tiles in shared memory: the bits of an address that a row toggles (SharedRows) are those of its offset.
 inline constexpr int64_t kSharedAlignment = 128;
 
 /// A tile in shared memory, or a ring of them.
@@ -37,14 +36,13 @@ struct SharedTile {
   int64_t elementBytes() const { return type.getElementType().getIntOrFloatBitWidth() / 8; }
   int64_t rows() const { return type.getShape().drop_back().back(); }
   int64_t columns() const { return type.getShape().back(); }
-  int64_t rowBytes() const { return columns() * elementBytes() + kRowPadding; }
+  SharedRows inMemory() const {
+    int64_t bytes = columns() * elementBytes();
+    return type.getConflicts() == Conflicts::swizzled ? SharedRows::swizzled(bytes) : SharedRows::padded(bytes);
+  }
+  int64_t rowBytes() const { return inMemory().bytes(); }
   int64_t stageBytes() const { return llvm::alignTo(rows() * rowBytes(), kSharedAlignment); }
   int64_t bytes() const { return stageBytes() * (type.getShape().size() == 3 ? type.getShape()[0] : 1); }
-  /// Of an element, from `pointer`.
-  int64_t offset(Element element) const { return start + distance(element); }
-  int64_t distance(Element element) const {
-    return element.row * rowBytes() + element.column * elementBytes();
-  }
 };
 
 class ThreadProgram {
@@ -78,6 +76,13 @@ private:
   LogicalResult lowerStore(StoreOp op);
   LogicalResult lowerStoreShared(StoreSharedOp op);
   LogicalResult lowerGather(GatherOp op);
+  struct TensorView;
+  Values gatherOneByOne(GatherOp op, const TensorView &tensor);
+  Values gatherPairs(GatherOp op, const TensorView &tensor, Value first, Type pair);
+  Value hasAlignedPairs(GatherOp op);
+  SmallVector<std::pair<SmallVector<int>, Value>> rowsOfTable(GatherOp op); ///< registers, and an address
+  Value clampedOffset(const TensorView &tensor, size_t axis, Value index);
+  Value pairOf(Value first, Value second);
   LogicalResult lowerSharedAlloc(SharedAllocOp op);
   LogicalResult lowerStage(StageOp op);
   /// A tile's rows on their way to shared memory: what copy_async and copy_whole have in common.
@@ -121,7 +126,7 @@ private:
   LogicalResult lowerDotInFloat32(DotOp op);
   LogicalResult lowerDotInTf32(DotOp op); ///< Tf32.cpp
   Value toTf32(Value real);
-  Values loadTf32(Value laneAddress, int64_t bytes);
+  Values loadTf32(Value address);
   void multiplyTf32(ArrayRef<Value> a, ArrayRef<Value> b, llvm::MutableArrayRef<Value> sums);
   SmallVector<Values> leftTf32(DotOp op, int64_t blocks, int k);
   Values rightTf32(DotOp op, int k, int column);
@@ -136,11 +141,12 @@ private:
   struct Philox {
     Values keys; ///< two a round
     Value row, column, stream, offset;
+    int64_t group; ///< of packed rows: see tile.load
   };
   void leaveLoops();
   Values roundKeys(Value seed);
   std::pair<Value, Value> thresholds(Value threshold, int64_t columns);
-  Philox philox(Value seed, Value offset, Value stream, Value row, Value column);
+  template <typename Op> Philox philox(Op op);
   Values draw(const Philox &philox, int row, int group); ///< four words
 
   // The maps.
@@ -155,6 +161,7 @@ private:
   ArrayRef<Value> bind(Value value, ArrayRef<Value> flat); ///< takes its values from the front
 
   // Short forms.
+  Value i16(int64_t value);
   Value i32(int64_t value);
   Value i64(int64_t value);
   Value add(Value a, Value b);
@@ -169,6 +176,7 @@ private:
   Value unpack(Value structure, int64_t index);
   /// if condition: what `make` makes; else zeros of these types.
   Values guarded(Value condition, ArrayRef<Type> types, llvm::function_ref<Values()> make);
+  Values either(Value condition, ArrayRef<Type> types, llvm::function_ref<Values()> yes, llvm::function_ref<Values()> no);
 
   // Layouts of this block's tiles.
   Layout layoutOf(Type tile) const;
@@ -192,13 +200,18 @@ private:
   std::pair<Value, Value> unpackRow(Value head, Value row, int64_t group);
   Value loadElement(const TensorView &tensor, Value pointer, Type to);
   Value readAgain(llvm::StringRef specialRegister); ///< which the optimizer does not know to be the same
-  Value anew(Value pointer); ///< the same address, which the optimizer takes for another
+  Value anew(Value offset); ///< the same, which the optimizer takes for another
   /// D = A B + C of mma.m16n8k16 on words of two elements, and accumulators.
   void multiplyFragments(Type element, ArrayRef<Value> a, ArrayRef<Value> b, llvm::MutableArrayRef<Value> sums);
-  Value matrixAddress(const SharedTile &tile, const Layout::MatrixAddresses &addresses);
-  Values loadMatrix(const SharedTile &tile, Value laneAddress, Element at, bool transpose);
+  Value offsetIn(const SharedTile &tile, Value row, Value column); ///< bytes; null: 0
+  /// The address of the element so many rows and columns beyond the one at an offset; the bits that these add are 0
+  /// in what the offset was made of.
+  Value beyond(const SharedTile &tile, Value offset, Element further);
+  Value toggled(Value pointer, int64_t bits); ///< exclusive or
+  Value matrixOffset(const SharedTile &tile, const Layout::MatrixAddresses &addresses);
+  Values loadMatrix(const SharedTile &tile, Value laneOffset, Element at, bool transpose);
   SharedTile shared(Value value) { return shared_.lookup(value); }
-  Value rowOfCopy(int64_t across);
+  Value rowOfCopy(const SharedTile &tile, int64_t across);
   Values copyChunk(const TensorView &tensor, Value pointer, Value stride, Value column, Type to,
                    int64_t count, int64_t width);
 

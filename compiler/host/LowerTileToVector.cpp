@@ -29,7 +29,7 @@ LogicalResult expandDrop(DropOp op) {
   auto type = cast<RankedTensorType>(exact.getType());
   auto indices = type.clone(b.getI32Type());
   Value numbers = RandomOp::create(b, indices, op.getSeed(), op.getOffset(), op.getStream(),
-                                   op.getRow(), op.getColumn());
+                                   op.getRow(), op.getColumn(), op.getGroup());
   Value threshold = SplatOp::create(b, indices, op.getThreshold());
   Value keep = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, numbers, threshold);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));

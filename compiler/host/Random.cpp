@@ -73,8 +73,13 @@ LogicalResult BlockProgram::lowerRandom(RandomOp op) {
     Value start = byte(buffer(offset), multiply(column, i64(columnBytes)));
     loop(i64(0), i64(rows), lanes, [&](Value row) {
       Value row32 = arith::TruncIOp::create(builder_, word, row);
-      Value counter[] = {add(firstRow, broadcast(row32, lanes)), broadcast(counter1, lanes), stream,
-                         position};
+      Value query = add(firstRow, broadcast(row32, lanes)), ofRow = stream;
+      if (op.getGroup() != 1) { // packed rows
+        Value group = filled(vector, op.getGroup());
+        ofRow = add(stream, arith::RemUIOp::create(builder_, query, group));
+        query = arith::DivUIOp::create(builder_, query, group);
+      }
+      Value counter[] = {query, broadcast(counter1, lanes), ofRow, position};
       Philox{builder_, vector}(counter, key0, key1);
       Value place = byte(start, multiply(row, i64(sizeof(int32_t))));
       for (auto [i, drawn] : llvm::enumerate(counter)) {

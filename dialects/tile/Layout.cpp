@@ -1,5 +1,6 @@
 #include "dialects/tile/Layout.h"
 
+#include <algorithm>
 #include <cassert>
 
 using namespace tenon::tile;
@@ -87,6 +88,12 @@ Layout Layout::transposed() const {
     for (Element &basis : *bases)
       basis = basis.transposed();
   return result;
+}
+
+SharedRows SharedRows::swizzled(int64_t bytes) {
+  assert(bytes % (2 * kChunk) == 0);
+  const int even = std::countr_zero(static_cast<uint64_t>(bytes / kChunk));
+  return {bytes, std::min(even, std::countr_zero(static_cast<uint64_t>(kChunks)))};
 }
 
 Element Layout::MatrixAddresses::of(int lane) const {

@@ -40,6 +40,8 @@
 /// address a lane gives, follows from the fragment's layout alone (`matrixAddresses`): the lane's low three
 /// bits walk the eight rows, its upper two take the bases of the register's bits 1 and 2.
 ///
+/// Rows in shared memory are the same kind of map: `SharedRows`, at the end.
+///
 /// A tile of 96 columns takes the layout of 128: its elements are the first 96/128 of the registers, since
 /// the bits of the columns' blocks are the uppermost of the register.
 #pragma once
@@ -108,6 +110,57 @@ public:
 private:
   std::vector<Element> registerBases_, laneBases_, warpBases_;
   int registers_ = 1;
+};
+
+/// Where a row of a tile lies in shared memory, and its bytes in the row.
+///
+/// Shared memory takes eight chunks of 16 bytes at once, which must lie in different eighths of its 128-byte lines:
+/// those that ldmatrix reads are one column of eight adjacent rows. *Padded* rows lie 16 bytes further apart than they
+/// are long: so many chunks are an odd number, and eight rows begin in eight places. *Swizzled* rows follow each other,
+/// and chunk c of row r lies at chunk c xor s(r). With 2^g · odd chunks a row (g at most 3; an even number, since
+/// columns come by 16), rows begin in the same place where they agree in their lowest 3 − g bits, and the g bits above
+/// those tell them apart:
+///
+///     s(r) = ⌊r / 2^(3−g)⌋ mod 2^g, in the lowest g bits of the chunk
+///
+///     bytes of a row    32, 96, 160, 224    64, 192, 320    128, 256, 384, 512
+///     g                 1                   2               3
+///     s(r)              r/4 mod 2           r/2 mod 4       r mod 8
+///
+///     rows of 64 bytes, where chunk 0 lies:  r    0  1  2  3  4  5  6  7
+///                                      chunk    0  4  9 13 18 22 27 31,  mod 8:  0  4  1  5  2  6  3  7
+///
+/// s is linear over bits, and so is an element's offset, `added` and `toggled` bits apart: if a lane decides some bits
+/// of row and column, and a register or step of a loop the others,
+///
+///     offset(r + r', b + b') = (offset(r, b) xor toggled(r', b')) + added(r', b')
+///
+/// The lane's part is computed once. Of the toggled bits there are 2^g patterns, at most 2^(g−1) where steps are two
+/// chunks: as many registers hold all addresses, and `added` is an instruction's own offset.
+class SharedRows {
+public:
+  static constexpr int64_t kChunk = 16; ///< bytes that lie together
+  static constexpr int64_t kChunks = 8; ///< that shared memory takes at once
+
+  static SharedRows padded(int64_t bytes) { return {bytes + kChunk, 0}; }
+  static SharedRows swizzled(int64_t bytes);
+
+  int64_t bytes() const { return bytes_; } ///< from row to row
+  /// The bits of a byte's place in its row that s(row) toggles, and by how much a row is shifted to lie there.
+  int64_t mask() const { return ((int64_t{1} << bits_) - 1) * kChunk; }
+  int shift() const { return bits_ + 1; }
+  int64_t toggled(int64_t row, int64_t byte) const { return (byte ^ row << shift()) & mask(); }
+  int64_t added(int64_t row, int64_t byte) const { return row * bytes_ + (byte & ~mask()); }
+  int64_t offset(int64_t row, int64_t byte) const { return added(row, byte) + toggled(row, byte); }
+
+  /// For writers `across` chunks side by side, a power of two that divides a row's: how far apart the rows are that
+  /// stand in eight lanes, so that these write to different banks.
+  int64_t stepOfWriters(int64_t across) const { return bits_ == 0 || across < int64_t{1} << bits_ ? across : 1; }
+
+private:
+  SharedRows(int64_t bytes, int bits) : bytes_(bytes), bits_(bits) {}
+  int64_t bytes_;
+  int bits_; ///< g
 };
 
 } // namespace tenon::tile

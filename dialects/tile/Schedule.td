@@ -18,11 +18,11 @@ def Tile_AnyOp : Tile_Op<"any", [Pure]> {
 def Tile_DropOp : Tile_Op<"drop", [Pure, AllTypesMatch<["source", "result"]>]> {
   let summary = "result[i, j] = random(stream, row + i, column + j) < threshold ? 0 : source[i, j]";
   let description = [{
-    Dropout's decisions on elements of 16 bits, taken two at a time; the numbers are those of `random`. The
-    threshold is in 0 ... 65536.
+    Dropout's decisions on elements of 16 bits, taken two at a time; the numbers are those of `random`, of packed rows
+    too. The threshold is in 0 ... 65536.
   }];
   let arguments = (ins Tile_Real:$source, I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column,
-                       I32:$threshold);
+                       I32:$threshold, DefaultValuedAttr<I32Attr, "1">:$group);
   let results = (outs Tile_Real:$result);
   let assemblyFormat = [{
     $source `below` $threshold `,` $seed `,` $offset `,` $stream `[` $row `,` $column `]` attr-dict

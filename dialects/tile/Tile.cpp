@@ -146,10 +146,12 @@ LogicalResult SplatOp::verify() {
   return success();
 }
 
-static LogicalResult verifyNumbers(Operation *op) {
-  ArrayRef<int64_t> shape = shapeOf(op->getResult(0).getType());
+template <typename Op> static LogicalResult verifyNumbers(Op op) {
+  ArrayRef<int64_t> shape = shapeOf(op.getResult().getType());
   if (shape.size() != 2 || shape[1] % 32 != 0)
-    return op->emitOpError("the number of columns must be a multiple of 32");
+    return op.emitOpError("the number of columns must be a multiple of 32");
+  if (op.getGroup() == 0)
+    return op.emitOpError("group is 0, must be at least 1");
   return success();
 }
 
@@ -172,7 +174,7 @@ LogicalResult SharedAllocOp::verify() {
 LogicalResult StageOp::verify() {
   SharedType ring = getRing().getType(), tile = getResult().getType();
   if (ring.getShape().size() != 3 || ring.getShape().drop_front() != tile.getShape() ||
-      ring.getElementType() != tile.getElementType())
+      ring.getElementType() != tile.getElementType() || ring.getConflicts() != tile.getConflicts())
     return emitOpError("takes a tile out of a ring of such tiles, not ") << tile << " out of " << ring;
   return success();
 }

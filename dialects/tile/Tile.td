@@ -27,6 +27,17 @@ def TileDialect : Dialect {
 
 //===-- Types ----------------------------------------------------------------------------------===//
 
+class Tile_Enum<string name, string text, list<string> cases> :
+    I32EnumAttr<name, text,
+      !foreach(i, !range(!size(cases)), I32EnumAttrCase<cases[i], i>)> {
+  let genSpecializedAttr = 0;
+  let cppNamespace = "::tenon::tile";
+}
+def Tile_ConflictsEnum : Tile_Enum<"Conflicts", "how rows of shared memory avoid bank conflicts", ["padded", "swizzled"]>;
+def Tile_ConflictsParameter : EnumParameter<Tile_ConflictsEnum> {
+  let defaultValue = "Conflicts::padded";
+}
+
 class TileType<string name, string typeMnemonic> : TypeDef<TileDialect, name> {
   let mnemonic = typeMnemonic;
 }
@@ -39,8 +50,13 @@ def Tile_TensorType : TileType<"Tensor", "tensor"> {
 
 def Tile_SharedType : TileType<"Shared", "shared"> {
   let summary = "a tile in the block's shared memory, rows padded or swizzled against bank conflicts";
-  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType);
-  let assemblyFormat = "`<` custom<Shape>($shape, $elementType) `>`";
+  let description = [{
+    `padded`: 16 bytes lie between the ends of two rows. `swizzled`: chunk c of 16 bytes of row r lies at chunk
+    c xor s(r), so that no byte is lost; dialects/tile/Layout.h defines s (`SharedRows`).
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType,
+                        Tile_ConflictsParameter:$conflicts);
+  let assemblyFormat = "`<` custom<Shape>($shape, $elementType) (`,` $conflicts^)? `>`";
 }
 
 def Tile_Real    : RankedTensorOf<[F32, F16, BF16]>;
@@ -49,12 +65,6 @@ def Tile_Index   : RankedTensorOf<[I32]>;
 def Tile_Mask    : RankedTensorOf<[I1]>;
 def Tile_Operand : AnyTypeOf<[Tile_Real, Tile_SharedType]>;
 
-class Tile_Enum<string name, string text, list<string> cases> :
-    I32EnumAttr<name, text,
-      !foreach(i, !range(!size(cases)), I32EnumAttrCase<cases[i], i>)> {
-  let genSpecializedAttr = 0;
-  let cppNamespace = "::tenon::tile";
-}
 class Tile_EnumAttr<I32EnumAttr e, string mnemonic> : EnumAttr<TileDialect, e, mnemonic> {
   let assemblyFormat = "$value";
 }
@@ -138,7 +148,7 @@ def Tile_ProgramIdOp : Tile_Op<"program_id", [Pure]> {
 
 //===-- Global memory --------------------------------------------------------------------------===//
 
-def Tile_LoadOp : Tile_Op<"load"> {
+def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
   let summary = "result[i, j] = row + i < limit and j < width ? tensor[batch, head, row + i, j] : 0";
   let description = [{
     `width` is the number of columns that the tensor has; the tile may be wider, its last columns are
@@ -174,15 +184,16 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let hasVerifier = 1;
 }
 
-def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments]> {
+def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments, MemoryEffects<[MemRead]>]> {
   let summary = "result[i, j] = guard[i, j] ? tensor[indices[0][i, j], indices[1][i, j], ...] : 0";
   let description = [{
     Each index is a tile of the result's shape, or a scalar, and is clamped to the tensor's sizes.
     Where the guard is false memory is not touched. With scalar indices alone and no guard, the result may
-    be a scalar: one element that the whole block reads.
+    be a scalar: one element that the whole block reads. `layout` as in `load`.
   }];
   let arguments = (ins Tile_TensorType:$tensor,
-                       Variadic<AnyTypeOf<[Tile_Index, I32]>>:$indices, Optional<Tile_Mask>:$guard);
+                       Variadic<AnyTypeOf<[Tile_Index, I32]>>:$indices, Optional<Tile_Mask>:$guard,
+                       DefaultValuedAttr<I32Attr, "2">:$layout);
   let results = (outs AnyTypeOf<[Tile_Any, F32, I32, I1]>:$result);
   let assemblyFormat = [{
     $tensor `[` $indices `:` type($indices) `]` (`where` $guard^ `:` type($guard))? attr-dict
@@ -246,8 +257,11 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
     stream, offset); the 128 bits are eight 16-bit numbers, little-endian, and key takes number
     2 ((key mod 32) / 8) + key mod 2. `stream` is batch * heads + head. `column` is a multiple of 32,
     and so is the number of columns.
+
+    With `group` > 1 rows are packed as in `load`: row r means query r / group of stream `stream` + r mod group.
   }];
-  let arguments = (ins I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column);
+  let arguments = (ins I64:$seed, I32:$offset, I32:$stream, I32:$row, I32:$column,
+                       DefaultValuedAttr<I32Attr, "1">:$group);
   let results = (outs Tile_Index:$result);
   let assemblyFormat = "$seed `,` $offset `,` $stream `[` $row `,` $column `]` attr-dict `:` type($result)";
   let hasVerifier = 1;
@@ -255,7 +269,7 @@ def Tile_RandomOp : Tile_Op<"random", [Pure]> {
 
 //===-- Shared memory: what a GPU's schedule adds ----------------------------------------------===//
 //
-// Rows are padded by 16 bytes, so that eight adjacent rows lie in different banks at every column.
+// Rows are padded or swizzled (the type says which), so that eight adjacent rows lie in different banks at every column.
 
 def Tile_SharedAllocOp : Tile_Op<"shared_alloc"> {
   let summary = "result = a tile of shared memory of its own, for the whole of the kernel";

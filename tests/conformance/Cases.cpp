@@ -202,7 +202,12 @@ void add_decoding(std::vector<Case> &list) {
       c.mask = Mask::kBoolGap, c.inputs = Inputs::kNotANumber;
     });
     add("more_queries_than_keys", dtype, 2, 16, 9, plain);
-    add("dropout", dtype, 3, 5, 600, [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; });
+    // The heads of a group stand in one tile, each with its own numbers.
+    auto drops = [](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7; };
+    add("dropout", dtype, 3, 5, 600, drops);
+    add("dropout_one_query", dtype, 4, 1, 600, drops);
+    add("dropout_more_rows_than_a_tile", dtype, 20, 3, 301, drops);
+    add("dropout_mask_heads", dtype, 4, 2, 300, [&](Case &c) { drops(c), c.mask = Mask::kAdditiveHeads; });
     add("not_a_number", dtype, 2, 8, 300, [](Case &c) { c.inputs = Inputs::kNotANumber; });
     add("late_key", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLateKey; });
     add("mask_lowest", dtype, 4, 3, 700, [](Case &c) { c.mask = Mask::kAdditiveLowest; });

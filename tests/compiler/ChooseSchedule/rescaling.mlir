@@ -6,9 +6,9 @@
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80 rescaling=never}))" 2>&1 | FileCheck %s --check-prefix=WRONG
 
 // CHECK-LABEL: @plain
-// CHECK-SAME: rescaling = "by-row-sum", stages = 2 : i32, threads = 128 : i32, tile_keys = 64 : i32, tile_queries = 128 : i32
+// CHECK-SAME: rescaling = "by-row-sum", shared = "swizzled", stages = 2 : i32, threads = 128 : i32, tile_keys = 64 : i32, tile_queries = 128 : i32
 // GIVEN: maxima each turn: given
-// GIVEN-SAME: rescaling = "every-turn", stages = 1 : i32
+// GIVEN-SAME: rescaling = "every-turn", shared = "swizzled", stages = 1 : i32
 // WRONG: rescaling is 'never', must be every-turn, by-row-sum or by-lane-maxima
 func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}, %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16},
                  %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = f16}) -> tensor<*xf32> {
@@ -26,7 +26,7 @@ func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.st
 // Where the head is wide, lanes compare their own maxima: fewer registers, and exponentials under a longer product.
 // CHECK-LABEL: @wide
 // CHECK-SAME: lane maxima in open blocks
-// CHECK-SAME: rescaling = "by-lane-maxima", stages = 1 : i32, threads = 128 : i32, tile_keys = 48 : i32, tile_queries = 128 : i32
+// CHECK-SAME: rescaling = "by-lane-maxima", shared = "swizzled", stages = 1 : i32, threads = 128 : i32, tile_keys = 48 : i32, tile_queries = 128 : i32
 func.func @wide(%query: tensor<*xf32> {attention.width = 128 : i32, attention.storage = f16}, %key: tensor<*xf32> {attention.width = 128 : i32, attention.storage = f16},
                 %value: tensor<*xf32> {attention.width = 128 : i32, attention.storage = f16}) -> tensor<*xf32> {
   %0 = attention.fused query(%query) key(%key) value(%value) : tensor<*xf32> -> tensor<*xf32> mask {

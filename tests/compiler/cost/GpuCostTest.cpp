@@ -49,6 +49,15 @@ TEST(GpuCost, NarrowHeadsWithAMaskHaveTwoFragmentsOfRows) {
   }
 }
 
+// With 64 keys ptxas 13.0 spills 12 to 80 bytes from width 64 on (tests/benchmarks/spills).
+TEST(GpuCost, ManyTablesHaveFewKeys) {
+  for (const char *target : {"sm_80", "sm_90", "sm_120"}) {
+    EXPECT_LE(choose(target, {.width = 128, .valueWidth = 128, .elementBytes = 2, .tables = 2}).tile.keys, 32) << target;
+    EXPECT_LE(choose(target, {.width = 64, .valueWidth = 64, .elementBytes = 2, .tables = 3}).tile.keys, 32) << target;
+    EXPECT_EQ(choose(target, {.width = 64, .valueWidth = 64, .elementBytes = 2, .tables = 2}).tile.keys, 64) << target;
+  }
+}
+
 TEST(GpuCost, AlwaysFindsATileUpToWidth256) {
   for (const char *target : {"sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100", "sm_103", "sm_120", "sm_90a"})
     for (int64_t width = 16; width <= 256; width += 16)

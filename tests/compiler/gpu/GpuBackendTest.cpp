@@ -45,6 +45,10 @@ struct Case {
   }
   int64_t queries() const { return group ? 16 : twoFragments() ? 128 : 64; }
   int64_t stages() const { return element != Element::kFloat && width <= 64 ? 2 : 1; }
+  bool swizzled() const {
+    bool crowded = hole == Hole::kDropout || (laneMaxima() && logsumexp && width > 96);
+    return !crowded && (element != Element::kFloat || width % 32 == 0);
+  }
 };
 
 std::string name(const Case &c) {
@@ -141,6 +145,8 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   func::FuncOp kernel = buildFlashForward(builder, module->getLoc(), plan, holesOf(c));
   kernel->setAttr(kWarpsAttribute, builder.getI32IntegerAttr(c.group ? 1 : 4));
   kernel->setAttr(kStagesAttribute, builder.getI32IntegerAttr(static_cast<int32_t>(c.stages())));
+  if (c.swizzled())
+    kernel->setAttr(kSwizzledAttribute, builder.getUnitAttr());
   if (c.group != 0)
     buildCombine(builder, module->getLoc(), {kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth,
                                              plan.paddedValueWidth, plan.output, plan.logsumexp, kOutputSlot,
@@ -219,6 +225,7 @@ INSTANTIATE_TEST_SUITE_P(Few, Kernel,
                                          Case{.width = 256, .keys = 32, .group = 4},
                                          Case{.hole = Hole::kCausal, .group = 4},
                                          Case{.hole = Hole::kDropout, .group = 1},
+                                         Case{.hole = Hole::kDropout, .group = 8},
                                          Case{.width = 53, .layout = 2, .group = 2},
                                          Case{.element = Element::kBfloat, .width = 128, .group = 8},
                                          Case{.element = Element::kFloat, .width = 128, .keys = 32, .group = 8}),

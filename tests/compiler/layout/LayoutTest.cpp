@@ -156,4 +156,63 @@ TEST(LoadMatrix, RowsAreNotOfItsForm) {
   EXPECT_FALSE(Layout::rows(64, 4).matrixAddresses());
 }
 
+//===-- Rows in shared memory ------------------------------------------------------------------===//
+
+constexpr int64_t kEighths = SharedRows::kChunks, kChunk = SharedRows::kChunk;
+
+/// Which eighth of a line of shared memory a byte lies in.
+int64_t eighth(int64_t offset) { return offset / kChunk % kEighths; }
+
+std::vector<SharedRows> waysFor(int64_t bytes) { return {SharedRows::padded(bytes), SharedRows::swizzled(bytes)}; }
+
+TEST(SharedRows, SwizzledOnesLoseNoByte) {
+  for (int64_t bytes = 32; bytes <= 1024; bytes += 32) {
+    SharedRows rows = SharedRows::swizzled(bytes);
+    std::map<int64_t, int> held;
+    for (int64_t row = 0; row < 16; ++row)
+      for (int64_t byte = 0; byte < bytes; ++byte)
+        ++held[rows.offset(row, byte)];
+    EXPECT_EQ(held.size(), static_cast<size_t>(16 * bytes)) << bytes;
+    EXPECT_EQ(held.rbegin()->first, 16 * bytes - 1) << bytes;
+  }
+}
+
+TEST(SharedRows, AColumnOfEightRowsLiesInAllBanks) {
+  for (int64_t bytes = 32; bytes <= 1024; bytes += 32)
+    for (const SharedRows &rows : waysFor(bytes))
+      for (int64_t first = 0; first < 32; first += 8)
+        for (int64_t byte = 0; byte < bytes; byte += kChunk) {
+          std::map<int64_t, int> taken;
+          for (int64_t row = first; row < first + 8; ++row)
+            ++taken[eighth(rows.offset(row, byte))];
+          EXPECT_EQ(taken.size(), 8u) << bytes << " bytes, chunk " << byte / kChunk;
+        }
+}
+
+TEST(SharedRows, EightWritersSideBySideOrBelowWriteToAllBanks) {
+  for (int64_t bytes = 32; bytes <= 1024; bytes += 32) {
+    int64_t chunks = bytes / kChunk, most = std::min<int64_t>(chunks & -chunks, 8);
+    for (int64_t across : {std::min<int64_t>(most, 4), most})
+      for (const SharedRows &rows : waysFor(bytes))
+        for (int64_t j = 0; j < chunks; j += across) {
+          std::map<int64_t, int> taken;
+          for (int64_t lane = 0; lane < 8; ++lane)
+            ++taken[eighth(rows.offset(lane / across * rows.stepOfWriters(across), (j + lane % across) * kChunk))];
+          EXPECT_EQ(taken.size(), 8u) << bytes << " bytes, " << across << " chunks side by side";
+        }
+  }
+}
+
+/// A lane's row and bytes, and those that a register adds.
+TEST(SharedRows, WhatIsAddedIsAConstantBesideToggledBits) {
+  for (int64_t bytes : {32, 64, 96, 128, 160, 192, 256, 512})
+    for (const SharedRows &rows : waysFor(bytes))
+      for (int64_t row = 0; row < 8; ++row)
+        for (int64_t further = 0; further < 32; further += 8)
+          for (int64_t byte : {0, 4, 16, 20})
+            for (int64_t right = 0; right + 32 <= bytes; right += 32)
+              EXPECT_EQ(rows.offset(row + further, byte + right),
+                        (rows.offset(row, byte) ^ rows.toggled(further, right)) + rows.added(further, right));
+}
+
 } // namespace

@@ -97,6 +97,47 @@ TEST(CompileRequest, RefusesWithReasons) {
   EXPECT_THAT(answer.payload(), HasSubstr("\"reasons\":[{"));
 }
 
+/// softmax of a score that takes so many operations: a chain of tanh; or so many of them, all held until
+/// they are summed.
+std::string chained(int operations) {
+  std::string body = "%t = attention.transpose %key : tensor<*xf32>\\n%x0 = attention.matmul %query, %t : tensor<*xf32>\\n";
+  for (int i = 0; i < operations; ++i)
+    body += "%x" + std::to_string(i + 1) + " = attention.tanh %x" + std::to_string(i) + " : tensor<*xf32>\\n";
+  return body + "%p = attention.softmax %x" + std::to_string(operations) +
+         " : tensor<*xf32>\\n%o = attention.matmul %p, %value : tensor<*xf32>\\nreturn %o : tensor<*xf32>\\n}";
+}
+std::string summedLast(int terms) {
+  std::string body = "%t = attention.transpose %key : tensor<*xf32>\\n%x = attention.matmul %query, %t : tensor<*xf32>\\n"
+                     "%y0 = attention.tanh %x : tensor<*xf32>\\n", sums;
+  auto name = [](const char *prefix, int i) { return prefix + std::to_string(i); };
+  for (int i = 1; i < terms; ++i) {
+    body += name("%y", i) + " = attention.tanh " + name("%y", i - 1) + " : tensor<*xf32>\\n";
+    sums += name("%s", i) + " = attention.add " + (i == 1 ? "%y0" : name("%s", i - 1)) + ", " + name("%y", terms - i) +
+            " : (tensor<*xf32>, tensor<*xf32>) -> tensor<*xf32>\\n";
+  }
+  return body + sums + "%p = attention.softmax " + name("%s", terms - 1) +
+         " : tensor<*xf32>\\n%o = attention.matmul %p, %value : tensor<*xf32>\\nreturn %o : tensor<*xf32>\\n}";
+}
+
+TEST(CompileRequest, ALongExpressionNeedsTheRegistersOfWhatItHoldsAtOnce) {
+  for (int operations : {75, 200, 499}) {
+    CompileAnswer answer = compileRequest(request("sm_80", "tile", "f16", chained(operations).c_str()));
+    EXPECT_EQ(answer.status, TENON_COMPILED) << operations << ": " << answer.payload();
+  }
+  CompileAnswer held = compileRequest(request("sm_80", "tile", "f16", summedLast(100).c_str()));
+  EXPECT_EQ(held.status, TENON_REFUSED);
+  EXPECT_THAT(held.payload(), HasSubstr("registers a thread"));
+  EXPECT_EQ(compileRequest(request("host:x86-64-v3", "tile", "f16", summedLast(100).c_str())).status, TENON_COMPILED);
+}
+
+TEST(CompileRequest, ExpressionsFuseUpTo500Operations) {
+  // The first product counts too.
+  EXPECT_EQ(compileRequest(request("sm_80", "attention", "f16", chained(499).c_str())).status, TENON_COMPILED);
+  CompileAnswer answer = compileRequest(request("sm_80", "attention", "f16", chained(500).c_str()));
+  EXPECT_EQ(answer.status, TENON_REFUSED);
+  EXPECT_THAT(answer.payload(), HasSubstr("the scores take 501 operations, constants included; up to 500 fuse"));
+}
+
 TEST(CompileRequest, SaysWhatIsWrongWithARequest) {
   const std::pair<std::string, const char *> wrong[] = {
       {"{", "Expected"},
