@@ -148,9 +148,9 @@ OwningOpRef<ModuleOp> build(const Case &c) {
   if (c.swizzled())
     kernel->setAttr(kSwizzledAttribute, builder.getUnitAttr());
   if (c.group != 0)
-    buildCombine(builder, module->getLoc(), {kCombineRows, plan.chunkKeys, plan.packed, plan.valueWidth,
-                                             plan.paddedValueWidth, plan.output, plan.logsumexp, kOutputSlot,
-                                             kLogsumexpSlot, plan.partialSlot});
+    buildCombine(builder, module->getLoc(), {kCombineRows, plan.chunkKeys, plan.mostChunks, plan.packed,
+                                             plan.valueWidth, plan.paddedValueWidth, plan.output, plan.logsumexp,
+                                             kOutputSlot, kLogsumexpSlot, plan.partialSlot, plan.naturalScores});
   return module;
 }
 
