@@ -228,8 +228,10 @@ FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value 
 
 // 2 to a difference of scores.
 Value FlashForwardMaker::power(Value difference) {
-  if (plan_.naturalScores)
-    difference = contracted<arith::MulFOp>(difference, filled(cast<RankedTensorType>(difference.getType()), std::numbers::log2e_v<float>));
+  if (plan_.naturalScores) {
+    auto type = cast<RankedTensorType>(difference.getType());
+    difference = contracted<arith::MulFOp>(difference, filled(type, std::numbers::log2e_v<float>));
+  }
   return math::Exp2Op::create(b, difference);
 }
 

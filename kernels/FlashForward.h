@@ -48,12 +48,13 @@
 /// A block whose keys a table hides from all rows leaves m, ℓ and O as they are: X = −∞, α = 1, P = 0. Where the hole
 /// `someVisible` asks for it, such a block is left out, so that nothing in it counts, not even a NaN.
 ///
-/// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, each computed by a block
-/// of the grid of its own: it leaves its output, and m + log₂ ℓ, as row chunk · queries + query of two tensors, of natural
-/// scores m and ℓ in two, since m may be so great that log ℓ vanishes beside it, from which kernels/Combine.h makes the result; or, of `storesLoneChunk`, the result itself where there is
-/// no other chunk: the bits are the same but for the sign of a zero, since it would weigh 1. Where `packed` heads share
-/// a key and a tile, row r of the tile is query r / packed of head r mod packed of the group, so that the group's keys
-/// are read once.
+/// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, or of a multiple of it where there
+/// would be more than `mostChunks`, each computed by a block of the grid of its own: it leaves its output, and m + log₂ ℓ,
+/// as row chunk · queries + query of two tensors; of natural scores m and ℓ in two, since log ℓ may vanish beside a great m.
+/// From these kernels/Combine.h makes the result. Of `storesLoneChunk` it is the result itself that is left where there is
+/// no other chunk: in base 2 the bits are the same but for the sign of a zero, since it would weigh 1. Where `packed` heads
+/// share a key and a tile, row r of the tile is query r / packed of head r mod packed of the group, so that the group's
+/// keys are read once.
 ///
 /// The algorithm knows no target, only this plan.
 #pragma once

@@ -106,8 +106,13 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
     return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
-  if (!figures.gpu && (warps || stages || !(rescaling.empty() || rescaling == kEveryTurn) || !shared.empty()))
-    return refuse(function, "schedule", "warps, stages, rescaling and shared are a GPU's, the target is " + figures.name);
+  const std::pair<StringRef, std::string> ofGpu[] = {
+      {"warps", warps ? std::to_string(warps) : ""}, {"stages", stages ? std::to_string(stages) : ""},
+      {"rescaling", rescaling == kEveryTurn ? "" : rescaling.getValue()}, {"shared", shared.getValue()}};
+  for (const auto &[name, given] : ofGpu)
+    if (!figures.gpu && !given.empty())
+      return refuse(function, "schedule", name + " is " + given + ", must be left out: it is a GPU's, the target is " +
+                                              figures.name);
   if (warps < 0 || warps > 8)
     return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > kMostStages)

@@ -20,9 +20,9 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
     {"folded-maxima", "maxima are taken in the loop that forms the products", "host/Products.cpp"},
     {"bounded-columns", "columns that no row sees are not computed: triangles", "host/ColumnBounds.cpp"},
     {"rare-rescaling", "the output is rescaled only where a reference moved", "host/Products.cpp"},
-    {"rounded-exponentials", "2^x of degree 3 where the result is rounded to bfloat16", "host/Pairs.cpp"},
+    {"rounded-exponentials", "2^x of degree 3 where the result is rounded to bfloat16 and not made in fixed point", "host/Pairs.cpp"},
     {"fixed-point", "2^x straight to words of bfloat16", "host/PowersOfPairs.cpp"},
-    {"kept-values", "values are rewritten once for all blocks of queries, in panels", "host/KeptValues.cpp"},
+    {"kept-values", "values are rewritten once for all blocks of queries, in panels, for vdpbf16ps", "host/KeptValues.cpp"},
     {"packed-tables", "masks and biases are transposed in strips", "host/Gather.cpp"},
     {"along-rows", "products of few queries run along the rows of keys and values", "host/RowProducts.cpp"},
     {"requests", "what few queries will read is requested ahead", "host/RowProducts.cpp"},
@@ -34,15 +34,18 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
 
 const EffectName &tenon::nameOf(Effect effect) { return kEffects[static_cast<size_t>(effect)]; }
 
-std::string tenon::effectNames() {
-  return llvm::join(llvm::map_range(kEffects, [](const EffectName &effect) { return effect.name.str(); }), ", ");
-}
-
 bool tenon::isLeftOut(Operation *op, Effect effect) {
   Operation *function = isa<FunctionOpInterface>(op) ? op : op->getParentOfType<FunctionOpInterface>();
   auto without = function ? function->getAttrOfType<ArrayAttr>(kWithoutAttribute) : ArrayAttr();
   return without && llvm::any_of(without.getAsValueRange<StringAttr>(),
                                  [&](StringRef name) { return name == nameOf(effect).name; });
+}
+
+static std::string listOfEffects() {
+  std::string list;
+  for (const EffectName &effect : kEffects)
+    list += ("\n  " + effect.name + ": " + effect.text + " (compiler/" + effect.file + ")").str();
+  return list;
 }
 
 llvm::Error tenon::leaveOut(Operation *function, StringRef names) {
@@ -52,7 +55,7 @@ llvm::Error tenon::leaveOut(Operation *function, StringRef names) {
   names.split(list, ',');
   for (StringRef name : list)
     if (llvm::none_of(kEffects, [&](const EffectName &effect) { return effect.name == name; }))
-      return llvm::createStringError("\"without\" has '" + name.str() + "'; there are " + effectNames());
+      return llvm::createStringError("\"without\" has '" + name.str() + "'; there are" + listOfEffects());
   function->setAttr(kWithoutAttribute, Builder(function->getContext()).getStrArrayAttr(list));
   return llvm::Error::success();
 }

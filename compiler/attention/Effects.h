@@ -39,13 +39,10 @@ struct EffectName {
 };
 const EffectName &nameOf(Effect effect);
 
-/// "cut-loops, few-queries, …"
-std::string effectNames();
-
 /// Whether the function that holds `op`, or is it, goes without.
 bool isLeftOut(mlir::Operation *op, Effect effect);
 
-/// Marks a function. Errors: a name that is none, of a list separated by commas.
+/// Marks a function. Errors: a name that is none, of a list separated by commas; it says which there are.
 llvm::Error leaveOut(mlir::Operation *function, llvm::StringRef names);
 
 } // namespace tenon

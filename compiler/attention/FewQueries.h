@@ -2,8 +2,9 @@
 ///
 /// A step of decoding has one row of queries a head: with one block a head most of a device would idle while a few
 /// blocks read all keys. So the keys are cut in chunks, each of which a block of the grid computes, and a second
-/// phase combines them (kernels/Combine.h). The cut is at multiples of one constant, whatever the batch, the heads
-/// and the device's size: the same row gives the same bits in every batch.
+/// phase combines them (kernels/Combine.h). The cut is at multiples of one constant, on the host of a
+/// multiple of it that the number of keys gives, whatever the batch, the heads and the device's size: the same row gives
+/// the same bits in every batch.
 ///
 /// The heads of a group read the same keys. Their rows stand in one tile, whose 16 rows a product has anyway, so
 /// that these are read once.

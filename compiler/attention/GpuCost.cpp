@@ -14,7 +14,6 @@ constexpr int64_t kLanes = 32, kRowsOfFragment = 16;
 constexpr int64_t kRowPadding = 16;        // bytes, where rows are padded: Tile.td
 constexpr int64_t kReserved = 1024;        // bytes of shared memory that the system takes of each block
 constexpr int64_t kRegistersOfAll = 60;    // addresses, bounds, rows' maxima and sums, operands under way
-constexpr int64_t kScoresUnderWay = 2;     // of a lane, whose values are held at once
 constexpr int64_t kRegistersOfWarpUnit = 256, kRegisterUnit = 8; // that are handed out at once
 constexpr double kSoftmaxInstructions = 2.5; // FFMA, ex2, half a conversion
 constexpr double kDropoutInstructions = 6;   // draws of Philox and decisions, a score
@@ -36,7 +35,8 @@ int64_t registersOf(const GpuWork &work, const GpuTile &tile) {
   if (work.elementBytes == 2 && tile.rowsOfWarp / kRowsOfFragment * work.width <= kWidestQueryInRegisters)
     perRow += work.width / 2;
   int64_t tables = work.tables != 0 ? tile.keys / 2 : 0; // half a tile's elements are under way
-  return tile.rowsOfWarp * (perRow + tables) / kLanes + kRegistersOfAll + kScoresUnderWay * work.scoreValues;
+  // An expression is lowered operation by operation, each for all elements of a lane.
+  return tile.rowsOfWarp * (perRow + tables + work.scoreValues * tile.keys) / kLanes + kRegistersOfAll + work.loopValues;
 }
 
 int64_t blocksOn(const GpuFigures &figures, const GpuTile &tile, const GpuCost &cost) {

@@ -39,6 +39,7 @@ struct GpuWork {
   bool strided = false;       ///< elements of a row are not adjacent: copies go through registers, one by one
   int64_t scoreOperations = 0; ///< element-wise operations of a score, beyond the few of a usual one
   int64_t scoreValues = 0;     ///< values that a score holds at once, beyond the few of a usual one
+  int64_t loopValues = 0;      ///< values made before the loop that its score reads
   bool fewBlocks = false;      ///< few queries, so that blocks are few and each key is read once
   bool laneMaxima = false;     ///< Rescaling::kByLaneMaxima, which leaves registers for more keys
   bool padded = false;         ///< rows of shared memory; else swizzled

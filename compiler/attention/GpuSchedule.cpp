@@ -3,11 +3,14 @@
 #include "compiler/attention/GpuCost.h"
 #include "compiler/attention/KernelSignature.h"
 #include "compiler/attention/Refusal.h"
+#include "compiler/attention/TileExpressions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
+
+#include <numbers>
 
 using namespace mlir;
 using namespace tenon;
@@ -50,8 +53,9 @@ bool GpuScheduler::suitsLaneMaxima() const {
 
 // Why, in words.
 std::string GpuScheduler::chooseRescaling() {
-  bool possible = problem.storage.getIntOrFloatBitWidth() == 16;
-  const char *reason = !possible              ? "the products are in float32"
+  bool possible = problem.storage.getIntOrFloatBitWidth() == 16 && !problem.greatScores;
+  const char *reason = problem.greatScores    ? "the score may be near the limits of float32"
+                       : !possible            ? "the products are in float32"
                        : problem.longScore    ? "the score is long, to form it again would cost more than maxima"
                        : problem.tables != 0  ? "the score reads a table"
                        : problem.scoreHasKey && !problem.endsAtQuery
@@ -88,6 +92,7 @@ bool GpuScheduler::choose(std::string &why) {
   std::string rescaling = chooseRescaling(), shared = chooseShared();
   GpuWork work{schedule.paddedWidth, schedule.paddedValueWidth, problem.storage.getIntOrFloatBitWidth() / 8,
                problem.tf32, problem.dropout, problem.tables, problem.strided, problem.scoreOperations, problem.scoreValues,
+               problem.loopValues,
                problem.few.has_value(), schedule.rescaling == kByLaneMaxima, schedule.shared == kPadded};
   int64_t mostQueries = problem.few ? problem.few->tileQueries : kMostQueries;
   GivenTile tile{given.tileQueries, given.tileKeys, given.stages, given.warps};
@@ -125,10 +130,10 @@ bool isScaled(Block &score) {
          (factor.getParentBlock() != &score || matchPattern(factor, m_Constant()));
 }
 
-// The most values that one score holds at once, its operations in the order of the region. What depends on the product
-// or the key is held from where it is made to its last use; what does not was made before the loop, and is held all
-// through it.
-int64_t valuesAtOnce(Block &score) {
+// The most values that one score holds at once, its operations in the order of the region, and those made before the loop.
+// What depends on the product or the key is held from where it is made to its last use; what does not all through the
+// loop.
+std::pair<int64_t, int64_t> valuesAtOnce(Block &score) {
   llvm::DenseSet<Value> ofScore = {score.getArgument(0), score.getArguments().back()}, ofLoop;
   llvm::DenseMap<Value, Operation *> lastUse;
   for (Operation &op : score) {
@@ -151,7 +156,7 @@ int64_t valuesAtOnce(Block &score) {
     for (Value result : op.getResults())
       live += lastUse.contains(result) ? 1 : 0;
   }
-  return most + static_cast<int64_t>(ofLoop.size());
+  return {most, static_cast<int64_t>(ofLoop.size())};
 }
 
 // Whether the last of the bounds, key_end, depends on the block's queries.
@@ -191,8 +196,11 @@ GpuProblem GpuProblem::of(attention::FusedOp fused, int64_t width, int64_t value
   auto operations = static_cast<int64_t>(fused.getScore().front().getOperations().size());
   problem.longScore = operations > kLongScore;
   problem.scoreOperations = std::max<int64_t>(operations - kLongScore, 0);
-  problem.scoreValues = std::max<int64_t>(valuesAtOnce(fused.getScore().front()) - kUsualValues, 0);
+  auto [atOnce, ofLoop] = valuesAtOnce(fused.getScore().front());
+  problem.scoreValues = std::max<int64_t>(atOnce - kUsualValues, 0);
+  problem.loopValues = ofLoop;
   problem.logsumexp = fused.getLogsumexp() && !fused.getLogsumexp().use_empty();
+  problem.greatScores = mayOverflow(fused, std::numbers::log2e_v<float>);
   problem.scaled = isScaled(fused.getScore().front());
   problem.scoreHasKey = dependsOn(fused.getScore(), 4);
   problem.endsAtQuery = ::endsAtQuery(fused);

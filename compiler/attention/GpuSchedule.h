@@ -32,8 +32,10 @@ struct GpuProblem {
   std::optional<FewQueries> few;
   int64_t scoreOperations = 0; ///< beyond those that fit beside two fragments of rows
   int64_t scoreValues = 0;     ///< that a score holds at once, beyond a usual one's
+  int64_t loopValues = 0;      ///< made before the loop, that it reads
   int64_t tables = 0;         ///< elements of captured tensors that mask and score read, one for each score
   bool longScore = false;     ///< more operations than pay to be done again
+  bool greatScores = false;   ///< times log2(e) they may leave the limits of float32
   bool scaled = false;        ///< the score is the product times what is the same for all queries and keys
   bool scoreHasKey = false;   ///< the score depends on the place of the key
   bool endsAtQuery = false;   ///< keys beyond one that depends on the query are not visible

@@ -44,7 +44,7 @@ public:
   /// `chunks`: a kernel of the launch leaves partial outputs in the workspace, this one or another.
   KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, bool chunks)
       : function_(function), fused_(fused), schedule_(std::move(schedule)),
-        hasGreatScores_(mayOverflow(fused, std::numbers::log2e_v<float>)), inputs_(firstSlots(fused, chunks)),
+        hasGreatScores_(mayOverflow(fused, std::numbers::log2e_v<float>)), inputs_(firstSlots(fused, chunks, hasGreatScores_)),
         mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
         score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
 
@@ -52,7 +52,7 @@ public:
 
 private:
   static bool hasLogsumexp(FusedOp fused) { return fused.getLogsumexp() && !fused.getLogsumexp().use_empty(); }
-  static SmallVector<int32_t> firstSlots(FusedOp fused, bool chunks);
+  static SmallVector<int32_t> firstSlots(FusedOp fused, bool chunks, bool hasGreatScores);
   LogicalResult plan(kernels::FlashForwardPlan &plan);
   kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
   std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
@@ -77,7 +77,7 @@ private:
 
 // Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r. The same
 // for all kernels of a launch, which share its arguments.
-SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
+SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks, bool hasGreatScores) {
   SmallVector<int32_t> slots;
   for (Value input : {fused.getQuery(), fused.getKey(), fused.getValue()})
     slots.push_back(static_cast<int32_t>(cast<BlockArgument>(input).getArgNumber()));
@@ -90,7 +90,7 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
     resultSlot(fused.getLogsumexp());
   if (chunks)
     slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1});
-  if (chunks && mayOverflow(fused, std::numbers::log2e_v<float>))
+  if (chunks && hasGreatScores)
     slots.push_back(kFirstWorkspaceTensor + 2);
   return slots;
 }

@@ -264,14 +264,17 @@ private:
 
 bool tenon::mayOverflow(FusedOp fused, float factor) {
   Block &block = fused.getScore().front();
-  llvm::DenseSet<Value> uniform = uniformValues(block); // as slopes are, which are factors
+  // Slopes are factors alone.
+  auto isFactor = [](Value value) {
+    return llvm::all_of(value.getUsers(), [](Operation *user) { return isa<arith::MulFOp>(user); });
+  };
   auto isGreat = [&](Value value) {
     std::optional<float> constant = value.getType().isF32() ? realConstant(value) : std::nullopt;
     return constant && std::isfinite(*constant) && std::isinf(*constant * factor);
   };
   return llvm::any_of(block, [&](Operation &op) {
     auto element = dyn_cast<ElementOp>(op);
-    bool isOfTable = element && element.getType().isF32() && !uniform.contains(element.getResult());
+    bool isOfTable = element && element.getType().isF32() && !isFactor(element.getResult());
     auto table = isOfTable ? dyn_cast<BlockArgument>(element.getTensor()) : BlockArgument();
     return (isOfTable && !(table && storageOf(table).type.isF16())) || llvm::any_of(op.getOperands(), isGreat);
   });

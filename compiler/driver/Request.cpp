@@ -56,7 +56,10 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
   for (const auto &[name, value] : *options) {
     auto isThis = [&, &name = name](const auto &entry) { return entry.first == name.str(); };
     const auto *named = llvm::find_if(kNames, isThis);
-    if (std::optional<llvm::StringRef> text = value.getAsString(); text && named != std::end(kNames)) {
+    if (named != std::end(kNames)) {
+      std::optional<llvm::StringRef> text = value.getAsString();
+      if (!text)
+        return wrong("the option \"" + name.str() + "\" must be a text");
       request.*named->second = text->str();
       continue;
     }
@@ -69,6 +72,8 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
       return wrong("the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice");
     request.*found->second = *number;
   }
+  if (request.isGpu() && !request.without.empty())
+    return wrong("\"without\" is '" + request.without + "': such effects are of the host");
   return llvm::Error::success();
 }
 

@@ -20,10 +20,23 @@ static int64_t bitsOfHidden(Type element) {
   return APFloat::getInf(real.getFloatSemantics(), /*Negative=*/true).bitcastToAPInt().getSExtValue();
 }
 
+// Whether `numberOfRow` knows a vector of integers.
+static bool isMadeOfRows(Value numbers) {
+  Operation *op = numbers.getDefiningOp();
+  if (!op || isa<IndexOp, SplatOp>(op))
+    return op != nullptr;
+  DenseElementsAttr constant;
+  return (matchPattern(numbers, m_Constant(&constant)) && constant.isSplat()) ||
+         (isElementwise(op) && op->getNumOperands() != 0 && llvm::all_of(op->getOperands(), isMadeOfRows));
+}
+
 // Of a table at adjacent columns and at rows of the tile: indices (…, columns from c), the others one number for all rows,
 // or made of the row's own.
 static bool isOfRowsAndColumns(GatherOp op) {
-  auto isOfRows = [](Value index) { return !isMatrix(index.getType()) || index.getDefiningOp<ExpandOp>(); };
+  auto isOfRows = [](Value index) {
+    auto expand = index.getDefiningOp<ExpandOp>();
+    return !isMatrix(index.getType()) || (expand && isMadeOfRows(expand.getSource()));
+  };
   auto columns = op.getIndices().back().getDefiningOp<IndexOp>();
   return !op.getGuard() && isMatrix(op.getResult().getType()) && columns &&
          columns.getDirection() == Direction::columns && llvm::all_of(op.getIndices().drop_back(), isOfRows);
@@ -60,6 +73,8 @@ Value BlockProgram::numberOfRow(Value numbers, Value row) {
 
 // Rows of the tile that need be asked: rows beyond the table's last repeat it, and so do those of no query.
 Value BlockProgram::rowsOfTable(GatherOp op) {
+  if (llvm::none_of(op.getIndices().drop_back(), [](Value index) { return isMatrix(index.getType()); }))
+    return i64(1);
   Value rows = i64(cast<RankedTensorType>(op.getResult().getType()).getDimSize(0));
   if (isKnown(rowGroups_))
     rows = minimum(rows, multiply(rowGroups_, i64(kStripRows)));
@@ -83,6 +98,7 @@ Value BlockProgram::anyOfTable(GatherOp op) {
   auto dimension = static_cast<int>(op.getIndices().size()) - 1;
   Value stride = tensor.strides[dimension], columns = widen(size(tensor, dimension));
   Value first = minimum(widen(scalars_.lookup(columnIndex.getStart())), add(columns, i64(-1)));
+  first = builder_.createOrFold<arith::MaxSIOp>(first, i64(0));
   Value count = minimum(builder_.createOrFold<arith::SubIOp>(columns, first), i64(tile.getDimSize(1)));
   auto at = [&](Value start, int d, Value number) {
     Value last = add(widen(size(tensor, d)), i64(-1));

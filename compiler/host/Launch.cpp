@@ -135,14 +135,16 @@ LogicalResult BlockProgram::lowerTensor(TensorOp op) {
 
 // A table of fewer bytes than a word is copied to where a word may be read.
 void BlockProgram::findWords(TensorView &view) {
-  Value lowest = i64(0), highest = i64(0);
+  Value lowest = i64(0), highest = i64(0), least = i64(1); // of the sizes: 0 of a table without elements
   for (int i = 0; i < 4; ++i) {
-    Value last = multiply(add(widen(size(view, i)), i64(-1)), view.strides[i]);
+    Value elements = widen(size(view, i));
+    least = minimum(least, elements);
+    Value last = multiply(builder_.createOrFold<arith::MaxSIOp>(add(elements, i64(-1)), i64(0)), view.strides[i]);
     lowest = add(lowest, minimum(last, i64(0)));
     highest = add(highest, builder_.createOrFold<arith::MaxSIOp>(last, i64(0)));
   }
   Value first = byte(view.data, lowest), place = buffer(workspace_.allocate(kWordBytes));
-  Value count = add(builder_.createOrFold<arith::SubIOp>(highest, lowest), i64(view.bytes));
+  Value count = multiply(add(builder_.createOrFold<arith::SubIOp>(highest, lowest), i64(view.bytes)), least);
   Value tiny = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, count, i64(kWordBytes));
   loop(i64(0), arith::SelectOp::create(builder_, tiny, count, i64(0)), 1, [&](Value i) {
     store(load(builder_.getI8Type(), byte(first, i), 1), byte(place, i), 1);

@@ -271,9 +271,6 @@ Value MathFunctions::sine(Value x, int64_t quarter) {
   Value n = floor(fma(wide, real(2 / std::numbers::pi, f64_), real(0.5, f64_)));
   Value r = fma(n, real(-kHalfPi, f64_), wide);
   r = fma(n, real(-kHalfPiLow, f64_), r);
-  // Beyond 2^50 no phase is left in x; within ±1 the result stays. NaN passes.
-  Value most = real(kHalfPi / 2, f64_), least = real(-kHalfPi / 2, f64_);
-  r = select(less(r, least), least, select(less(most, r), most, r));
   Value square = multiply(r, r);
   Value sine = fma(multiply(polynomial(square, kSine), square), r, r);
   Value cosine = fma(polynomial(square, kCosine), square, real(1, f64_));
@@ -283,6 +280,9 @@ Value MathFunctions::sine(Value x, int64_t quarter) {
     return fma(quotient, real(-m, f64_), n);
   };
   Value result = select(equal(modulo(2), real(0, f64_)), sine, cosine);
+  // Of great x the reduction fails; the result stays within ±1 all the same. NaN passes.
+  Value one = real(1, f64_), minusOne = real(-1, f64_);
+  result = select(less(result, minusOne), minusOne, select(less(one, result), one, result));
   Value negative = arith::NegFOp::create(b_, result);
   return narrow(select(less(modulo(4), real(2, f64_)), result, negative));
 }

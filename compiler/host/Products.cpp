@@ -206,7 +206,8 @@ ReduceOp BlockProgram::reductionOf(DotOp op) {
         return getElementTypeOrSelf(value).isF32() ? reduce : ReduceOp();
     Operation *user = value.hasOneUse() ? *value.getUsers().begin() : nullptr;
     if (!user || !isa<arith::ArithDialect>(user->getDialect()) || user->getNumResults() != 1 ||
-        !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand, /*orTable=*/true); }))
+        !llvm::all_of(user->getOperands(),
+                      [&](Value operand) { return operand == value || isFree(operand, /*orTable=*/true); }))
       return {};
     value = user->getResult(0);
   }

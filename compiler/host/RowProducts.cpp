@@ -31,7 +31,9 @@ bool BlockProgram::runsAlongRows(DotOp op) {
   auto function = op->getParentOfType<func::FuncOp>();
   auto a = dyn_cast<RankedTensorType>(op.getA().getType());
   auto right = op.getB().getDefiningOp<LoadOp>(), left = op.getA().getDefiningOp<LoadOp>();
-  if (!function || !function->hasAttr(attention::kFewQueriesAttribute) || isLeftOut(op, Effect::kAlongRows) || !a || !right || right.getLayout() > 1 ||
+  if (!function || !function->hasAttr(attention::kFewQueriesAttribute) || isLeftOut(op, Effect::kAlongRows))
+    return false;
+  if (!a || !right || right.getLayout() > 1 ||
       right.getGroup() != 1 || a.getDimSize(0) % kStripRows != 0 ||
       buffers_.contains(op.getB()) || (units_ && hasPairs(a)) ||
       (hasPairs(a) && !right.getTensor().getType().getElementType().isBF16()))

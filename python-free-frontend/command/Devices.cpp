@@ -26,7 +26,7 @@ Result<void> list(bool json) {
                      {"target", target},
                      {"reason", reason}});
     text += label(way, 10) + (available ? "available  " : "absent     ") +
-            (available ? device + (target.empty() ? "" : ", " + target) + (reason.empty() ? "" : "; " + reason) : reason) + "\n";
+            (available ? device + (target.empty() ? "" : ", " + target) + (reason.empty() ? "" : "; ") : "") + reason + "\n";
   };
   for (const DeviceStatus &status : list_devices())
     add(name(status.kind), status.ordinal, status.available, status.name, status.target,

@@ -5,7 +5,6 @@
 #include "device/Text.h"
 #include "device/cuda/CudaDevice.h"
 #include "device/host/HostDevice.h"
-#include "tenon/Parallel.h"
 
 #include <algorithm>
 #include <iterator>
@@ -153,8 +152,11 @@ std::vector<std::string> Device::executable_targets() const {
     const Result<Target> target = Target::parse(name);
     return !target || !can_execute(*target) || target->level == HostLevel::kV4AmxEmulated;
   });
-  std::erase(names, target_.text());
-  names.insert(names.begin(), target_.text());
+  // First what this device is, with its own caches and without.
+  for (const std::string &own : {target_.name(), target_.text()}) {
+    std::erase(names, own);
+    names.insert(names.begin(), own);
+  }
   return names;
 }
 
@@ -244,18 +246,17 @@ static bool has_parts(const LaunchDescription &launch, const LaunchSizes &sizes,
          });
 }
 
-bool compute_parts(const LaunchDescription &launch, int threads, LaunchParts &parts) {
+bool compute_parts(const LaunchDescription &launch, LaunchParts &parts) {
   if (!shared_workspace(launch, parts.sizes, parts.bytes))
     return false;
-  const uint64_t most = kMostSharedBytes * static_cast<uint64_t>(threads);
   GridSize grid;
   if (!has_parts(launch, parts.sizes, grid))
     return true;
   parts.y = parts.all_y = grid.y, parts.z = parts.all_z = grid.z;
-  if (parts.bytes <= most || grid.y < 1 || grid.z < 1)
+  if (parts.bytes <= kMostSharedBytes || grid.y < 1 || grid.z < 1)
     return true;
   auto fitting = [&](uint64_t bytes_of_one, int64_t all) {
-    return std::clamp(static_cast<int64_t>(most / std::max<uint64_t>(bytes_of_one, 1)), int64_t{1}, all);
+    return std::clamp(static_cast<int64_t>(kMostSharedBytes / std::max<uint64_t>(bytes_of_one, 1)), int64_t{1}, all);
   };
   const uint64_t of_batch = parts.bytes / static_cast<uint64_t>(grid.z);
   parts.z = fitting(of_batch, grid.z);
@@ -323,7 +324,7 @@ Result<uint64_t> workspace_of(const LaunchDescription &launch, const KernelArgum
 
 Result<uint64_t> host_workspace_of(const LaunchDescription &launch, const KernelArguments &arguments) {
   LaunchParts parts{LaunchSizes(arguments)};
-  if (!launch.phases.empty() && !compute_parts(launch, parallel_concurrency(), parts))
+  if (!launch.phases.empty() && !compute_parts(launch, parts))
     return grid_error(launch.phases.front(), arguments);
   return parts.bytes;
 }

@@ -65,9 +65,9 @@ bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes,
 void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes &sizes, void *area,
                              KernelArguments &arguments);
 
-/// What phases hand on on the host is bounded for each thread: a launch of more does a part of its batches, or of the
-/// heads of one, after the other.
-inline constexpr uint64_t kMostSharedBytes = 1 << 20;
+/// What phases hand on on the host is bounded, whatever the threads, so that what was prepared is enough: a launch of more
+/// does a part of its batches, or of the heads of one, after the other.
+inline constexpr uint64_t kMostSharedBytes = 7 << 18; // 1.75 MiB: with its own workspace a lone thread stays below 2 MB
 struct LaunchParts {
   explicit LaunchParts(const LaunchSizes &of_all) : sizes(of_all) {}
   int64_t y = 1, z = 1;         ///< of the grid of a part
@@ -77,7 +77,7 @@ struct LaunchParts {
   bool is_split() const { return y != all_y || z != all_z; }
 };
 /// False where 64 bits are too few or the grid is refused.
-bool compute_parts(const LaunchDescription &launch, int threads, LaunchParts &parts);
+bool compute_parts(const LaunchDescription &launch, LaunchParts &parts);
 
 /// The error for a kernel that was loaded on another device.
 Error wrong_device(const LoadedKernel &kernel, const Device &device);

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cpuid.h>
 #include <cstring>
+#include <fstream>
 #include <iterator>
 #include <optional>
 #include <sys/syscall.h>
@@ -101,10 +102,46 @@ std::string amx_refusal(uint64_t state) {
   return {};
 }
 
+// "48K" in KiB; 0 for anything else.
+int parse_kib(std::string_view text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc() && std::string_view(end, text.data() + text.size()) == "K";
+  return whole && number > 0 && number <= kMostCacheKiB ? number : 0;
+}
+
+// The smallest of all processors, which are not alike on hybrid chips; where the kernel tells nothing, those of the
+// processor that this runs on.
 HostCaches probe_caches() {
-  constexpr int kBytes = 1024;
-  auto kib = [](int name) { return static_cast<int>(std::max(sysconf(name), 0L) / kBytes); };
-  return {kib(_SC_LEVEL1_DCACHE_SIZE), kib(_SC_LEVEL2_CACHE_SIZE)};
+  constexpr int kBytes = 1024, kMostProcessors = 4096, kMostCaches = 8;
+  HostCaches least;
+  auto take = [](int &soFar, int kib) { soFar = soFar == 0 ? kib : std::min(soFar, kib); };
+  auto line_of = [](const std::string &path) {
+    std::string line;
+    std::ifstream file(path);
+    std::getline(file, line);
+    return line;
+  };
+  for (int cpu = 0; cpu < kMostProcessors; ++cpu)
+    for (int cache = 0; cache < kMostCaches; ++cache) {
+      const std::string place = concat("/sys/devices/system/cpu/cpu", cpu, "/cache/index", cache, "/");
+      const std::string level = line_of(place + "level");
+      if (level.empty() && cache == 0)
+        cpu = kMostProcessors; // the last is behind
+      if (level.empty())
+        break;
+      const int kib = parse_kib(line_of(place + "size"));
+      if (kib != 0 && level == "1" && line_of(place + "type") == "Data")
+        take(least.first_level, kib);
+      if (kib != 0 && level == "2")
+        take(least.second_level, kib);
+    }
+  auto here = [](int name) { return static_cast<int>(std::max(sysconf(name), 0L) / kBytes); };
+  if (least.first_level == 0)
+    least.first_level = here(_SC_LEVEL1_DCACHE_SIZE);
+  if (least.second_level == 0)
+    least.second_level = here(_SC_LEVEL2_CACHE_SIZE);
+  return least;
 }
 
 // Bytes 4 to 16 of leaf 0, in the order ebx, edx, ecx.
@@ -148,14 +185,6 @@ HostFeatures probe() {
 const NamedLevel *find_level(HostLevel level) {
   const auto *known = std::ranges::find(kHostLevels, level, &NamedLevel::level);
   return known == std::end(kHostLevels) ? nullptr : known;
-}
-
-// "48K" in KiB; 0 for anything else.
-int parse_kib(std::string_view text) {
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = error == std::errc() && std::string_view(end, text.data() + text.size()) == "K";
-  return whole && number > 0 && number <= kMostCacheKiB ? number : 0;
 }
 
 // ":l1=48K:l2=2048K", either or both, in this order.

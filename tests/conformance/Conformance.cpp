@@ -17,7 +17,7 @@ Result<AttentionCall> make_call(const Case &c, const RunWay &way, const std::vec
   compile_options.device = way.way;
   compile_options.target = way.target;
   compile_options.tf32 = c.tf32;
-  if (!c.without.empty())
+  if (!c.without.empty() && way.way == Way::kHost)
     compile_options.schedule = R"({"without": ")" + c.without + "\"}";
   if (c.traced) {
     AttentionCall call{{}, {inputs[0], inputs[1], inputs[2]}, c.launch};

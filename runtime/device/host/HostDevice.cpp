@@ -274,7 +274,7 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
   LaunchParts parts(sizes);
   if (!has_several(launch.phases, sizes))
     return {};
-  if (!compute_parts(launch, parallel_concurrency(), parts))
+  if (!compute_parts(launch, parts))
     return grid_error(launch.phases.front(), arguments);
   return workspace::reserve(parts.bytes, 1);
 }
@@ -289,7 +289,7 @@ Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arg
   if (!has_several(phases, sizes))
     return launch_part(host, nullptr, {}, arguments);
   LaunchParts parts(sizes);
-  if (!compute_parts(host.description(), parallel_concurrency(), parts))
+  if (!compute_parts(host.description(), parts))
     return grid_error(phases.front(), arguments);
   const workspace::Lease lease(parts.bytes);
   arguments.workspace = lease.data();

@@ -162,7 +162,7 @@ TENON_API Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArgumen
 /// tensors. Errors as those of grid_of.
 TENON_API Result<uint64_t> workspace_of(const LaunchDescription &launch,
                                         const KernelArguments &arguments);
-/// The same on the host, which does launches that share more than 1 MiB a thread in parts, one after the other.
+/// The same on the host, which does launches that share more than 1.75 MiB in parts, one after the other.
 TENON_API Result<uint64_t> host_workspace_of(const LaunchDescription &launch,
                                              const KernelArguments &arguments);
 

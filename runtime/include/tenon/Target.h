@@ -85,7 +85,7 @@ TENON_API HostChoice choose_host_level(const HostFeatures &features);
 /// Probed once. Asks Linux for leave to use AMX tiles where the processor has them.
 TENON_API const HostFeatures &host_features();
 
-/// What `host` stands for, the best that this machine executes: "host:x86-64-v4+amx"; "" below x86-64-v3.
+/// What `host` stands for, what is fastest on this machine: "host:x86-64-v4+amx"; "" below x86-64-v3.
 TENON_API std::string host_target();
 
 /// Whether this machine's processor runs code for a host target; where not, kUnsupported says what

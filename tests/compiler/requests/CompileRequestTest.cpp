@@ -71,15 +71,24 @@ TEST(CompileRequest, LeavesOutWhatMakesCodeFast) {
   EXPECT_NE(image(pairs, "fixed-point,rounded-exponentials").sections[0].bytes, image(pairs, "fixed-point").sections[0].bytes);
   CompileAnswer wrong = compileRequest(request(pairs, "image", "bf16", kCausal, R"({"without": "luck"})"));
   EXPECT_EQ(wrong.status, TENON_FAILED);
-  EXPECT_THAT(wrong.payload(), HasSubstr("there are cut-loops, few-queries"));
+  EXPECT_THAT(wrong.payload(), HasSubstr("kept-values: values are rewritten once"));
 }
 
 TEST(CompileRequest, RefusesOnTheHostWhatIsOfAGpu) {
-  for (const char *option : {R"({"warps": 4})", R"({"stages": 3})", R"({"rescaling": "by-row-sum"})"}) {
+  for (const auto &[option, why] : std::vector<std::pair<const char *, const char *>>{
+           {R"({"warps": 4})", "warps is 4, must be left out"},
+           {R"({"stages": 3})", "stages is 3, must be left out"},
+           {R"({"rescaling": "by-row-sum"})", "rescaling is by-row-sum, must be left out"},
+           {R"({"shared": "padded"})", "shared is padded, must be left out"}}) {
     CompileAnswer answer = compileRequest(request("host:x86-64-v4", "tile", "f32", kCausal, option));
     EXPECT_EQ(answer.status, TENON_REFUSED) << option;
-    EXPECT_THAT(answer.payload(), HasSubstr("are a GPU's")) << option;
+    EXPECT_THAT(answer.payload(), HasSubstr(why)) << option;
   }
+  CompileAnswer onGpu = compileRequest(request("sm_80", "tile", "f16", kCausal, R"({"without": "fixed-point"})"));
+  EXPECT_EQ(onGpu.status, TENON_FAILED);
+  EXPECT_THAT(onGpu.payload(), HasSubstr("of the host"));
+  CompileAnswer number = compileRequest(request("sm_80", "tile", "f16", kCausal, R"({"without": 5})"));
+  EXPECT_THAT(number.payload(), HasSubstr("must be a text"));
 }
 
 TEST(CompileRequest, TakesTilesFromOptions) {
