@@ -41,6 +41,8 @@ bool find_allocation(Block &block, uint64_t address, uint32_t bytes) {
   const Allocation *allocation = launch_of(block).request().memory->find(address, bytes);
   if (!allocation)
     return false;
+  if (allocation->host_visible())
+    launch_of(block).note_host_memory();
   block.allocation_begin = allocation->begin;
   block.allocation_end = allocation->begin + allocation->size;
   return true;
