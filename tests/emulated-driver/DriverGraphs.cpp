@@ -1,5 +1,6 @@
 // Stream capture and graphs.
 #include "Emulator.h"
+#include <fstream>
 
 namespace tenon::emulator {
 namespace {
@@ -171,7 +172,15 @@ TEST_F(DriverGraphs, AreBuiltByHand) {
   EXPECT_EQ(seen, 40u);
   how.block[0] = 5000;
   EXPECT_EQ(cuGraphExecKernelNodeSetParams_v2(executable, sum, &how), kInvalidValue);
+  EXPECT_EQ(cuGraphAddDependencies(graph, &copy, &copy, 1), kInvalidValue) << "of itself";
   EXPECT_EQ(cuGraphAddDependencies(graph, &copy, &fill, 1), kSuccess);
+  const std::string dot = testing::TempDir() + "graph.dot";
+  ASSERT_EQ(cuGraphDebugDotPrint(graph, dot.c_str(), 0), kSuccess);
+  EXPECT_EQ(cuGraphDebugDotPrint(graph, "/no/such/folder/graph.dot", 0), kOperatingSystem);
+  std::ifstream stream(dot);
+  const std::string text(std::istreambuf_iterator<char>(stream), {});
+  EXPECT_NE(text.find("[label=\"copy\"]"), std::string::npos) << text;
+  EXPECT_NE(text.find(" -> "), std::string::npos) << text;
   ExecutableObject *round = nullptr;
   EXPECT_EQ(cuGraphInstantiateWithFlags(&round, graph, 0), kInvalidValue) << "a circle";
 }

@@ -46,6 +46,7 @@ enum Status : int {
   kInvalidSource = 300,
   kFileNotFound = 301,
   kSharedObjectSymbolNotFound = 302,
+  kOperatingSystem = 304,
   kInvalidHandle = 400,
   kIllegalState = 401,
   kNotFound = 500,

@@ -196,6 +196,20 @@ TENON_DRIVER_ENTRY Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer f
 TENON_DRIVER_ENTRY Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) {
   return cuMemcpyDtoDAsync_v2(to, from, bytes, nullptr);
 }
+/// There is one card, and one context of it: its own peer.
+TENON_DRIVER_ENTRY Status cuMemcpyPeerAsync(DevicePointer to, ContextObject *to_context, DevicePointer from,
+                                            ContextObject *from_context, size_t bytes, StreamObject *stream) {
+  {
+    TENON_BEGIN(Call::Needs::kContext);
+    if (to_context != call.context || from_context != call.context)
+      return kInvalidContext;
+  }
+  return cuMemcpyDtoDAsync_v2(to, from, bytes, stream);
+}
+TENON_DRIVER_ENTRY Status cuMemcpyPeer(DevicePointer to, ContextObject *to_context, DevicePointer from,
+                                       ContextObject *from_context, size_t bytes) {
+  return cuMemcpyPeerAsync(to, to_context, from, from_context, bytes, nullptr);
+}
 TENON_DRIVER_ENTRY Status cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream) {
   return submit(stream, CopyWork{line(kMemoryTypeUnified, to, kMemoryTypeUnified, from, bytes)});
 }

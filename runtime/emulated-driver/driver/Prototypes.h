@@ -142,6 +142,8 @@ Status cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, StreamOb
 Status cuMemcpyDtoH_v2(void *to, DevicePointer from, size_t bytes);
 Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream);
 Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes);
+Status cuMemcpyPeer(DevicePointer to, ContextObject *to_context, DevicePointer from, ContextObject *from_context, size_t bytes);
+Status cuMemcpyPeerAsync(DevicePointer to, ContextObject *to_context, DevicePointer from, ContextObject *from_context, size_t bytes, StreamObject *stream);
 Status cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream);
 Status cuMemcpy(DevicePointer to, DevicePointer from, size_t bytes);
 Status cuMemcpy2DAsync_v2(const Copy2D *shape, StreamObject *stream);
@@ -214,6 +216,7 @@ Status cuGraphGetRootNodes(GraphObject *graph, NodeObject **nodes, size_t *count
 Status cuGraphGetEdges(GraphObject *graph, NodeObject **from, NodeObject **to, size_t *count);
 Status cuGraphGetEdges_v2(GraphObject *graph, NodeObject **from, NodeObject **to, EdgeData *data, size_t *count);
 Status cuGraphNodeGetType(NodeObject *node, int *type);
+Status cuGraphDebugDotPrint(GraphObject *graph, const char *path, unsigned flags);
 Status cuGraphNodeGetDependencies(NodeObject *node, NodeObject **list, size_t *count);
 Status cuGraphNodeGetDependencies_v2(NodeObject *node, NodeObject **list, EdgeData *data, size_t *count);
 Status cuGraphNodeGetDependentNodes(NodeObject *node, NodeObject **list, size_t *count);
