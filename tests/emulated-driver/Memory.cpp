@@ -295,6 +295,10 @@ TEST(ManagedVariables, AreOfHostAndDevice) {
   unsigned managed = 0;
   ASSERT_EQ(cuPointerGetAttribute(&managed, kPointerIsManaged, both), kSuccess);
   EXPECT_EQ(managed, 1u);
+  int mostly_read = 7;
+  EXPECT_EQ(cuMemRangeGetAttribute(&mostly_read, sizeof(int), 1, both, 4), kSuccess);
+  EXPECT_EQ(mostly_read, 0);
+  EXPECT_EQ(cuMemRangeGetAttribute(&mostly_read, 3, 1, both, 4), kInvalidValue);
   ASSERT_EQ(cuModuleGetGlobal_v2(&own, nullptr, kernel->module, "own"), kSuccess);
   ASSERT_EQ(cuPointerGetAttribute(&managed, kPointerIsManaged, own), kSuccess);
   EXPECT_EQ(managed, 0u);
