@@ -31,15 +31,18 @@ Examples:
   tenon emulate attention.ptx --block 128 --grid 2,4 --shared 55296 --arg '{0: i32:1,4,4,256,256; 104: f32:0.125;
     168: tensor:q.npy; 224: tensor:k.npy; 280: tensor:v.npy; 336: tensor:f16[1,4,256,64]=>o.npy}'   # see KernelImage.h
   tenon emulate k.ptx --kernel k --grid 8 --block 64 --arg 'zeros:f32[64]' --schedule random --seed 7 --check races,copies
+  tenon emulate k.ptx --kernel k --block 64 --arg x.npy --arg 'f32[64]=>y.npy' --expect reference.npy --tolerance 1e-5
 
-Exit codes: 0 it ran and nothing was found; 1 it could not run; 2 the command line is wrong; 3 something was found.)";
+Exit codes: 0 it ran and nothing was found; 1 it could not run, or an output is not what was expected; 2 the command line
+is wrong; 3 something was found.)";
 
 struct EmulateOptions {
   std::string file, kernel, grid = "1", block, check = "all", card, schedule = "forward";
-  std::vector<std::string> arguments;
+  std::vector<std::string> arguments, expected;
+  double tolerance = 0;
   uint32_t shared = 0, seed = 1;
   uint64_t budget = 1'000'000'000; // warp instructions
-  bool list = false, json = false, lines = false, perturb = false;
+  bool list = false, json = false, lines = false, perturb = false, cooperative = false;
 };
 
 /// "8", "8,2" or "8,2,1"
@@ -73,7 +76,7 @@ std::string refuse_checkers(const std::string &text) {
   for (std::string name; std::getline(names, name, ',');)
     if (std::ranges::find(kCheckers, name) == std::end(kCheckers))
       return "unknown checker '" + name + "'";
-  return "";
+  return text != "none" && ("," + text + ",").find(",none,") != text.npos ? "'none' stands alone" : "";
 }
 
 // The emulator reads its settings from the environment, like any program that runs on it.
@@ -150,7 +153,8 @@ Json findings_of(const EmulatedDriver &driver) {
 }
 
 Result<ExitCode> report(const EmulatedDriver &driver, const EmulateOptions &options,
-                        const std::string &ptx, const Result<void> &ran, double milliseconds) {
+                        const std::string &ptx, const Result<void> &ran, double milliseconds,
+                        const std::vector<std::string> &mismatches) {
   const Json findings = findings_of(driver), counters = Json::parse(text_of(driver.counters));
   const std::string status = ran ? "" : ran.error().message();
   if (options.json) {
@@ -158,30 +162,59 @@ Result<ExitCode> report(const EmulatedDriver &driver, const EmulateOptions &opti
                           {"status", status.empty() ? "CUDA_SUCCESS" : status},
                           {"milliseconds", milliseconds},
                           {"findings", findings},
+                          {"mismatches", mismatches},
                           {"counters", counters}}));
   } else {
     char time[64];
     std::snprintf(time, sizeof time, "%.1f ms\n", milliseconds);
-    TENON_TRY(print(findings_text(findings) + counters_text(counters, ptx, options.lines) +
+    std::string wrong;
+    for (const std::string &mismatch : mismatches)
+      wrong += "mismatch: " + mismatch + "\n";
+    TENON_TRY(print(findings_text(findings) + wrong + counters_text(counters, ptx, options.lines) +
                     (status.empty() ? "" : status + "\n") + time));
   }
   if (!findings.empty())
     return ExitCode::kFindings;
   if (!ran)
     return ran.error();
-  return ExitCode::kSuccess;
+  return mismatches.empty() ? ExitCode::kSuccess : ExitCode::kFailure;
+}
+
+/// What is wrong with the command line, beside what its parser saw.
+ExitCode refuse(const std::string &why) {
+  std::fprintf(stderr, "tenon: error: %s\n", why.c_str());
+  return ExitCode::kUsage;
+}
+
+/// Compares outputs with what they should be, in their order, and writes them.
+Result<std::vector<std::string>> finish_outputs(const EmulatedDriver &driver, const EmulateOptions &options,
+                                                const std::vector<KernelArgument> &arguments) {
+  std::vector<std::string> mismatches;
+  size_t output = 0;
+  for (const KernelArgument &argument : arguments)
+    for (const DeviceBuffer &buffer : argument.buffers) {
+      if (!buffer.output.empty() && output < options.expected.size()) {
+        TENON_ASSIGN_OR_RETURN(std::string mismatch,
+                               compare_output(driver, buffer, options.expected[output++], options.tolerance));
+        if (!mismatch.empty())
+          mismatches.push_back(std::move(mismatch));
+      }
+      TENON_TRY(write_output(driver, buffer));
+    }
+  return mismatches;
 }
 
 Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options,
                             const std::string &ptx, const Json &description) {
-  TENON_ASSIGN_OR_RETURN(const std::vector<KernelParameter> parameters,
-                         parameters_of(description, options.kernel));
+  const Result<std::vector<KernelParameter>> known = parameters_of(description, options.kernel);
+  if (!known)
+    return refuse(known.error().message());
+  const std::vector<KernelParameter> &parameters = *known;
   const auto grid = parse_extents(options.grid), block = parse_extents(options.block);
   if (parameters.size() != options.arguments.size())
-    return Error(ErrorCode::kInvalidArgument,
-                 "kernel '" + options.kernel + "' has " + std::to_string(parameters.size()) +
-                     " parameters, but --arg is given " + std::to_string(options.arguments.size()) +
-                     " times; `tenon emulate " + options.file + " --list` names them");
+    return refuse("kernel '" + options.kernel + "' has " + std::to_string(parameters.size()) +
+                  " parameters, but --arg is given " + std::to_string(options.arguments.size()) +
+                  " times; `tenon emulate " + options.file + " --list` names them");
   TENON_ASSIGN_OR_RETURN(void *const function, load(driver, options, ptx));
   std::vector<KernelArgument> arguments;
   for (size_t i = 0; i < parameters.size(); ++i) {
@@ -189,22 +222,34 @@ Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options
                            make_argument(driver, parameters[i], options.arguments[i]));
     arguments.push_back(std::move(argument));
   }
+  size_t outputs = 0;
+  for (const KernelArgument &argument : arguments)
+    outputs += static_cast<size_t>(std::ranges::count_if(
+        argument.buffers, [](const DeviceBuffer &buffer) { return !buffer.output.empty(); }));
+  if (options.expected.size() > outputs)
+    return refuse("there are more --expect than outputs: one for each '=>', in their order");
   std::vector<void *> pointers;
   for (KernelArgument &argument : arguments)
     pointers.push_back(argument.value.data());
   const int64_t begin = now_nanoseconds();
-  Result<void> ran = driver.check("cuLaunchKernel",
-                                  driver.launch(function, (*grid)[0], (*grid)[1], (*grid)[2],
-                                                (*block)[0], (*block)[1], (*block)[2],
-                                                options.shared, nullptr, pointers.data(), nullptr));
+  const auto [grid_x, grid_y, grid_z] = *grid;
+  const auto [block_x, block_y, block_z] = *block;
+  Result<void> ran =
+      options.cooperative
+          ? driver.check("cuLaunchCooperativeKernel",
+                         driver.launch_cooperative(function, grid_x, grid_y, grid_z, block_x, block_y, block_z,
+                                                   options.shared, nullptr, pointers.data()))
+          : driver.check("cuLaunchKernel",
+                         driver.launch(function, grid_x, grid_y, grid_z, block_x, block_y, block_z,
+                                       options.shared, nullptr, pointers.data(), nullptr));
   if (ran)
     ran = driver.check("cuCtxSynchronize", driver.synchronize());
   const double milliseconds = milliseconds_since(begin);
-  if (ran)
-    for (const KernelArgument &argument : arguments)
-      for (const DeviceBuffer &buffer : argument.buffers)
-        TENON_TRY(write_output(driver, buffer));
-  return report(driver, options, ptx, ran, milliseconds);
+  std::vector<std::string> mismatches;
+  if (ran) {
+    TENON_ASSIGN_OR_RETURN(mismatches, finish_outputs(driver, options, arguments));
+  }
+  return report(driver, options, ptx, ran, milliseconds, mismatches);
 }
 
 Result<ExitCode> emulate(const EmulateOptions &options) {
@@ -244,6 +289,15 @@ void add_emulate(CLI::App &app, Action &action) {
       ->add_option("--arg", options->arguments, "of the kernel; one for each parameter, see below")
       ->allow_extra_args(false)
       ->type_name("ARGUMENT");
+  emulate_command->add_flag("--cooperative", options->cooperative,
+                            "all blocks at once, as cuLaunchCooperativeKernel does");
+  emulate_command
+      ->add_option("--expect", options->expected, "what an output should be; one for each '=>', in their order")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  emulate_command->add_option("--tolerance", options->tolerance,
+                              "that outputs may be off, times what is expected where that is above one; 0 unless told")
+      ->check(CLI::NonNegativeNumber);
   emulate_command->add_option("--check", options->check, "all, none, or checkers between commas")
       ->check(refuse_checkers, "")
       ->type_name("CHECKERS");

@@ -323,13 +323,69 @@ Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelP
   return argument;
 }
 
-Result<void> write_output(const EmulatedDriver &driver, const DeviceBuffer &buffer) {
-  if (buffer.output.empty())
-    return {};
+namespace {
+Result<std::string> read_output(const EmulatedDriver &driver, const DeviceBuffer &buffer) {
   std::string bytes(buffer.bytes, '\0');
   if (!bytes.empty())
     TENON_TRY(
         driver.check("cuMemcpyDtoH", driver.copy_out(bytes.data(), buffer.address, bytes.size())));
+  return bytes;
+}
+
+/// Elements of a file's types, as numbers.
+double number_at(std::string_view element, const void *bytes, size_t index) {
+  auto at = [&]<class T>(T value) {
+    std::memcpy(&value, static_cast<const std::byte *>(bytes) + index * sizeof(T), sizeof(T));
+    return value;
+  };
+  return element == "f32"    ? static_cast<double>(at(float{}))
+         : element == "f64"  ? at(double{})
+         : element == "f16"  ? static_cast<double>(float_from_float16(at(uint16_t{})))
+         : element == "bf16" ? static_cast<double>(float_from_bfloat16(at(uint16_t{})))
+         : element == "i32"  ? static_cast<double>(at(int32_t{}))
+         : element == "i64"  ? static_cast<double>(at(int64_t{}))
+                             : static_cast<double>(at(uint8_t{}));
+}
+} // namespace
+
+Result<std::string> compare_output(const EmulatedDriver &driver, const DeviceBuffer &buffer,
+                                   const std::string &expected, double tolerance) {
+  TENON_ASSIGN_OR_RETURN(const Tensor loaded, load_tensor(expected));
+  TENON_ASSIGN_OR_RETURN(const Tensor tensor, loaded.contiguous());
+  const std::string_view element = name(tensor.dtype());
+  if (find_element(buffer.element)->tensor != element || tensor.shape() != buffer.shape)
+    return Error(ErrorCode::kInvalidArgument,
+                 expected + ": its shape or type is not that of '" + buffer.output + "'");
+  TENON_ASSIGN_OR_RETURN(const std::string bytes, read_output(driver, buffer));
+  const auto count = static_cast<size_t>(tensor.element_count());
+  size_t wrong = 0, worst = 0;
+  double worst_error = -1;
+  for (size_t i = 0; i < count; ++i) {
+    const double got = number_at(element, bytes.data(), i), wanted = number_at(element, tensor.data(), i);
+    const bool same = got == wanted || (std::isnan(got) && std::isnan(wanted));
+    const double error = same ? 0 : std::abs(got - wanted) / std::max(1.0, std::abs(wanted));
+    if (error <= tolerance) // not so of what is not a number
+      continue;
+    ++wrong;
+    const double size = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+    if (size <= worst_error)
+      continue;
+    worst_error = size;
+    worst = i;
+  }
+  if (!wrong)
+    return std::string();
+  char text[160];
+  std::snprintf(text, sizeof text, "%zu of %zu elements are off by more than %g, the worst is element %zu: %.9g where %.9g is expected",
+                wrong, count, tolerance, worst, number_at(element, bytes.data(), worst),
+                number_at(element, tensor.data(), worst));
+  return buffer.output + " is not " + expected + ": " + text;
+}
+
+Result<void> write_output(const EmulatedDriver &driver, const DeviceBuffer &buffer) {
+  if (buffer.output.empty())
+    return {};
+  TENON_ASSIGN_OR_RETURN(const std::string bytes, read_output(driver, buffer));
   if (!is_tensor_file(buffer.output))
     return replace_file(buffer.output, bytes);
   TENON_ASSIGN_OR_RETURN(const DataType dtype,

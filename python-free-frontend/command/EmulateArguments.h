@@ -41,4 +41,10 @@ Result<KernelArgument> make_argument(const EmulatedDriver &driver, const KernelP
 /// Copies an output back and writes it: .npy, .safetensors, or raw bytes to any other name.
 Result<void> write_output(const EmulatedDriver &driver, const DeviceBuffer &buffer);
 
+/// How an output differs from the tensor of a file, in a line; empty where each element is within
+/// `tolerance`, times the element wanted where that is above one. Errors: those of files and of the
+/// driver; kInvalidArgument where sizes or types are not the same.
+Result<std::string> compare_output(const EmulatedDriver &driver, const DeviceBuffer &buffer,
+                                   const std::string &expected, double tolerance);
+
 } // namespace tenon::command

@@ -30,6 +30,10 @@ void add_finding(std::string &text, const Json &finding) {
   };
   line(finding["kind"].get<std::string>() + ": " + finding["detail"].get<std::string>(), true);
   const auto count = finding["count"].get<uint64_t>();
+  if (finding["line"] == 0) { // of no kernel: a copy to the host
+    text += std::string(kRule) + "\n";
+    return;
+  }
   std::string place = "at kernel '" + finding["kernel"].get<std::string>() + "'";
   if (finding.contains("block"))
     place += ", block " + triple(finding["block"]) + ", thread " + triple(finding["thread"]) +

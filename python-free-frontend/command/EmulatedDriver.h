@@ -25,6 +25,9 @@ namespace tenon::command {
   X(launch, "cuLaunchKernel",                                                                      \
     int(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *,      \
         void **, void **))                                                                         \
+  X(launch_cooperative, "cuLaunchCooperativeKernel",                                               \
+    int(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *,      \
+        void **))                                                                                  \
   X(error_name, "cuGetErrorName", int(int, const char **))                                         \
   X(error_string, "cuGetErrorString", int(int, const char **))                                     \
   X(describe, "tenonEmulatorDescribe", size_t(const char *, char *, size_t))                       \

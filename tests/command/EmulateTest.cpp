@@ -128,6 +128,43 @@ TEST_F(Emulate, CheckersAreChosen) {
   }
 }
 
+TEST_F(Emulate, NoneStandsAlone) {
+  const Ran ran = run(std::string(kRun) + "--arg 'f32[2,64]' --arg 0 --check all,none");
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("'none' stands alone"));
+}
+
+/// Half of the output is never written: told where it is read back, and not where that checker is off.
+TEST_F(Emulate, OutputsThatNobodyWroteAreFindings) {
+  const std::string half = "twice.ptx --block 64 --arg 2 --arg in.npy --arg 'f32[2,64]=>out.npy' --arg 0";
+  const Ran ran = run(half);
+  EXPECT_EQ(ran.status, 3) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("uninitialised memory: copy of 512 bytes to the host: 256 of them nobody wrote, the first 256 bytes into the allocation of 512 bytes"));
+  EXPECT_EQ(run(half + " --check races").status, 0);
+}
+
+TEST_F(Emulate, OutputsAreComparedWithWhatIsExpected) {
+  ASSERT_TRUE(save_tensor(file("right.npy"), Tensor::full({2, 64}, 3).value()));
+  ASSERT_TRUE(save_tensor(file("near.npy"), Tensor::full({2, 64}, 3.003).value()));
+  ASSERT_TRUE(save_tensor(file("short.npy"), Tensor::full({64}, 3).value()));
+  const std::string begin = std::string(kRun) + "--arg 'f32[2,64]=>out.npy' --arg 0 --expect ";
+  EXPECT_EQ(run(begin + "right.npy").status, 0);
+  EXPECT_EQ(run(begin + "near.npy --tolerance 0.01").status, 0);
+  const Ran off = run(begin + "near.npy --tolerance 1e-4");
+  EXPECT_EQ(off.status, 1) << off.err;
+  EXPECT_THAT(off.out, HasSubstr("mismatch: out.npy is not near.npy: 128 of 128 elements are off by more than 0.0001, the worst is element 0: 3 where 3.00"));
+  EXPECT_EQ(json::parse(run(begin + "near.npy --json").out)["mismatches"].size(), 1u);
+  EXPECT_THAT(run(begin + "short.npy").err, HasSubstr("its shape or type"));
+  EXPECT_EQ(run(begin + "right.npy --expect right.npy").status, 2);
+}
+
+TEST_F(Emulate, CooperativeLaunchesRunAllBlocksAtOnce) {
+  EXPECT_EQ(run(std::string(kRun) + "--arg 'f32[2,64]=>out.npy' --arg 0 --cooperative").status, 0);
+  const Ran large = run("twice.ptx --grid 4000 --block 1024 --cooperative --arg 2 --arg in.npy --arg in.npy --arg 0");
+  EXPECT_EQ(large.status, 3);
+  EXPECT_THAT(large.out, HasSubstr("a cooperative grid of 4000 blocks"));
+}
+
 TEST_F(Emulate, ReportsGoToAFile) {
   setenv("TENON_EMULATOR_REPORT", (folder_ / "report").c_str(), 1);
   EXPECT_EQ(run(std::string(kRun) + "--arg 'f32[2,64]' --arg 0").status, 0);
@@ -144,8 +181,8 @@ TEST_F(Emulate, ReportsGoToAFile) {
 TEST_F(Emulate, WrongUseIsToldInOneLine) {
   for (const auto &[arguments, status, words] :
        {std::tuple{"twice.ptx", 2, "--block"}, {"missing.ptx --list", 1, "missing.ptx"},
-        {"twice.ptx --block 64 --arg 2", 1, "4 parameters"},
-        {"twice.ptx --block 64 --kernel thrice --arg 2", 1, "no kernel 'thrice'"},
+        {"twice.ptx --block 64 --arg 2", 2, "4 parameters"},
+        {"twice.ptx --block 64 --kernel thrice --arg 2", 2, "no kernel 'thrice'"},
         {"twice.ptx --block 64 --arg hex:4000000 --arg in.npy --arg in.npy --arg 0", 1, "a byte has two digits"},
         {"twice.ptx --block 64 --arg 1e300 --arg in.npy --arg in.npy --arg 0", 1, "parameter 'scale'"},
         {"twice.ptx --block 64 --arg two --arg in.npy --arg in.npy --arg 0", 1, "parameter 'scale'"},

@@ -55,7 +55,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bug{"UninitialisedRegister", FindingKind::kUninitialisedRegister, kSuccess, "setp.lt.u32 %p0, %r0, 40; @%p0 mov.u32 %r9, 1; add.s32 %r1, %r9, 1;", {"%r9", "thread (40, 0, 0)"}},
         Bug{"CopyReadBeforeItsWait", FindingKind::kPendingCopy, kSuccess,
             ".shared .align 16 .b8 stage[256]; st.global.b32 [%rd2], %r0; mov.u32 %r1, stage; shl.b32 %r2, %r0, 2; add.s32 %r1, %r1, %r2; cp.async.ca.shared.global [%r1], [%rd2], 4; cp.async.commit_group; cp.async.wait_group 1; ld.shared.b32 %r3, [%r1];",
-            {"shared read", "pending copy"}},
+            {"shared read", "pending copy", "the copy by thread (0, 0, 0) at ptx line 7 (cp.async.ca.shared.global) has not been waited for",
+             "the group that this thread committed last, so that only cp.async.wait_group 0"}},
         Bug{"CopyOverflowsShared", FindingKind::kOutOfBounds, kIllegalAddress, ".shared .align 16 .b8 stage[16]; st.global.b32 [%rd2], %r0; mov.u32 %r1, stage; cp.async.cg.shared.global [%r1+16], [%rd0], 16;", {"destination of an asynchronous copy"}},
         Bug{"CopySourceOutOfBounds", FindingKind::kOutOfBounds, kIllegalAddress, ".shared .align 16 .b8 stage[16]; mov.u32 %r1, stage; cp.async.cg.shared.global [%r1], [%rd0+256], 16;", {"source of an asynchronous copy"}},
         Bug{"DivergentBarrier", FindingKind::kDivergentBarrier, kSuccess, "setp.lt.u32 %p0, %r0, 5; @%p0 bra A; bar.sync 0; bra B; A: bar.sync 0; B:", {"bar.sync", "wait at different barriers"}},
@@ -77,14 +78,36 @@ TEST(CheckersOfTheDriver, UseAfterFree) {
   EXPECT_NE(Card::report().find("a freed allocation of 256 bytes"), std::string::npos) << Card::report();
 }
 
+/// What comes to the same state again never ends, and is told at once; what does not, after its time. Both with the line
+/// and the thread that does not get on, though other lanes of its warp wait elsewhere.
 TEST(CheckersOfTheDriver, ALoopWithoutEndIsToldNotHung) {
-  setenv("TENON_EMULATOR_TIMEOUT", "1", 1);
+  for (bool counts : {false, true}) {
+    setenv("TENON_EMULATOR_TIMEOUT", counts ? "1" : "600", 1);
+    Card card;
+    auto *kernel = card.load(kernel_text("setp.ne.u32 %p0, %r0, 37; @%p0 bra OUT; mov.u64 %rd3, 0; LOOP:\nadd.u64 %rd3, %rd3, " +
+                                         std::string(counts ? "1" : "0") + "; bra LOOP;\nOUT: st.global.b32 [%rd2], %r0;"));
+    EXPECT_EQ(card.launch(kernel, 1, 64, 0, card.allocate(256)), kLaunchTimeout);
+    unsetenv("TENON_EMULATOR_TIMEOUT");
+    ASSERT_EQ(Card::findings().size(), 1u) << Card::report();
+    const Finding finding = Card::findings()[0];
+    EXPECT_EQ(finding.kind, counts ? FindingKind::kTimeout : FindingKind::kDeadlock);
+    EXPECT_EQ(finding.location.line, 8u) << finding.text;
+    EXPECT_EQ(finding.thread->thread[0], 37u) << finding.text;
+  }
+}
+
+/// A lane of its own, and the threads that have come.
+TEST(CheckersOfTheDriver, ABarrierThatTooFewReachSaysWhoWaits) {
   Card card;
-  auto *kernel = card.load(kernel_text("LOOP: bra LOOP;"));
+  auto *kernel = card.load(kernel_text("setp.lt.u32 %p0, %r0, 32; @!%p0 bra OTHER; setp.lt.u32 %p0, %r0, 3; @%p0 exit;\n"
+                                       "bar.sync 1, 64;\nbra END;\nOTHER: bar.sync 2, 96;\nEND:"));
   EXPECT_EQ(card.launch(kernel, 1, 64, 0, card.allocate(256)), kLaunchTimeout);
-  unsetenv("TENON_EMULATOR_TIMEOUT");
-  ASSERT_FALSE(Card::findings().empty());
-  EXPECT_EQ(Card::findings()[0].kind, FindingKind::kTimeout);
+  ASSERT_EQ(Card::findings().size(), 2u) << Card::report();
+  EXPECT_EQ(Card::findings()[0].location.line, 8u);
+  EXPECT_EQ(Card::findings()[0].thread->thread[0], 3u);
+  EXPECT_NE(Card::report().find("waits at barrier 1, which not all threads reach: 32 of 64 threads have arrived"), std::string::npos) << Card::report();
+  EXPECT_EQ(Card::findings()[1].location.line, 10u);
+  EXPECT_NE(Card::report().find("32 of 96 threads have arrived"), std::string::npos) << Card::report();
 }
 
 /// A block without a loop never uses up a turn: its instructions are counted when it ends.
@@ -128,6 +151,10 @@ TEST(CheckersOfTheDriver, WrongGeometryIsRefusedWithItsReason) {
   EXPECT_NE(Card::report().find("launch geometry"), std::string::npos);
   EXPECT_EQ(Card::findings()[0].detail, "a grid of 0 x 1 x 1 blocks is not within 2147483647 x 65535 x 65535");
   EXPECT_NE(Card::findings()[0].ptx.find(".visible .entry kernel"), std::string::npos) << Card::findings()[0].ptx;
+  EXPECT_EQ(card.launch(kernel, 0, 64, 0, DevicePointer{0}), kInvalidValue);
+  EXPECT_EQ(card.launch(kernel, 1, 2048, 0, DevicePointer{0}), kInvalidValue);
+  ASSERT_EQ(Card::findings().size(), 2u) << "another reason is another finding";
+  EXPECT_EQ(Card::findings()[0].count, 2u);
   tenonEmulatorClearReport();
   EXPECT_EQ(card.launch(kernel, 1, 64, 100000, DevicePointer{0}), kInvalidValue);
   EXPECT_NE(Card::report().find("100000 bytes of dynamic shared memory"), std::string::npos) << Card::report();

@@ -152,7 +152,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mutation{"ACopyForgotten", FindingKind::kUninitialisedMemory, R"(\n\s*(@%\S+\s+)?cp\.async\.c[ag]\.[^\n]*)", "\n", kSuccess, true},
         Mutation{"ARegisterForgotten", FindingKind::kUninitialisedRegister, R"(\n\s*mov\.u32\s+%r\d+, %tid\.x;)", "\n", kSuccess, true},
         Mutation{"RowsOfAnotherWarpWritten", FindingKind::kGlobalRace, STORE, "$1$2+4160]", kSuccess, true},
-        Mutation{"NeverEnds", FindingKind::kTimeout, R"(\n\s*ret;)", "\nPLANTED: bra PLANTED;", kLaunchTimeout}),
+        Mutation{"NeverEnds", FindingKind::kDeadlock, R"(\n\s*ret;)", "\nPLANTED: bra PLANTED;", kLaunchTimeout}),
     [](const auto &row) { return std::string(row.param.name); });
 
 constexpr int kRowBytes = kWidth * 2, kPaddedRow = kRowBytes + 16;

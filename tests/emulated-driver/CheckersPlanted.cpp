@@ -101,6 +101,8 @@ TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
   ".shared .align 8 .b8 gate[16]; setp.eq.u32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [gate], 64; " \
   "@%p0 mbarrier.init.shared.b64 [gate+8], 64; mov.u32 %r6, 0; bar.sync 0;\n"
 
+#define ARRIVALS(arrives) \
+  ".shared .align 8 .b64 gate; setp.eq.u32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [gate], 64; bar.sync 0;\n@%p0 " arrives "\nst.global.b32 [%rd2], %r0;"
 const Planted kPlanted[] = {
     // bounds
     {"GlobalWriteBehindTheEnd", FindingKind::kOutOfBounds, "st.global.b32 [%rd2], %r0;", "[%rd2]", "[%rd2+1024]", false,
@@ -300,6 +302,24 @@ const Planted kPlanted[] = {
      "LOW: " TWICE("gate") " BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK;",
      "LOW: BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], %r6; @!%p3 bra BACK; " TWICE("gate"), false,
      kLaunchTimeout},
+    // Barriers and their counts.
+    {"OneBarrierForTwoCounts", FindingKind::kWrongMembers,
+     "setp.lt.u32 %p0, %r0, 32; @!%p0 bra HIGH; bar.sync 1, 64; bra END; HIGH: bar.sync 1, 64; END: st.global.b32 [%rd2], %r0;",
+     "HIGH: bar.sync 1, 64", "HIGH: bar.sync 1, 32", true},
+    {"CountOfAllThreadsAndOfSome", FindingKind::kWrongMembers,
+     "setp.lt.u32 %p0, %r0, 32; @!%p0 bra HIGH; bar.sync 1; bra END; HIGH: bar.sync 1, 64; END: st.global.b32 [%rd2], %r0;",
+     "HIGH: bar.sync 1, 64", "HIGH: bar.sync 1, 32", true},
+    {"MoreArrivalsThanPending", FindingKind::kMbarrierMisuse, ARRIVALS("mbarrier.arrive.noComplete.shared.b64 %rd5, [gate], 60;"), "], 60;\n", "], 65;\n"},
+    {"AnArrivalOfNobody", FindingKind::kMbarrierMisuse, ARRIVALS("mbarrier.arrive.noComplete.shared.b64 %rd5, [gate], 1;"), "], 1;\n", "], 0;\n"},
+    {"NoCompleteThatCompletes", FindingKind::kMbarrierMisuse, ARRIVALS("mbarrier.arrive.noComplete.shared.b64 %rd5, [gate], 63;"), "], 63;\n", "], 64;\n"},
+    // Updates lost inside a warp, where all lanes store the same.
+    {"HistogramWithoutAtomics", FindingKind::kWarpRace,
+     "st.shared.b32 [%r2], 0; bar.sync 0; and.b32 %r4, %r0, 63; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5;"
+     "ld.shared.b32 %r6, [%r4]; add.u32 %r6, %r6, 1; st.shared.b32 [%r4], %r6;",
+     "and.b32 %r4, %r0, 63;", "and.b32 %r4, %r0, 62;"},
+    {"CounterInGlobalMemory", FindingKind::kWarpRace,
+     "setp.gt.u32 %p0, %r0, 0; @%p0 bra END; ld.global.b32 %r4, [%rd0]; add.u32 %r4, %r4, 1; st.global.b32 [%rd0], %r4; END:",
+     "%p0, %r0, 0", "%p0, %r0, 31", true},
     {"Trap", FindingKind::kTrap, "setp.gt.u32 %p0, %r0, 63; @%p0 trap;", "setp.gt.u32 %p0, %r0, 63", "setp.gt.u32 %p0, %r0, 62", false, kLaunchFailed},
     {"TrapInOneBlock", FindingKind::kTrap, "setp.eq.u32 %p0, %r1, 128; @%p0 trap;", "128", "70", false, kLaunchFailed, 2},
 };
@@ -350,9 +370,17 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(std::pair{"mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; setp.lt.u32 %p0, %r4, 100; @%p0 bra LOOP;",
                               "mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; setp.gt.u32 %p0, %r4, 0; @%p0 bra LOOP;"},
                     std::pair{"mov.u32 %r4, 0; LOOP: bar.sync 0; add.u32 %r4, %r4, 1; setp.lt.u32 %p0, %r4, 100; @%p0 bra LOOP;",
-                              "mov.u32 %r4, 0; LOOP: bar.sync 0; add.u32 %r4, %r4, 1; setp.gt.u32 %p0, %r4, 0; @%p0 bra LOOP;"},
-                    std::pair{"st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, 1; @%p0 bra WAIT;",
-                              "st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, 2; @%p0 bra WAIT;"}));
+                              "mov.u32 %r4, 0; LOOP: bar.sync 0; add.u32 %r4, %r4, 1; setp.gt.u32 %p0, %r4, 0; @%p0 bra LOOP;"}));
+
+/// A warp that waits for what no warp writes is told long before the launch's time is over.
+TEST(WaitsForNobody, IsToldAtOnce) {
+  const std::string body = "st.volatile.shared.b32 [box], 1; bar.sync 0; WAIT: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p0, %r4, ";
+  EXPECT_EQ(run(body + "1; @%p0 bra WAIT;", 1).report, "nothing found\n");
+  const Outcome broken = run(body + "2; @%p0 bra WAIT;", 1);
+  EXPECT_EQ(broken.status, kLaunchTimeout);
+  ASSERT_EQ(broken.findings.size(), 1u) << broken.report;
+  EXPECT_EQ(broken.findings[0].kind, FindingKind::kDeadlock);
+}
 
 /// Right programs that look like races: what orders them is not a barrier of the whole block.
 class Ordered : public testing::TestWithParam<std::pair<const char *, const char *>> {};
@@ -384,6 +412,13 @@ INSTANTIATE_TEST_SUITE_P(
                        "BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], 0; @!%p3 bra BACK; bra END;\n"
                        "OTHERS: mbarrier.arrive.shared.b64 _, [gate+8]; mbarrier.arrive.shared.b64 _, [gate]; setp.gt.u32 %p1, %r7, 3; @%p1 bra END; "
                        "mbarrier.arrive.shared.b64 _, [gate]; mbarrier.arrive.shared.b64 _, [gate+8]; END:"},
+        // A flag that some set because nobody had: no update of it.
+        std::pair{"LanesLookAndThenSetAFlag",
+                  "shr.u32 %r4, %r0, 5; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; mov.u32 %r6, 0; st.shared.b32 [%r4], %r6; "
+                  "ld.shared.b32 %r7, [%r4]; setp.eq.u32 %p0, %r7, 0; mov.u32 %r8, 5; @%p0 st.shared.b32 [%r4], %r8;"},
+        std::pair{"LanesMeetBeforeTheyUpdateTogether",
+                  "shr.u32 %r4, %r0, 5; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; mov.u32 %r6, 0; st.shared.b32 [%r4], %r6; "
+                  "ld.shared.b32 %r7, [%r4]; bar.warp.sync -1; add.u32 %r7, %r7, 1; st.shared.b32 [%r4], %r7;"},
         std::pair{"AtomicsCount", "red.global.add.u32 [%rd0], 1; atom.global.max.u32 %r4, [%rd0+4], %r0;"}),
     [](const auto &row) { return std::string(row.param.first); });
 

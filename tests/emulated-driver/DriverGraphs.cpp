@@ -1,5 +1,6 @@
 // Stream capture and graphs.
 #include "Emulator.h"
+#include <fstream>
 
 namespace tenon::emulator {
 namespace {
@@ -171,7 +172,31 @@ TEST_F(DriverGraphs, AreBuiltByHand) {
   EXPECT_EQ(seen, 40u);
   how.block[0] = 5000;
   EXPECT_EQ(cuGraphExecKernelNodeSetParams_v2(executable, sum, &how), kInvalidValue);
+  EXPECT_EQ(cuGraphAddDependencies(graph, &copy, &copy, 1), kInvalidValue) << "of itself";
+  LaunchAttribute wanted{}, kept{};
+  wanted.cooperative = 1;
+  EXPECT_EQ(cuGraphKernelNodeSetAttribute(sum, kLaunchCooperative, wanted.bytes), kSuccess);
+  EXPECT_EQ(cuGraphKernelNodeGetAttribute(sum, kLaunchCooperative, kept.bytes), kSuccess);
+  EXPECT_EQ(kept.cooperative, 1);
+  EXPECT_EQ(cuGraphKernelNodeSetAttribute(sum, kLaunchSyncPolicy, wanted.bytes), kInvalidValue) << "of streams alone";
+  EXPECT_EQ(cuGraphKernelNodeGetAttribute(copy, kLaunchPriority, kept.bytes), kInvalidValue) << "not a kernel";
+  int policy = 0;
+  EXPECT_EQ(cuStreamGetAttribute(stream, kLaunchSyncPolicy, kept.bytes), kSuccess);
+  std::memcpy(&policy, kept.bytes, sizeof(policy));
+  EXPECT_EQ(policy, 1) << "CU_SYNC_POLICY_AUTO";
+  wanted.bytes[0] = 3;
+  EXPECT_EQ(cuStreamSetAttribute(stream, kLaunchSyncPolicy, wanted.bytes), kSuccess);
+  EXPECT_EQ(cuStreamGetAttribute(stream, kLaunchSyncPolicy, kept.bytes), kSuccess);
+  EXPECT_EQ(kept.bytes[0], 3);
+  EXPECT_EQ(cuStreamGetAttribute(stream, kLaunchCooperative, kept.bytes), kInvalidValue);
   EXPECT_EQ(cuGraphAddDependencies(graph, &copy, &fill, 1), kSuccess);
+  const std::string dot = testing::TempDir() + "graph.dot";
+  ASSERT_EQ(cuGraphDebugDotPrint(graph, dot.c_str(), 0), kSuccess);
+  EXPECT_EQ(cuGraphDebugDotPrint(graph, "/no/such/folder/graph.dot", 0), kOperatingSystem);
+  std::ifstream stream(dot);
+  const std::string text(std::istreambuf_iterator<char>(stream), {});
+  EXPECT_NE(text.find("[label=\"copy\"]"), std::string::npos) << text;
+  EXPECT_NE(text.find(" -> "), std::string::npos) << text;
   ExecutableObject *round = nullptr;
   EXPECT_EQ(cuGraphInstantiateWithFlags(&round, graph, 0), kInvalidValue) << "a circle";
 }

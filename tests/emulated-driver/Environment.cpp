@@ -144,6 +144,13 @@ std::pair<Status, std::string> initialise_with(const char *variable, const char 
   return {status, testing::internal::GetCapturedStderr()};
 }
 
+TEST(ChosenCheckers, NoneStandsAlone) {
+  const auto [status, told] = initialise_with("TENON_EMULATOR_CHECK", "all,none");
+  EXPECT_EQ(status, kInvalidValue);
+  EXPECT_NE(told.find("'none' stands alone"), told.npos) << told;
+  EXPECT_EQ(initialise_with("TENON_EMULATOR_CHECK", "none").first, kSuccess);
+}
+
 class WrongValues : public testing::TestWithParam<WrongValue> {};
 TEST_P(WrongValues, AreRefusedAndToldApart) {
   const auto [status, told] = initialise_with(GetParam().variable, GetParam().value);

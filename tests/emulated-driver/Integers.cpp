@@ -167,5 +167,50 @@ TEST(Integers, PredicatesAreLogicToo) {
     EXPECT_EQ(d[i], Word((kA[i] < kB[i]) != (kA[i] == kB[i])));
 }
 
+/// Forms that few programs have, each by the result of one lane: what two words become.
+struct RareForm {
+  const char *name, *body;
+  uint32_t a, b, expected;
+};
+void PrintTo(const RareForm &form, std::ostream *os) { *os << form.name; }
+class RareForms : public testing::TestWithParam<RareForm> {};
+TEST_P(RareForms, GiveWhatTheIsaSays) {
+  const RareForm &form = GetParam();
+  Card card("h100");
+  const std::string halves = "mov.b32 {%h0, %h1}, %a0; mov.b32 {%h2, %h3}, %a1; .reg .f32 %f<4>; mov.b32 %f0, %a0; mov.b32 %f1, %a1;";
+  auto *kernel = card.load(elementwise({"b32", "b32"}, "b32", halves + form.body, "sm_90"));
+  ASSERT_TRUE(kernel);
+  const DevicePointer out = card.allocate(128);
+  EXPECT_EQ(card.launch(kernel, 1, 32, 0, out, card.upload(std::vector<uint32_t>(32, form.a)), card.upload(std::vector<uint32_t>(32, form.b))), kSuccess);
+  EXPECT_EQ(card.download<uint32_t>(out, 1)[0], form.expected);
+  setenv("TENON_EMULATOR_CARD", "a100", 1);
+}
+INSTANTIATE_TEST_SUITE_P(
+    All, RareForms,
+    testing::Values(
+        RareForm{"Mad24High", "mad24.hi.u32 %d, %a0, %a1, 5;", 0xffffff, 0xffffff, 0xfffffe00 + 5u},
+        RareForm{"Mad24HighSigned", "mad24.hi.s32 %d, %a0, %a1, 5;", 0xffffff, 2, 4},
+        RareForm{"MadHighOf16", "mad.hi.u16 %h4, %h0, %h2, 7; cvt.u32.u16 %d, %h4;", 0x8000, 6, 10},
+        RareForm{"MadHighOfSigned16", "mad.hi.s16 %h4, %h0, %h2, 7; cvt.u32.u16 %d, %h4;", 0x8000, 6, 4},
+        RareForm{"SelectBySign16", "slct.u16.s32 %h4, %h0, %h1, %a1; cvt.u32.u16 %d, %h4;", 0x00020001, 0xffffffff, 2},
+        RareForm{"SelectByFloat16", "slct.b16.f32 %h4, %h0, %h1, %f1; cvt.u32.u16 %d, %h4;", 0x00020001, 0x3f800000, 1},
+        RareForm{"SetOfHalves", "set.lt.f16.f16 %h4, %h0, %h2; cvt.u32.u16 %d, %h4;", 0x3c00, 0x4000, 0x3c00},
+        RareForm{"SetOfHalvesToWord", "set.gt.u32.f16 %d, %h0, %h2;", 0x4000, 0x3c00, 0xffffffff},
+        RareForm{"SetOfHalvesToHalf", "setp.eq.u32 %p0, %a0, 0; set.gt.or.s16.f16 %h4, %h0, %h2, %p0; cvt.u32.u16 %d, %h4;", 0x3c00, 0x4000, 0},
+        RareForm{"SetOfBfloats", "set.ge.bf16.bf16 %h4, %h0, %h2; cvt.u32.u16 %d, %h4;", 0x4000, 0x3f80, 0x3f80},
+        RareForm{"AddHalvesOfAWord", "add.u16x2 %d, %a0, %a1;", 0xffff0001, 0x00010002, 0x00000003},
+        RareForm{"GreatestUnsignedHalves", "max.u16x2 %d, %a0, %a1;", 0x80000001, 0x00010002, 0x80000002},
+        RareForm{"GreatestSignedHalves", "max.s16x2 %d, %a0, %a1;", 0x80000001, 0x00010002, 0x00010002},
+        RareForm{"LeastSignedHalves", "min.s16x2 %d, %a0, %a1;", 0x80000001, 0x00010002, 0x80000001},
+        RareForm{"LogicOfThreeAndAPredicate", "setp.eq.u32 %p0, %a0, %a0; lop3.and.b32 %x0|%p1, %a0, %a1, 0, 0xc0, %p0; selp.u32 %d, %x0, 77, %p1;", 12, 10, 8},
+        RareForm{"LogicOfThreeOrAPredicate", "setp.ne.u32 %p0, %a0, %a0; lop3.or.b32 %x0|%p1, %a0, %a1, 0, 0xc0, %p0; selp.u32 %d, 5, 77, %p1;", 12, 3, 77},
+        RareForm{"LogicOfThreeWithoutResult", "setp.ne.u32 %p0, %a0, %a0; lop3.or.b32 _|%p1, %a0, %a1, 0, 0xc0, !%p0; selp.u32 %d, 5, 77, %p1;", 12, 3, 5},
+        RareForm{"SaturatedTowardsZero", "add.rz.sat.f32 %f2, %f0, %f1; mov.b32 %d, %f2;", 0x3f800000, 0x3f800000, 0x3f800000},
+        RareForm{"SaturatedProductDown", "mul.rm.ftz.sat.f32 %f2, %f0, %f1; mov.b32 %d, %f2;", 0xbf800000, 0x3f800000, 0},
+        RareForm{"SaturatedFusedUp", "fma.rp.sat.f32 %f2, %f0, %f1, %f1; mov.b32 %d, %f2;", 0x3e800000, 0x3f000000, 0x3f200000},
+        RareForm{"ToTheSameFormat", "cvt.f16.f16 %h4, %h0; cvt.u32.u16 %d, %h4;", 0x3c01, 0, 0x3c01},
+        RareForm{"FencesAndBreakpoints", "fence.mbarrier_init.release.cluster; brkpt; mov.b32 %d, %a0;", 3, 0, 3}),
+    [](const auto &form) { return std::string(form.param.name); });
+
 } // namespace
 } // namespace tenon::emulator

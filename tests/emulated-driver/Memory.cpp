@@ -213,5 +213,96 @@ TEST(Memory, DynamicSharedMemoryFollowsStatic) {
   EXPECT_EQ(card.download<uint32_t>(out, 1)[0], 59u);
 }
 
+/// Of a constant variable only its own bytes can be read by ld.const.
+TEST(ConstantMemory, EndsWhereItsVariableDoes) {
+  const std::string text = ptx_header() + ".const .align 4 .u32 table[4] = {1, 2, 3, 4};\n.global .align 4 .u32 others[1024];\n"
+                           ".visible .entry kernel(.param .u64 out, .param .u64 offset) {\n.reg .b64 %rd<4>; .reg .b32 %r<4>;\n"
+                           "ld.param.u64 %rd0, [out]; ld.param.u64 %rd1, [offset]; mov.u64 %rd2, table; add.s64 %rd2, %rd2, %rd1;\n"
+                           "ld.const.u32 %r0, [%rd2];\nst.global.u32 [%rd0], %r0; ret; }\n";
+  uint64_t distance = 0;
+  {
+    Card right;
+    auto *kernel = right.load(text);
+    const DevicePointer out = right.allocate(4);
+    EXPECT_EQ(right.launch(kernel, 1, 1, 0, out, uint64_t{12}), kSuccess);
+    EXPECT_EQ(right.download<uint32_t>(out, 1)[0], 4u);
+    EXPECT_EQ(Card::report(), "nothing found\n");
+    DevicePointer table = 0, others = 0;
+    ASSERT_EQ(cuModuleGetGlobal_v2(&table, nullptr, kernel->module, "table"), kSuccess);
+    ASSERT_EQ(cuModuleGetGlobal_v2(&others, nullptr, kernel->module, "others"), kSuccess);
+    distance = others - table;
+  }
+  for (const auto &[offset, told] : {std::pair{uint64_t{16}, "0 bytes behind the end of the constant variable of 16 bytes"}, {~uint64_t{127}, "128 bytes before the constant variable"},
+                                     {distance + 8, "8 bytes into the allocation of 4096 bytes"}}) {
+    Card card;
+    auto *broken = card.load(text);
+    EXPECT_EQ(card.launch(broken, 1, 1, 0, card.allocate(4), offset), kIllegalAddress);
+    EXPECT_NE(Card::report().find("constant read of 4 bytes"), std::string::npos) << Card::report();
+    EXPECT_NE(Card::report().find("variable table"), std::string::npos) << Card::report();
+    EXPECT_NE(Card::report().find(told), std::string::npos) << Card::report();
+  }
+}
+
+/// What no one wrote must not go to the host unnoticed; what anyone wrote may.
+TEST(CopiesToTheHost, TellOfBytesThatNobodyWrote) {
+  Card card;
+  std::vector<uint8_t> host(256);
+  const DevicePointer part = card.allocate(256), copy = card.allocate(256);
+  ASSERT_EQ(cuMemsetD8_v2(part, 1, 100), kSuccess);
+  ASSERT_EQ(cuMemcpyHtoD_v2(part + 110, host.data(), 146), kSuccess);
+  ASSERT_EQ(cuMemcpyDtoH_v2(host.data(), part, 100), kSuccess);
+  ASSERT_EQ(cuMemcpyDtoD_v2(copy, part, 256), kSuccess);
+  EXPECT_EQ(Card::report(), "nothing found\n");
+  ContextObject *context = nullptr;
+  ASSERT_EQ(cuCtxGetCurrent(&context), kSuccess);
+  EXPECT_EQ(cuMemcpyPeer(copy, context, part, context, 256), kSuccess);
+  EXPECT_EQ(cuMemcpyPeer(copy, nullptr, part, context, 256), kInvalidContext);
+  ASSERT_EQ(cuMemcpyDtoHAsync_v2(host.data(), copy, 256, nullptr), kSuccess);
+  ASSERT_EQ(Card::findings().size(), 1u) << Card::report();
+  EXPECT_EQ(Card::findings()[0].kind, FindingKind::kUninitialisedMemory);
+  EXPECT_NE(Card::report().find("copy of 256 bytes to the host: 10 of them nobody wrote, the first 100 bytes into the allocation of 256 bytes"), std::string::npos) << Card::report();
+  tenonEmulatorClearReport();
+  Copy2D rows{}; // of 16 bytes each, eight of which are copied
+  rows.source_type = kMemoryTypeDevice;
+  rows.source_device = part + 90;
+  rows.source_pitch = 16;
+  rows.target_type = kMemoryTypeHost;
+  rows.target_host = host.data();
+  rows.target_pitch = 8;
+  rows.width = 8;
+  rows.height = 4;
+  ASSERT_EQ(cuMemcpy2D_v2(&rows), kSuccess);
+  EXPECT_NE(Card::report().find("copy of 32 bytes to the host: 4 of them nobody wrote, the first 106 bytes into"), std::string::npos) << Card::report();
+  tenonEmulatorClearReport();
+  setenv("TENON_EMULATOR_CHECK", "races", 1);
+  ASSERT_EQ(cuMemcpyDtoH_v2(host.data(), part, 256), kSuccess);
+  unsetenv("TENON_EMULATOR_CHECK");
+  EXPECT_EQ(Card::report(), "nothing found\n");
+}
+
+TEST(ManagedVariables, AreOfHostAndDevice) {
+  Card card;
+  auto *kernel = card.load(ptx_header() + ".visible .global .attribute(.managed) .align 4 .u32 both = 11;\n.visible .global .align 4 .u32 own = 5;\n"
+                           ".visible .entry kernel() {\n.reg .b32 %r<2>;\nld.global.u32 %r0, [both]; add.u32 %r0, %r0, 31; st.global.u32 [both], %r0; ret; }\n");
+  DevicePointer both = 0, own = 0;
+  size_t bytes = 0;
+  ASSERT_EQ(cuModuleGetGlobal_v2(&both, &bytes, kernel->module, "both"), kSuccess);
+  EXPECT_EQ(bytes, 4u);
+  auto *value = reinterpret_cast<volatile uint32_t *>(both);
+  EXPECT_EQ(*value, 11u);
+  EXPECT_EQ(card.launch(kernel, 1, 1, 0), kSuccess);
+  EXPECT_EQ(*value, 42u);
+  unsigned managed = 0;
+  ASSERT_EQ(cuPointerGetAttribute(&managed, kPointerIsManaged, both), kSuccess);
+  EXPECT_EQ(managed, 1u);
+  int mostly_read = 7;
+  EXPECT_EQ(cuMemRangeGetAttribute(&mostly_read, sizeof(int), 1, both, 4), kSuccess);
+  EXPECT_EQ(mostly_read, 0);
+  EXPECT_EQ(cuMemRangeGetAttribute(&mostly_read, 3, 1, both, 4), kInvalidValue);
+  ASSERT_EQ(cuModuleGetGlobal_v2(&own, nullptr, kernel->module, "own"), kSuccess);
+  ASSERT_EQ(cuPointerGetAttribute(&managed, kPointerIsManaged, own), kSuccess);
+  EXPECT_EQ(managed, 0u);
+}
+
 } // namespace
 } // namespace tenon::emulator

@@ -244,6 +244,17 @@ void OperandForms::set_predicate() {
   pair(operands[0], 0, 0, 1);
 }
 
+void OperandForms::logic_with_predicate() {
+  d.expect_operands(6, 6);
+  bool negated = false;
+  op.operand[5] = d.source_predicate(operands[5], negated);
+  op.flags = negated ? 4 : 0;
+  for (size_t i = 1; i <= 3; i++)
+    op.operand[i] = d.source(operands[i], 4);
+  op.immediate = static_cast<int64_t>(d.integer(operands[4]));
+  pair(operands[0], 4, 0, 4);
+}
+
 void OperandForms::set_value() {
   third_predicate(3);
   op.operand[1] = d.source(operands[1], width(2));
@@ -262,6 +273,7 @@ void decode_form(Decoder &decoder, std::string_view form) {
       {"@mov", &OperandForms::move},
       {"@setp", &OperandForms::set_predicate},
       {"@set", &OperandForms::set_value},
+      {"@lop3", &OperandForms::logic_with_predicate},
       {"@branch", &OperandForms::branch},
       {"@branch_indexed", &OperandForms::branch_indexed},
       {"@call", &OperandForms::call},

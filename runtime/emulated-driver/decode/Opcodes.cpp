@@ -32,7 +32,7 @@ size_t behind_bracket(std::string_view pattern, size_t open) {
 constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"mul", ".lo.hi.wide."},     {"mul24", ".lo.hi."},     {"mad", ".lo.hi.wide."},  {"mad24", ".lo.hi."},
     {"madc", ".lo.hi."},         {"dp2a", ".lo.hi."},      {"div", ".full."},        {"shf", ".l.r."},
-    {"cvta", ".to."},            {"cvt", ".pack."},        {"fence", ".proxy."},     {"membar", ".proxy."},
+    {"cvta", ".to."},            {"cvt", ".pack."},        {"fence", ".proxy.mbarrier_init."},     {"membar", ".proxy."},
     {"bar", ".cta.warp.red.arrive."},
     {"barrier", ".cta.cluster.red.arrive."},
     {"cp", ".async.commit_group.wait_group.wait_all.mbarrier.arrive."},

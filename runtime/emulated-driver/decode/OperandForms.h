@@ -45,6 +45,8 @@ struct OperandForms {
   uint8_t combination() const;
   void third_predicate(size_t slot);
   void set_predicate();
+  /// lop3 with .or or .and: d|p, a, b, c, table, q.
+  void logic_with_predicate();
   void set_value();
   void branch();
   void branch_indexed();

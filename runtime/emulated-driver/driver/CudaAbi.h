@@ -46,6 +46,7 @@ enum Status : int {
   kInvalidSource = 300,
   kFileNotFound = 301,
   kSharedObjectSymbolNotFound = 302,
+  kOperatingSystem = 304,
   kInvalidHandle = 400,
   kIllegalState = 401,
   kNotFound = 500,
@@ -205,7 +206,18 @@ enum PoolAttribute : int {
 enum Limit : int { kLimitStack, kLimitPrintf, kLimitHeap, kLimitSyncDepth, kLimitPending, kLimitFetch, kLimitPersisting, kLimits };
 
 /// CUlaunchAttributeID
-enum LaunchAttributeId : int { kLaunchIgnore = 0, kLaunchCooperative = 2, kLaunchCluster = 4, kLaunchAttributes = 17 };
+enum LaunchAttributeId : int {
+  kLaunchIgnore = 0,
+  kLaunchAccessWindow = 1,
+  kLaunchCooperative = 2,
+  kLaunchSyncPolicy = 3,
+  kLaunchCluster = 4,
+  kLaunchClusterScheduling = 5,
+  kLaunchPriority = 8,
+  kLaunchMemoryDomainMap = 9,
+  kLaunchMemoryDomain = 10,
+  kLaunchAttributes = 17
+};
 
 /// CUstreamCaptureMode, CUstreamCaptureStatus
 enum CaptureMode : int { kCaptureGlobal, kCaptureThreadLocal, kCaptureRelaxed };

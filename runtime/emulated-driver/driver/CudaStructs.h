@@ -1,5 +1,6 @@
 // Structures of cuda.h that entries take, field by field; tests/emulated-driver compares their layout with cuda.h's.
 #pragma once
+#include <map>
 #include "driver/CudaAbi.h"
 
 namespace tenon::emulator {
@@ -77,6 +78,9 @@ struct LaunchAttribute {
     unsigned cluster[3];
   };
 };
+
+/// What was set of a stream, or of a kernel's node, by CUlaunchAttributeID: kept, and changes nothing but what is said.
+using AttributeValues = std::map<int, LaunchAttribute>;
 
 /// CUlaunchConfig
 struct LaunchConfiguration {

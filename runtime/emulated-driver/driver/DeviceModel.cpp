@@ -9,14 +9,14 @@ namespace {
 // CUDA C++ programming guide, compute capabilities; data sheets of the cards.
 constexpr DeviceModel kModels[] = {
     {"a100", "NVIDIA A100-SXM4-80GB (emulated)", 80, 108, 85'094'825'984, 164 * 1024, 163 * 1024, 2048, 32, 40 << 20,
-     1'410'000, 1'593'000, 5120, 30 << 20, 2, true, false},
+     1'410'000, 1'593'000, 5120, 30 << 20, 2, 3, true, false},
     {"h100", "NVIDIA H100 80GB HBM3 (emulated)", 90, 132, 85'052'358'656, 228 * 1024, 227 * 1024, 2048, 32, 50 << 20,
-     1'980'000, 2'619'000, 5120, 32 << 20, 2, true, true},
+     1'980'000, 2'619'000, 5120, 32 << 20, 2, 3, true, true},
     {"rtx4090", "NVIDIA GeForce RTX 4090 (emulated)", 89, 128, 25'386'352'640, 100 * 1024, 99 * 1024, 1536, 24,
-     72 << 20, 2'520'000, 10'501'000, 384, 48 << 20, 64, false, false},
-    // How much of its cache may persist is not published: five eighths, as of an H100's.
+     72 << 20, 2'520'000, 10'501'000, 384, 48 << 20, 64, 2, false, false},
+    // How much of its cache may persist is not published: five eighths, as of an H100's. Nor is how many copies run at once.
     {"b200", "NVIDIA B200 (emulated)", 100, 148, 182'630ull << 20, 228 * 1024, 227 * 1024, 2048, 32, 253 << 19,
-     1'965'000, 3'996'000, 7680, 79 << 20, 2, true, true},
+     1'965'000, 3'996'000, 7680, 79 << 20, 2, 4, true, true},
 };
 } // namespace
 
@@ -61,7 +61,7 @@ int device_attribute(const DeviceModel &model, int attribute) {
       {kMemoryBusWidth, model.memory_bus_bits},
       {kL2CacheSize, model.l2_bytes},
       {kMaxThreadsPerMultiprocessor, model.threads_per_multiprocessor},
-      {kAsyncEngineCount, 1},
+      {kAsyncEngineCount, model.copy_engines},
       {kUnifiedAddressing, 1},
       {kComputeCapabilityMajor, model.capability / 10},
       {kComputeCapabilityMinor, model.capability % 10},

@@ -21,6 +21,7 @@ struct DeviceModel {
   int memory_bus_bits;
   int persisting_l2_bytes;
   int doubles_ratio; // float32 operations for one of float64
+  int copy_engines;  // copies that run beside kernels and each other
   bool error_correction;
   bool tensor_cores_fuse_whole_k; // Hopper and later; see execute/TensorCore.h
 };

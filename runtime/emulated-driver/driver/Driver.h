@@ -53,6 +53,7 @@ struct StreamObject {
   uint64_t id = 0;
   std::shared_ptr<Capture> capture;
   std::vector<NodeObject *> frontier; // what the next captured work depends on
+  AttributeValues attributes{};
   bool blocking() const { return !(flags & kNonBlocking); }
   static constexpr unsigned kNonBlocking = 1; // CU_STREAM_NON_BLOCKING
 };

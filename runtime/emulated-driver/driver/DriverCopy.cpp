@@ -1,6 +1,7 @@
 // Copies and fills. All are boxes of rows: one row is a plain copy.
 #include "driver/Work.h"
 #include "execute/Warp.h"
+#include "launch/Report.h"
 #include <algorithm>
 #include <cstring>
 
@@ -15,6 +16,7 @@ struct Box {
   size_t pitch, plane;
   std::byte *bytes = nullptr;
   uint8_t *shadow = nullptr; // nullptr where it is not memory of the card
+  bool host = false;         // the host reads what is copied there
 };
 
 /// Where the host finds an address; nullptr where the address is not what the type says.
@@ -22,12 +24,14 @@ bool locate(Call &call, Box &box, unsigned type, size_t extent) {
   const DeviceMemory &memory = call.context->memory;
   if (!memory.contains(box.begin)) {
     box.bytes = reinterpret_cast<std::byte *>(box.begin);
+    box.host = true;
     return type != kMemoryTypeDevice && box.begin != 0;
   }
   const Allocation *allocation = memory.find(box.begin, extent);
   if (!allocation || (type == kMemoryTypeHost && !allocation->host_visible()))
     return false;
   box.bytes = memory.data(box.begin);
+  box.host = allocation->host_visible();
   box.shadow = memory.shadow(box.begin);
   return true;
 }
@@ -126,6 +130,31 @@ Status check_copy(Call &call, const CopyWork &work) {
   return empty(work.shape) ? kSuccess : make_boxes(call, work.shape, source, target);
 }
 
+namespace {
+/// Bytes that nobody wrote, of those that a copy gives to the host.
+struct Unwritten {
+  uint64_t count = 0, first = 0; // address
+  void look(uint64_t address, const uint8_t *shadow, size_t bytes) {
+    const auto missing = static_cast<uint64_t>(std::count(shadow, shadow + bytes, kNeverWritten));
+    if (missing && !count)
+      first = address + static_cast<uint64_t>(std::find(shadow, shadow + bytes, kNeverWritten) - shadow);
+    count += missing;
+  }
+  void report(const DeviceMemory &memory, size_t bytes) const {
+    if (!count || !(chosen_kinds() & kind_bit(FindingKind::kUninitialisedMemory)))
+      return;
+    Finding finding;
+    finding.kind = FindingKind::kUninitialisedMemory;
+    finding.allocation = memory.describe(first);
+    finding.detail = "copy of " + std::to_string(bytes) + " bytes to the host: " + std::to_string(count) +
+                     " of them nobody wrote, the first " + finding.allocation;
+    finding.text = "uninitialised memory: " + finding.detail;
+    finding.access = AccessRecord{Space::kGlobal, AccessKind::kRead, first, 1};
+    Report::instance().add(std::move(finding));
+  }
+};
+} // namespace
+
 Status run_copy(Call &call, const CopyWork &work) {
   const Copy3D &shape = work.shape;
   Box source, target;
@@ -133,15 +162,19 @@ Status run_copy(Call &call, const CopyWork &work) {
     return kSuccess;
   if (Status status = make_boxes(call, shape, source, target))
     return status;
+  Unwritten unwritten;
   for (size_t z = 0; z < shape.depth; z++)
     for (size_t y = 0; y < shape.height; y++) {
       size_t from = z * source.plane + y * source.pitch, to = z * target.plane + y * target.pitch;
       std::memmove(target.bytes + to, source.bytes + from, shape.width);
-      if (target.shadow && source.shadow)
+      if (target.host && source.shadow)
+        unwritten.look(source.begin + from, source.shadow + from, shape.width);
+      if (target.shadow && source.shadow && !target.host)
         std::memmove(target.shadow + to, source.shadow + from, shape.width);
       else if (target.shadow)
         std::memset(target.shadow + to, kWritten, shape.width);
     }
+  unwritten.report(call.context->memory, shape.width * shape.height * shape.depth);
   return kSuccess;
 }
 
@@ -195,6 +228,20 @@ TENON_DRIVER_ENTRY Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer f
 }
 TENON_DRIVER_ENTRY Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes) {
   return cuMemcpyDtoDAsync_v2(to, from, bytes, nullptr);
+}
+/// There is one card, and one context of it: its own peer.
+TENON_DRIVER_ENTRY Status cuMemcpyPeerAsync(DevicePointer to, ContextObject *to_context, DevicePointer from,
+                                            ContextObject *from_context, size_t bytes, StreamObject *stream) {
+  {
+    TENON_BEGIN(Call::Needs::kContext);
+    if (to_context != call.context || from_context != call.context)
+      return kInvalidContext;
+  }
+  return cuMemcpyDtoDAsync_v2(to, from, bytes, stream);
+}
+TENON_DRIVER_ENTRY Status cuMemcpyPeer(DevicePointer to, ContextObject *to_context, DevicePointer from,
+                                       ContextObject *from_context, size_t bytes) {
+  return cuMemcpyPeerAsync(to, to_context, from, from_context, bytes, nullptr);
 }
 TENON_DRIVER_ENTRY Status cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream) {
   return submit(stream, CopyWork{line(kMemoryTypeUnified, to, kMemoryTypeUnified, from, bytes)});

@@ -1,6 +1,7 @@
 // Graphs as a whole: made, copied, looked at, taken apart.
 #include "driver/Graph.h"
 #include <algorithm>
+#include <cstdio>
 
 using namespace tenon::emulator;
 
@@ -125,6 +126,29 @@ TENON_DRIVER_ENTRY Status cuGraphNodeGetType(NodeObject *node, int *type) {
     return kSuccess;
   });
 }
+/// The graph in the language of Graphviz: a node each, with its kind, or the kernel's name.
+TENON_DRIVER_ENTRY Status cuGraphDebugDotPrint(GraphObject *graph, const char *path, unsigned) {
+  TENON_BEGIN(Call::Needs::kInitialised);
+  static constexpr const char *kKinds[] = {"kernel", "copy", "fill", "host", "graph", "empty", "wait for event", "record event", "allocate", "free", "value"};
+  static_assert(std::size(kKinds) == std::variant_size_v<Work>);
+  if (!find_graph(call, graph) || !path)
+    return kInvalidValue;
+  std::FILE *file = std::fopen(path, "w");
+  if (!file)
+    return kOperatingSystem;
+  std::fprintf(file, "digraph dot {\n");
+  auto number = [&](const NodeObject *node) {
+    return std::find_if(graph->nodes.begin(), graph->nodes.end(), [&](const auto &each) { return each.get() == node; }) - graph->nodes.begin();
+  };
+  for (const auto &node : graph->nodes) {
+    const auto *kernel = std::get_if<KernelWork>(&node->work);
+    std::fprintf(file, "  node_%td [label=\"%s\"];\n", number(node.get()), kernel ? kernel->function->kernel->name.c_str() : kKinds[node->work.index()]);
+    for (const NodeObject *before : node->dependencies)
+      std::fprintf(file, "  node_%td -> node_%td;\n", number(before), number(node.get()));
+  }
+  std::fprintf(file, "}\n");
+  return std::fclose(file) ? kOperatingSystem : kSuccess;
+}
 TENON_DRIVER_ENTRY Status cuGraphNodeGetDependencies(NodeObject *node, NodeObject **list, size_t *count) {
   return with_node(node, [&](Call &, GraphObject &) { return give(node->dependencies, list, count); });
 }
@@ -152,7 +176,7 @@ TENON_DRIVER_ENTRY Status cuGraphAddDependencies(GraphObject *graph, NodeObject 
   if (!find_graph(call, graph) || (count && (!from || !to)))
     return kInvalidValue;
   for (size_t i = 0; i < count; i++) {
-    if (!graph->holds(from[i]) || !graph->holds(to[i]))
+    if (!graph->holds(from[i]) || !graph->holds(to[i]) || from[i] == to[i])
       return kInvalidValue;
     auto &mine = to[i]->dependencies;
     if (std::find(mine.begin(), mine.end(), from[i]) != mine.end())

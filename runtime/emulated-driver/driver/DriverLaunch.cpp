@@ -76,12 +76,17 @@ Status check_resources(const FunctionObject &function, const DeviceModel &model,
                          : "; more than 49152 must be opted in to (cuFuncSetAttribute)"));
 }
 
+/// How many blocks the card holds at once.
+uint64_t resident_blocks(const FunctionObject &function, const DeviceModel &model, const KernelWork &work) {
+  int threads = static_cast<int>(work.block[0] * work.block[1] * work.block[2]);
+  return static_cast<uint64_t>(active_blocks(function, model, threads, work.dynamic_shared)) *
+         static_cast<uint64_t>(model.multiprocessors);
+}
+
 /// The blocks of a cooperative grid wait for each other, so all must be resident at once.
 Status check_cooperative(const FunctionObject &function, const DeviceModel &model, const KernelWork &work) {
   uint64_t blocks = uint64_t{work.grid[0]} * work.grid[1] * work.grid[2];
-  int threads = static_cast<int>(work.block[0] * work.block[1] * work.block[2]);
-  uint64_t resident = static_cast<uint64_t>(active_blocks(function, model, threads, work.dynamic_shared)) *
-                      static_cast<uint64_t>(model.multiprocessors);
+  uint64_t resident = resident_blocks(function, model, work);
   if (blocks <= resident)
     return kSuccess;
   return refuse(function, kCooperativeLaunchTooLarge,
@@ -178,6 +183,7 @@ Status run_kernel(Call &call, const KernelWork &work) {
   request.multiprocessors = static_cast<uint32_t>(call.driver.model->multiprocessors);
   request.parameters = work.bytes.data();
   request.cooperative = work.cooperative;
+  request.resident_blocks = resident_blocks(*work.function, *call.driver.model, work);
   if (work.cooperative && work.function->program.reads(SpecialRegister::kGridWorkspaceLow)) {
     request.grid_workspace = grid_workspace(request.memory);
     if (!request.grid_workspace)

@@ -164,8 +164,16 @@ TENON_DRIVER_ENTRY Status cuLibraryGetGlobal(DevicePointer *address, size_t *byt
                                              const char *name) {
   return with_module(library, [&](ModuleObject *module) { return cuModuleGetGlobal_v2(address, bytes, module, name); });
 }
-TENON_DRIVER_ENTRY Status cuLibraryGetManaged(DevicePointer *, size_t *, LibraryObject *, const char *) {
-  return kNotFound; // PTX marks managed variables with an attribute; none are made managed here
+TENON_DRIVER_ENTRY Status cuLibraryGetManaged(DevicePointer *address, size_t *bytes, LibraryObject *library,
+                                              const char *name) {
+  if (!name)
+    return kInvalidValue;
+  return with_module(library, [&](ModuleObject *module) {
+    for (const Variable &variable : module->ptx.variables)
+      if (variable.managed && variable.name == name)
+        return cuModuleGetGlobal_v2(address, bytes, module, name);
+    return kNotFound;
+  });
 }
 
 TENON_DRIVER_ENTRY Status cuKernelGetFunction(FunctionObject **function, KernelObject *kernel) {

@@ -46,6 +46,12 @@ template <class Value, class Get> Status give(StreamObject *handle, Value *value
   return kSuccess;
 }
 
+constexpr int kSyncPolicyAuto = 1; // CU_SYNC_POLICY_AUTO
+bool is_stream_attribute(int attribute) {
+  constexpr int kOfStreams[] = {kLaunchAccessWindow, kLaunchSyncPolicy, kLaunchPriority, kLaunchMemoryDomainMap, kLaunchMemoryDomain};
+  return std::ranges::find(kOfStreams, attribute) != std::end(kOfStreams);
+}
+
 Status value_work(StreamObject *stream, DevicePointer address, uint64_t value, unsigned bytes, unsigned flags,
                   bool wait) {
   constexpr unsigned kNoBarrier = 1; // CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER
@@ -87,6 +93,37 @@ TENON_DRIVER_ENTRY Status cuStreamGetId(StreamObject *stream, uint64_t *id) {
 }
 TENON_DRIVER_ENTRY Status cuStreamGetDevice(StreamObject *stream, Device *device) {
   return give(stream, device, [](const StreamObject &) { return Device{0}; });
+}
+
+/// Attributes are kept, and change nothing: there is no one to share the card with.
+TENON_DRIVER_ENTRY Status cuStreamGetAttribute(StreamObject *handle, int attribute, void *value) {
+  TENON_BEGIN(Call::Needs::kContext);
+  StreamObject *stream = call.stream(handle);
+  if (!stream)
+    return kInvalidHandle;
+  if (!value || !is_stream_attribute(attribute))
+    return kInvalidValue;
+  LaunchAttribute known{};
+  const auto found = stream->attributes.find(attribute);
+  const int simple = attribute == kLaunchPriority ? stream->priority : attribute == kLaunchSyncPolicy ? kSyncPolicyAuto : 0;
+  std::memcpy(known.bytes, &simple, sizeof(simple));
+  std::memcpy(value, found != stream->attributes.end() ? found->second.bytes : known.bytes, sizeof(known.bytes));
+  return kSuccess;
+}
+TENON_DRIVER_ENTRY Status cuStreamSetAttribute(StreamObject *handle, int attribute, const void *value) {
+  TENON_BEGIN(Call::Needs::kContext);
+  StreamObject *stream = call.stream(handle);
+  if (!stream)
+    return kInvalidHandle;
+  if (!value || !is_stream_attribute(attribute))
+    return kInvalidValue;
+  if (attribute == kLaunchPriority) {
+    std::memcpy(&stream->priority, value, sizeof(stream->priority));
+    stream->priority = std::clamp(stream->priority, kGreatestPriority, 0);
+  } else {
+    std::memcpy(stream->attributes[attribute].bytes, value, sizeof(LaunchAttribute::bytes));
+  }
+  return kSuccess;
 }
 
 TENON_DRIVER_ENTRY Status cuLaunchHostFunc(StreamObject *stream, void (*function)(void *), void *data) {

@@ -50,6 +50,7 @@ std::shared_ptr<GraphObject> GraphObject::clone() const {
     if (auto *child = std::get_if<GraphWork>(&copy->work))
       child->graph = child->graph->clone();
     copy->enabled = node->enabled;
+    copy->attributes = node->attributes;
     made->clones[node.get()] = copy;
   }
   for (const auto &node : nodes)

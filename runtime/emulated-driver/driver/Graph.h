@@ -9,6 +9,7 @@ struct NodeObject {
   Work work;
   std::vector<NodeObject *> dependencies;
   bool enabled = true;
+  AttributeValues attributes{}; // of a kernel
   NodeType type() const;
 };
 

@@ -1,5 +1,6 @@
 // Nodes of graphs: added, read, changed; in a graph, and in an executable graph made of one.
 #include "driver/Graph.h"
+#include <algorithm>
 #include <cstring>
 
 using namespace tenon::emulator;
@@ -16,6 +17,12 @@ Status kernel_work(const Call &call, const KernelNodeParameters *given, KernelWo
   std::memcpy(work.block.data(), given->block, sizeof(given->block));
   work.dynamic_shared = given->dynamic_shared;
   return gather_parameters(*work.function, given->parameters, given->extra, work);
+}
+
+bool is_node_attribute(int attribute) {
+  constexpr int kOfNodes[] = {kLaunchAccessWindow, kLaunchCooperative, kLaunchCluster, kLaunchClusterScheduling,
+                              kLaunchPriority, kLaunchMemoryDomainMap, kLaunchMemoryDomain};
+  return std::find(std::begin(kOfNodes), std::end(kOfNodes), attribute) != std::end(kOfNodes);
 }
 
 Status add_kernel(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count,
@@ -120,6 +127,27 @@ Status set_kernel(Call &call, NodeObject *node, const KernelNodeParameters *give
 }
 } // namespace
 
+TENON_DRIVER_ENTRY Status cuGraphKernelNodeGetAttribute(NodeObject *node, int attribute, void *value) {
+  return !value || !is_node_attribute(attribute) ? kInvalidValue : read<KernelWork>(node, [&](KernelWork &work) {
+    LaunchAttribute known = node->attributes.count(attribute) ? node->attributes.at(attribute) : LaunchAttribute{};
+    if (attribute == kLaunchCooperative)
+      known.cooperative = work.cooperative;
+    std::memcpy(value, known.bytes, sizeof(known.bytes));
+    return kSuccess;
+  });
+}
+TENON_DRIVER_ENTRY Status cuGraphKernelNodeSetAttribute(NodeObject *node, int attribute, const void *value) {
+  return !value || !is_node_attribute(attribute) ? kInvalidValue : read<KernelWork>(node, [&](KernelWork &work) {
+    LaunchAttribute given{};
+    std::memcpy(given.bytes, value, sizeof(given.bytes));
+    if (attribute == kLaunchCluster && uint64_t{given.cluster[0]} * given.cluster[1] * given.cluster[2] > 1)
+      return kNotSupported;
+    if (attribute == kLaunchCooperative)
+      work.cooperative = given.cooperative != 0;
+    node->attributes[attribute] = given;
+    return kSuccess;
+  });
+}
 TENON_DRIVER_ENTRY Status cuGraphAddKernelNode_v2(NodeObject **node, GraphObject *graph,
                                                   NodeObject *const *dependencies, size_t count,
                                                   const KernelNodeParameters *given) {

@@ -144,3 +144,18 @@ TENON_DRIVER_ENTRY Status cuMemAdvise_v2(DevicePointer address, size_t bytes, in
 TENON_DRIVER_ENTRY Status cuMemAdvise(DevicePointer address, size_t bytes, int advice, Device device) {
   return cuMemAdvise_v2(address, bytes, advice, {kPlaceDevice, device});
 }
+/// Nothing that is advised is kept: ranges are mostly read by nobody, preferred nowhere, and prefetched to no place.
+TENON_DRIVER_ENTRY Status cuMemRangeGetAttribute(void *data, size_t data_bytes, int attribute, DevicePointer address, size_t bytes) {
+  constexpr int kReadMostly = 1, kAccessedBy = 3, kLastAttributeOfRanges = 8, kNoDevice = -2; // CU_DEVICE_INVALID
+  TENON_BEGIN(Call::Needs::kContext);
+  if (!data || attribute < kReadMostly || attribute > kLastAttributeOfRanges || data_bytes == 0 || data_bytes % sizeof(int) ||
+      (attribute != kAccessedBy && data_bytes != sizeof(int)))
+    return kInvalidValue;
+  if (Status status = check_range(call, address, bytes))
+    return status;
+  constexpr int kTypes[] = {5, 7}; // of places: CU_MEM_LOCATION_TYPE_INVALID is zero
+  const bool zero = attribute == kReadMostly || attribute == kTypes[0] || attribute == kTypes[1];
+  for (size_t i = 0; i < data_bytes / sizeof(int); i++)
+    static_cast<int *>(data)[i] = zero ? 0 : kNoDevice;
+  return kSuccess;
+}

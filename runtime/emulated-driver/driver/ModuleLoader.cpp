@@ -29,13 +29,17 @@ bool target_fits(const std::string &target, int capability, std::string &why) {
   return fits;
 }
 
+constexpr unsigned kAttachGlobal = 1; // CU_MEM_ATTACH_GLOBAL
+
 bool place_variables(ContextObject &context, ModuleObject &module) {
   for (const Variable &variable : module.ptx.variables) {
     if (variable.space == Space::kShared)
       continue;
-    uint64_t at = context.memory.allocate(variable.size, variable.name);
+    uint64_t at = variable.managed ? context.memory.allocate_shared(variable.size, MemoryKind::kManaged, kAttachGlobal, variable.name)
+                                   : context.memory.allocate(variable.size, variable.name);
     if (!at)
       return false;
+    context.memory.find(at, 1)->constant = variable.space == Space::kConst;
     std::memset(context.memory.data(at), 0, variable.size);
     std::memset(context.memory.shadow(at), kWritten, variable.size);
     std::ranges::copy(variable.initialiser, context.memory.data(at));

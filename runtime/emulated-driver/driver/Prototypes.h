@@ -135,6 +135,7 @@ Status cuMemPrefetchAsync_v2(DevicePointer address, size_t bytes, PlaceOfMemory,
 Status cuMemPrefetchAsync(DevicePointer address, size_t bytes, Device device, StreamObject *stream);
 Status cuMemAdvise_v2(DevicePointer address, size_t bytes, int advice, PlaceOfMemory);
 Status cuMemAdvise(DevicePointer address, size_t bytes, int advice, Device device);
+Status cuMemRangeGetAttribute(void *data, size_t data_bytes, int attribute, DevicePointer address, size_t bytes);
 // copies and fills
 Status cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from, size_t bytes, StreamObject *stream);
 Status cuMemcpyHtoD_v2(DevicePointer to, const void *from, size_t bytes);
@@ -142,6 +143,8 @@ Status cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, StreamOb
 Status cuMemcpyDtoH_v2(void *to, DevicePointer from, size_t bytes);
 Status cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream);
 Status cuMemcpyDtoD_v2(DevicePointer to, DevicePointer from, size_t bytes);
+Status cuMemcpyPeer(DevicePointer to, ContextObject *to_context, DevicePointer from, ContextObject *from_context, size_t bytes);
+Status cuMemcpyPeerAsync(DevicePointer to, ContextObject *to_context, DevicePointer from, ContextObject *from_context, size_t bytes, StreamObject *stream);
 Status cuMemcpyAsync(DevicePointer to, DevicePointer from, size_t bytes, StreamObject *stream);
 Status cuMemcpy(DevicePointer to, DevicePointer from, size_t bytes);
 Status cuMemcpy2DAsync_v2(const Copy2D *shape, StreamObject *stream);
@@ -175,6 +178,8 @@ Status cuStreamGetCtx(StreamObject *stream, ContextObject **context);
 Status cuStreamGetFlags(StreamObject *stream, unsigned *flags);
 Status cuStreamGetPriority(StreamObject *stream, int *priority);
 Status cuStreamGetId(StreamObject *stream, uint64_t *id);
+Status cuStreamGetAttribute(StreamObject *handle, int attribute, void *value);
+Status cuStreamSetAttribute(StreamObject *handle, int attribute, const void *value);
 Status cuStreamGetDevice(StreamObject *stream, Device *device);
 Status cuLaunchHostFunc(StreamObject *stream, void (*function)(void *), void *data);
 Status cuStreamAddCallback(StreamObject *handle, void (*function)(StreamObject *, int, void *), void *data, unsigned flags);
@@ -214,6 +219,7 @@ Status cuGraphGetRootNodes(GraphObject *graph, NodeObject **nodes, size_t *count
 Status cuGraphGetEdges(GraphObject *graph, NodeObject **from, NodeObject **to, size_t *count);
 Status cuGraphGetEdges_v2(GraphObject *graph, NodeObject **from, NodeObject **to, EdgeData *data, size_t *count);
 Status cuGraphNodeGetType(NodeObject *node, int *type);
+Status cuGraphDebugDotPrint(GraphObject *graph, const char *path, unsigned flags);
 Status cuGraphNodeGetDependencies(NodeObject *node, NodeObject **list, size_t *count);
 Status cuGraphNodeGetDependencies_v2(NodeObject *node, NodeObject **list, EdgeData *data, size_t *count);
 Status cuGraphNodeGetDependentNodes(NodeObject *node, NodeObject **list, size_t *count);
@@ -228,6 +234,8 @@ Status cuGraphAddKernelNode_v2(NodeObject **node, GraphObject *graph, NodeObject
 Status cuGraphAddKernelNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const KernelNodeParameters *given);
 Status cuGraphKernelNodeGetParams_v2(NodeObject *node, KernelNodeParameters *out);
 Status cuGraphKernelNodeGetParams(NodeObject *node, KernelNodeParameters *out);
+Status cuGraphKernelNodeGetAttribute(NodeObject *node, int attribute, void *value);
+Status cuGraphKernelNodeSetAttribute(NodeObject *node, int attribute, const void *value);
 Status cuGraphKernelNodeSetParams_v2(NodeObject *node, const KernelNodeParameters *given);
 Status cuGraphExecKernelNodeSetParams_v2(ExecutableObject *executable, NodeObject *node, const KernelNodeParameters *given);
 Status cuGraphAddMemcpyNode(NodeObject **node, GraphObject *graph, NodeObject *const *dependencies, size_t count, const Copy3D *shape, ContextObject *);

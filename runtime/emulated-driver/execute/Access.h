@@ -82,6 +82,22 @@ inline bool check_global(Warp &warp, const Op *op, u32 mask, const u64 *address,
   return true;
 }
 
+/// Constant memory: nothing but the module's constant variables.
+inline bool check_constant(Warp &warp, const Op *op, u32 mask, const u64 *address, u32 bytes, AccessKind access) {
+  Block &block = *warp.block;
+  u32 misaligned = mask & collect([&](int lane) { return (address[lane] & (bytes - 1)) != 0; });
+  if (misaligned)
+    return refuse(warp, op, FindingKind::kMisaligned, misaligned, Space::kConst, access, address, bytes);
+  for (u32 rest = mask; rest; rest &= rest - 1) {
+    int lane = __builtin_ctz(rest);
+    bool inside = address[lane] >= block.constant_begin && address[lane] <= block.constant_end &&
+                  block.constant_end - address[lane] >= bytes;
+    if (!inside && !find_constant(block, address[lane], bytes))
+      return refuse(warp, op, FindingKind::kOutOfBounds, 1u << lane, Space::kConst, access, address, bytes);
+  }
+  return true;
+}
+
 /// Resolves the addresses in access.offset for the lanes in `mask`, all in one space. False: reported, the launch ends.
 template <Space S>
 inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind kind, Access &access,
@@ -105,7 +121,7 @@ inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind ki
     access.data = reinterpret_cast<u64>(block.local);
     access.shadow = reinterpret_cast<u64>(block.local_shadow);
   } else {
-    if (!check_global(warp, op, mask, access.offset, bytes, kind))
+    if (!(S == Space::kConst ? check_constant(warp, op, mask, access.offset, bytes, kind) : check_global(warp, op, mask, access.offset, bytes, kind)))
       return false;
     access.data = block.data_delta;
     access.shadow = block.shadow_delta;
@@ -118,6 +134,8 @@ inline bool resolve(Warp &warp, const Op *op, u32 mask, u32 bytes, AccessKind ki
   if constexpr (S == Space::kGlobal)
     if (block.word_locks)
       access.held.take(block.word_locks, mask, access.offset, bytes, access.consecutive);
+  if (!counts_as_read(kind) && kind != AccessKind::kAtomic && !stored) // those compare
+    block.changes++;
   if constexpr (S == Space::kShared || S == Space::kGlobal)
     observe<S>(warp, op, mask, kind, access.offset, bytes, access.consecutive, stored);
   return true;

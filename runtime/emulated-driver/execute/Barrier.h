@@ -54,7 +54,7 @@ struct Mbarrier {
   void expect_bytes(u64 bytes) { bits = (bits & ~kBytes) | ((bits + (bytes << kBytesAt)) & kBytes); }
   void drop(u64 count) { bits = (bits & ~kCount) | ((bits - count) & kCount); }
   void arrive(u64 count) {
-    u64 left = (pending() - count) & kCount;
+    u64 left = pending() < count ? 0 : pending() - count;
     bits = (bits & ~(kCount << kPendingAt)) | left << kPendingAt;
     complete();
   }
@@ -126,8 +126,17 @@ inline const Op *mbarrier_invalidate(Warp &warp, const Op *op, u32 mask) {
     object.bits = 0;
   });
 }
+/// Reports arrivals that the object does not expect. It is complete then.
+inline void check_arrivals(Warp &warp, const Op *op, int lane, u32 address, const Mbarrier &object, u64 count, bool may_complete) {
+  const char *why = count == 0                                  ? "the count of an arrival is from 1 to 1048575"
+                    : count > object.pending()                  ? "more arrivals than are pending in this phase"
+                    : count == object.pending() && !may_complete ? "an arrival with .noComplete must leave arrivals pending"
+                                                                 : nullptr;
+  if (__builtin_expect(why != nullptr, 0))
+    report_mbarrier(warp, op, static_cast<u32>(lane), {Space::kShared, AccessKind::kMbarrierUse, address, 8}, why);
+}
 /// operand 1: the count, or with ExpectBytes the bytes to wait for; operand 2: the state before, if wanted.
-enum Arrival : int { kArrives, kDrops, kExpectsBytes, kOnlyExpects };
+enum Arrival : int { kArrives, kDrops, kExpectsBytes, kOnlyExpects, kArrivesWithoutEnd, kDropsWithoutEnd };
 template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask) {
   alignas(64) u64 states[32] = {};
   const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierUse, [&](Mbarrier &object, int lane, u32 address) {
@@ -137,7 +146,10 @@ template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask)
     states[lane] = object.bits;
     if constexpr (How == kExpectsBytes || How == kOnlyExpects)
       object.expect_bytes(value);
-    if constexpr (How == kDrops)
+    if constexpr (How != kOnlyExpects)
+      check_arrivals(warp, op, lane, address, object, How == kExpectsBytes ? 1 : value,
+                     How != kArrivesWithoutEnd && How != kDropsWithoutEnd);
+    if constexpr (How == kDrops || How == kDropsWithoutEnd)
       object.drop(value);
     if constexpr (How != kOnlyExpects)
       object.arrive(How == kExpectsBytes ? 1 : value);
@@ -150,7 +162,18 @@ template <int How> const Op *mbarrier_arrive(Warp &warp, const Op *op, u32 mask)
 template <bool Parity> const Op *mbarrier_test(Warp &warp, const Op *op, u32 mask) {
   u32 over = 0, address_of_one = 0;
   const Op *next = for_each_mbarrier(warp, op, mask, AccessKind::kMbarrierUse, [&](Mbarrier &object, int lane, u32 address) {
-    finish_arrivals(*warp.block, address, [](void *at, uint32_t count) { static_cast<Mbarrier *>(at)->arrive(count); }, &object);
+    struct Finished {
+      Mbarrier &object;
+      bool too_many;
+    } finished{object, false};
+    finish_arrivals(*warp.block, address, [](void *at, uint32_t count) {
+      auto &[object_there, too_many] = *static_cast<Finished *>(at);
+      too_many |= count > object_there.pending();
+      object_there.arrive(count);
+    }, &finished);
+    if (__builtin_expect(finished.too_many, 0))
+      report_mbarrier(warp, op, static_cast<u32>(lane), {Space::kShared, AccessKind::kMbarrierUse, address, 8},
+                      "more arrivals of asynchronous copies than are pending in this phase");
     address_of_one = address;
     u64 phase = object.bits >> 63;
     u64 waited = Parity ? lanes<u32>(warp, op->operand[1])[lane] & 1 : lanes<u64>(warp, op->operand[1])[lane] >> 63;

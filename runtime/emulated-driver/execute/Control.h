@@ -72,6 +72,7 @@ inline const Op *branch(Warp &warp, const Op *op, u32 mask) {
   if (target <= op && --warp.budget == 0) {
     push_group(warp, target, mask);
     push_group(warp, op + 1, warp.mask & ~mask);
+    warp.mask = mask;
     warp.stop = Stop::kYield;
     return stop_here(warp, op);
   }

@@ -67,6 +67,18 @@ template <class T> struct Multiply24High {
 template <class T> struct MultiplyAdd24 {
   static T apply(T a, T b, T c) { return Add::apply(Multiply24<T>::apply(a, b), c); }
 };
+template <class T> struct MultiplyAdd24High {
+  static T apply(T a, T b, T c) { return Add::apply(Multiply24High<T>::apply(a, b), c); }
+};
+/// On both halves of a word.
+template <class T, class F> struct InHalves {
+  static u32 apply(u32 a, u32 b) {
+    auto half = [&](int shift) {
+      return u32{static_cast<u16>(F::apply(static_cast<T>(a >> shift), static_cast<T>(b >> shift)))};
+    };
+    return half(0) | half(16) << 16;
+  }
+};
 template <class T> struct SumOfDifferences {
   static T apply(T a, T b, Unsigned<T> c) {
     return static_cast<T>(c + (a < b ? Unsigned<T>(b) - Unsigned<T>(a) : Unsigned<T>(a) - Unsigned<T>(b)));
@@ -124,12 +136,11 @@ struct FunnelRightWrap { static u32 apply(u32 a, u32 b, u32 c) { return static_c
 struct FunnelRightClamp { static u32 apply(u32 a, u32 b, u32 c) { return static_cast<u32>(((u64{b} << 32) | a) >> (c < 32 ? c : 32)); } };
 
 /// lop3: the truth table of three bits is the immediate byte.
-inline const Op *lop3(Warp &warp, const Op *op, u32 mask) {
+inline void lop3_lanes(Warp &warp, const Op *op, u32 *result) {
   const u32 *a = lanes<u32>(warp, op->operand[1]);
   const u32 *b = lanes<u32>(warp, op->operand[2]);
   const u32 *c = lanes<u32>(warp, op->operand[3]);
   u32 table = static_cast<u32>(op->immediate);
-  alignas(64) u32 result[32];
   u32 minterm[8];
   for (int i = 0; i < 8; i++)
     minterm[i] = (table >> i) & 1 ? ~0u : 0u;
@@ -139,7 +150,20 @@ inline const Op *lop3(Warp &warp, const Op *op, u32 mask) {
                    (~x & y & z & minterm[3]) | (x & ~y & ~z & minterm[4]) | (x & ~y & z & minterm[5]) |
                    (x & y & ~z & minterm[6]) | (x & y & z & minterm[7]);
   }
+}
+inline const Op *lop3(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) u32 result[32];
+  lop3_lanes(warp, op, result);
   write_lanes<u32>(warp, op->operand[0], result, mask);
+  return op + 1;
+}
+/// operand 4 = (the result is not zero) How operand 5.
+template <u8 How> const Op *lop3_with_predicate(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) u32 result[32];
+  lop3_lanes(warp, op, result);
+  u32 bits = combine(How | op->flags, collect([&](int lane) { return result[lane] != 0; }), predicate(warp, op->operand[5]));
+  write_lanes<u32>(warp, op->operand[0], result, mask);
+  write_predicate(warp, op->operand[4], bits, mask);
   return op + 1;
 }
 

@@ -177,15 +177,17 @@ template <class T, class F> const Op *compare(Warp &warp, const Op *op, u32 mask
   return op + 1;
 }
 
-/// set: all ones, or 1.0 where the destination is float32, where the comparison holds.
-template <class D, class T, class F> const Op *compare_to_value(Warp &warp, const Op *op, u32 mask) {
+/// set: all ones, or 1.0 where the destination is float32, or `Given`, where the comparison holds.
+template <class D, class T, class F, u32 Given = 0> const Op *compare_to_value(Warp &warp, const Op *op, u32 mask) {
   const T *a = lanes<T>(warp, op->operand[1]);
   const T *b = lanes<T>(warp, op->operand[2]);
   u32 bits = collect([&](int lane) { return F::apply(a[lane], b[lane]); });
   if (op->flags & kCombineMask)
     bits = combine(op->flags, bits, predicate(warp, op->operand[3]));
   D one;
-  if constexpr (static_cast<D>(0.5) == static_cast<D>(0))
+  if constexpr (Given != 0)
+    one = Given;
+  else if constexpr (static_cast<D>(0.5) == static_cast<D>(0))
     one = static_cast<D>(~u64{0});
   else
     one = 1;

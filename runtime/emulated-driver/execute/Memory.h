@@ -110,6 +110,21 @@ template <class T> inline u32 overwritten_lanes(u32 mask, const Access &access, 
   return differ;
 }
 
+/// Lanes that address what another lane does; none where the addresses grow from lane to lane.
+inline u32 lanes_that_meet(u32 mask, const Access &access) {
+  u32 grows = collect([&](int lane) { return lane == 0 || access.offset[lane] > access.offset[lane - 1]; });
+  if (mask == kAllLanes && grows == kAllLanes)
+    return 0;
+  u32 meet = 0;
+  for (u32 rest = mask; rest;) {
+    u64 address = access.offset[__builtin_ctz(rest)];
+    u32 same = mask & collect([&](int lane) { return access.offset[lane] == address; });
+    meet |= same & (same - 1) ? same : 0;
+    rest &= ~same;
+  }
+  return meet;
+}
+
 /// st: operand 0 is the address, operands 1 to 4 the sources of width[1] bytes.
 template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) {
   order_before(warp, op);
@@ -131,6 +146,7 @@ template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) 
   bool done = for_each_space<S>(warp, op, mask, [&]<Space P>(u32 part, Access &access) {
     if (!resolve<P>(warp, op, part, total, AccessKind::kWrite, access, &stored))
       return false;
+    warp.block->changes += !warp.block->compares_stores || overwritten_lanes(part, access, values, count);
     if (access.consecutive && op->count == 1) {
       __builtin_memcpy(access.bytes(0), values[0], sizeof(values[0]));
     } else {
@@ -140,9 +156,13 @@ template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) 
           __builtin_memcpy(access.bytes(lane) + i * sizeof(T), &values[i][lane], sizeof(T));
         }
       if constexpr (P == Space::kShared || P == Space::kGlobal)
-        if (u32 lost = access.consecutive || op->ordering & kStrong ? 0 : overwritten_lanes(part, access, values, op->count))
-          report_access(warp, op, FindingKind::kWarpRace, static_cast<u32>(__builtin_ctz(lost)),
-                        {P, AccessKind::kWrite, access.offset[__builtin_ctz(lost)], total});
+        if (!access.consecutive && !(op->ordering & kStrong)) {
+          if (u32 lost = overwritten_lanes(part, access, values, op->count))
+            report_access(warp, op, FindingKind::kWarpRace, static_cast<u32>(__builtin_ctz(lost)),
+                          {P, AccessKind::kWrite, access.offset[__builtin_ctz(lost)], total});
+          else if (u32 meet = lanes_that_meet(part, access))
+            check_lost_update(warp, op, meet, {P, AccessKind::kWrite, access.offset[__builtin_ctz(meet)], total});
+        }
     }
     if (!access.shadow)
       return true;
@@ -182,6 +202,7 @@ template <Space S, class T, class F> const Op *atomic(Warp &warp, const Op *op, 
         fresh = F::apply(old, sources[0][lane], sources[1][lane]);
       while (!__atomic_compare_exchange(target, &old, &fresh, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
       before[lane] = old;
+      warp.block->changes += __builtin_memcmp(&old, &fresh, sizeof(T)) != 0;
       if (access.shadow)
         __builtin_memset(access.states(lane), kWritten, sizeof(T));
     }

@@ -57,7 +57,8 @@ inline int release_group(Warp &warp) {
 /// The lanes are at different barriers that may be met divided: all arrive at the first group's.
 inline Stop arrive_divided(Warp &warp) {
   int first = __builtin_ctz(warp.groups[0].mask);
-  const Op *op = warp.groups[0].next;
+  const Op *op = warp.last = warp.groups[0].next;
+  warp.mask = warp.groups[0].mask;
   warp.registers = warp.groups[0].frame->registers;
   warp.arrives_only = false;
   warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
@@ -121,6 +122,7 @@ inline Stop run_warp(Warp &warp) {
       }
       op = op->handler(warp, op, mask);
     }
+    warp.last = op;
     if (warp.stop == Stop::kNone)
       push_group(warp, op, warp.mask);
     else if (warp.stop != Stop::kRegroup)

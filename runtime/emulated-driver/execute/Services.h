@@ -42,6 +42,8 @@ struct AccessRecord {
 
 /// True if [address, address + bytes) lies inside one live allocation, which becomes the block's allocation at hand.
 bool find_allocation(Block &block, uint64_t address, uint32_t bytes);
+/// The same of a constant variable of a module.
+bool find_constant(Block &block, uint64_t address, uint32_t bytes);
 
 /// Records a finding about an access. A fault (out of bounds, misaligned) ends the launch.
 void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const AccessRecord &access);
@@ -57,6 +59,9 @@ struct StoredValues {
 };
 void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, AccessKind kind, const uint64_t *address,
                     uint32_t bytes, const StoredValues *stored);
+/// Reports a plain store of `lanes` to one place where what they store was made of what they loaded there: all but one of
+/// their updates are lost, though they may store the same. Nothing where their warp has synchronised in between.
+void check_lost_update(Warp &warp, const Op *op, uint32_t lanes, const AccessRecord &access);
 /// Takes a lock that another thread holds: waits for it.
 void wait_for_lock(WordLock &lock);
 /// An access of which a lane's bytes are on their way by an asynchronous copy.

@@ -94,6 +94,7 @@ struct Warp {
   uint32_t mask = 0;          // lanes of the group that runs
   uint32_t live = 0;          // lanes that have not exited
   Stop stop = Stop::kNone;
+  const Op *last = nullptr; // where its lanes in `mask` were when it stopped
   bool force = false;      // a group goes on though lanes it waits for cannot come
   uint8_t group_count = 0;
   uint32_t index = 0;      // in the block
@@ -191,6 +192,9 @@ struct Block {
   bool released = false, acquired = false; // a fence or an atomic may have ordered it with other blocks
   uint64_t allocation_begin = 0; // the allocation used last; empty at first
   uint64_t allocation_end = 0;
+  uint64_t constant_begin = 0, constant_end = 0; // the same of a constant variable
+  uint64_t changes = 0; // of memory, and of what else other warps may wait for
+  bool compares_stores = false; // only stores of other bytes than stand there count as changes
   BarrierVotes votes[kBarriers];
   uint32_t index[3] = {0, 0, 0};
   uint32_t thread_count = 0;

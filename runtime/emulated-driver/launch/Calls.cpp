@@ -50,6 +50,7 @@ const Op *enter_function(Warp &warp, const Op *op, uint32_t mask, uint64_t addre
   if (op->target == kNoFunction && (!agrees(op->more, callee.results) || !agrees(arguments, callee.parameters)))
     return refuse("the function takes other parameters than the call passes");
   if (callee.builtin != Builtin::kNone) {
+    warp.block->changes++;
     run_builtin(warp, op, mask, callee.builtin);
     return warp.stop == Stop::kFault ? nullptr : op + 1;
   }

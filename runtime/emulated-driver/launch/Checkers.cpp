@@ -48,6 +48,7 @@ std::string_view checker_name(FindingKind kind) { return row_of(kind).checker; }
 
 std::optional<FindingKinds> parse_checkers(std::string_view choice, std::string &why) {
   FindingKinds kinds = 0;
+  bool chooses_none = false;
   while (!choice.empty()) {
     std::string_view name = choice.substr(0, choice.find(','));
     choice.remove_prefix(std::min(name.size() + 1, choice.size()));
@@ -58,7 +59,12 @@ std::optional<FindingKinds> parse_checkers(std::string_view choice, std::string 
       why = "unknown checker '" + std::string(name) + "'; known are " + known_names();
       return std::nullopt;
     }
+    chooses_none |= name == "none";
     kinds |= named;
+  }
+  if (chooses_none && kinds) {
+    why = "'none' stands alone, with no other name beside it";
+    return std::nullopt;
   }
   return kinds;
 }

@@ -2,6 +2,7 @@
 #include "launch/ThreadPool.h"
 #include "launch/Workspace.h"
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <thread>
 #include <xmmintrin.h>
@@ -36,11 +37,11 @@ LaunchFailure Launch::run() {
     first_block_ = request_.memory->number_blocks(block_count_);
   const uint64_t workers = request_.cooperative ? block_count_ : std::min<uint64_t>(block_count_, ThreadPool::instance().size());
   shares_memory_ = workers > 1;
+  working_ = workers;
   auto share = [&](unsigned) {
     unsigned mode = _mm_getcsr();
     _mm_setcsr(kDefaultFloatMode);
-    Workspace workspace;
-    work(workspace);
+    work();
     _mm_setcsr(mode);
   };
   if (request_.cooperative) {
@@ -55,8 +56,9 @@ LaunchFailure Launch::run() {
   return failure_;
 }
 
-void Launch::work(Workspace &workspace) {
+void Launch::prepare(Workspace &workspace, Worker &worker) {
   const Program &program = *request_.program;
+  workspace.worker = &worker;
   Block &block = workspace.block;
   block.shared_bytes = program.static_shared + request_.dynamic_shared;
   workspace.shared = aligned_bytes(block.shared_bytes);
@@ -81,9 +83,6 @@ void Launch::work(Workspace &workspace) {
   workspace.warps.resize(warps_);
   workspace.copies.resize(warps_);
   workspace.states.resize(warps_);
-  workspace.counts.assign(program.ops.size(), 0);
-  workspace.divergent_counts.assign(program.ops.size(), 0);
-  workspace.traffic.assign(program.ops.size(), {});
   keep_records(workspace);
   workspace.frames.reserve(warps_);
   block.warps = workspace.warps.data();
@@ -91,25 +90,39 @@ void Launch::work(Workspace &workspace) {
     Warp &warp = workspace.warps[i];
     workspace.frames.emplace_back(request_, block, i, workspace.registers.get() + register_bytes * i);
     warp.program = program.ops.data();
-    warp.counts = workspace.counts.data();
-    warp.divergent_counts = workspace.divergent_counts.data();
-    warp.traffic = workspace.traffic.data();
+    warp.counts = worker.counts.data();
+    warp.divergent_counts = worker.divergent_counts.data();
+    warp.traffic = worker.traffic.data();
     warp.index = i;
     warp.block = &block;
     warp.copies = &workspace.copies[i];
     warp.frames = &workspace.frames[i];
   }
+}
+
+void Launch::work() {
+  Worker worker;
+  const size_t operations = request_.program->ops.size();
+  worker.counts.assign(operations, 0);
+  worker.divergent_counts.assign(operations, 0);
+  worker.traffic.assign(operations, {});
   while (failure_ == LaunchFailure::kNone) {
-    uint64_t number = next_block_++;
-    if (number >= block_count_)
+    Workspace *workspace = next_block(worker);
+    if (!workspace)
       break;
-    start_block(workspace, settings_.schedule.block(number, block_count_));
-    run_block(workspace);
-    workspace.blocks_run++;
+    if (run_block(*workspace) == Outcome::kParked) {
+      worker.parked.push_back(std::move(worker.current));
+      continue;
+    }
+    worker.blocks_run++;
+    resident_--;
+    changes_++;
     if (failure_ == LaunchFailure::kNone)
-      is_over_budget(workspace, workspace.warps[0], program.ops.data());
+      is_over_budget(*workspace, *workspace->last_warp);
+    worker.spare = std::move(worker.current);
   }
-  add_counts(workspace);
+  leave(worker);
+  add_counts(worker);
 }
 
 void Launch::keep_records(Workspace &workspace) {
@@ -146,6 +159,12 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   block.released = block.acquired = false;
   block.stands_still = false;
   workspace.vain_turns = 0;
+  workspace.last_warp = workspace.warps.data();
+  workspace.used = 0;
+  workspace.resumed = false;
+  workspace.circled_at = ~uint64_t{0};
+  workspace.circling.assign(warps_, {});
+  block.compares_stores = false;
   workspace.interrupted.assign(warps_, false);
   workspace.published.clear();
   std::fill(std::begin(workspace.gathered), std::end(workspace.gathered), Knowledge{});
@@ -156,6 +175,8 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
     warp.live = lanes == kLanes ? kAllLanes : (1u << lanes) - 1;
     warp.groups[0] = {warp.program, warp.live, Group::kRunning, warp.frames->start_block(warp.live)};
     warp.group_count = 1;
+    warp.last = warp.program;
+    warp.mask = warp.live;
     warp.force = false;
     workspace.states[i] = Workspace::State::kReady;
     workspace.copies[i].pending.clear();
@@ -165,7 +186,7 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   }
 }
 
-void Launch::run_block(Workspace &workspace) {
+Launch::Outcome Launch::run_block(Workspace &workspace) {
   using State = Workspace::State;
   for (;;) {
     bool ran = false;
@@ -175,12 +196,15 @@ void Launch::run_block(Workspace &workspace) {
         continue;
       ran = true;
       Warp &warp = workspace.warps[i];
-      warp.budget = settings_.schedule.is_random() ? 1 + workspace.random.below(kShortTurn)
-                    : request_.cooperative         ? kWaitingTurn
-                                                   : turn_;
+      const uint32_t turn_length = settings_.schedule.is_random()                ? 1 + workspace.random.below(kShortTurn)
+                                   : request_.cooperative || workspace.resumed ? std::min(kWaitingTurn, turn_)
+                                                                                : turn_;
+      warp.budget = turn_length;
       const Stop stop = request_.executor->run_warp(warp);
+      workspace.last_warp = &warp;
       if (stands_still(workspace, warp, stop))
-        return;
+        return Outcome::kOver;
+      note_turn(workspace, warp, stop, turn_length);
       switch (stop) {
       case Stop::kExit:
         workspace.states[i] = State::kExited;
@@ -189,38 +213,57 @@ void Launch::run_block(Workspace &workspace) {
         workspace.states[i] = warp.arrives_only ? State::kReady : State::kWaiting;
         arrive(workspace, warp);
         if (is_over(workspace, warp)) // a loop that never ends may never use up a turn between its barriers
-          return;
+          return Outcome::kOver;
         break;
       case Stop::kFault:
-        return;
+        return Outcome::kOver;
       default: // its turn is over
         if (is_over(workspace, warp))
-          return;
+          return Outcome::kOver;
         if (request_.cooperative)
           std::this_thread::yield();
       }
       if (failure_ != LaunchFailure::kNone)
-        return;
+        return Outcome::kOver;
     }
-    if (release_barriers(workspace) || ran)
+    if (release_barriers(workspace) || ran) {
+      if (end_of_round(workspace) == Outcome::kParked)
+        return Outcome::kParked;
       continue;
+    }
     auto is = [&](State state) { return std::count(workspace.states.begin(), workspace.states.end(), state); };
     if (is(State::kReady)) // a random order passed it over
       continue;
-    if (is(State::kWaiting)) {
-      auto waiting = std::find(workspace.states.begin(), workspace.states.end(), State::kWaiting);
-      Warp &warp = workspace.warps[static_cast<size_t>(waiting - workspace.states.begin())];
-      report(warp, warp.groups[0].next - 1, FindingKind::kDeadlock, 0,
-             "waits at barrier " + std::to_string(warp.barrier) + ", which not all threads reach");
-      fail(LaunchFailure::kTimeout);
-    }
-    return;
+    uint32_t told = 0; // barriers
+    for (const Warp &warp : workspace.warps)
+      if (workspace.states[warp.index] == State::kWaiting && !(told >> warp.barrier & 1)) {
+        told |= 1u << warp.barrier;
+        report_barrier(workspace, warp);
+        fail(LaunchFailure::kTimeout);
+      }
+    return Outcome::kOver;
   }
+}
+
+/// Tells of a barrier that not all threads reach.
+void Launch::report_barrier(const Workspace &workspace, const Warp &warp) {
+  uint32_t arrived = workspace.arrived[warp.barrier], expected = workspace.expected[warp.barrier];
+  if (!expected) { // all that live
+    arrived = 0;
+    for (const Warp &other : workspace.warps) {
+      const bool waits = workspace.states[other.index] == Workspace::State::kWaiting && other.barrier == warp.barrier;
+      arrived += waits ? static_cast<uint32_t>(std::popcount(other.live)) : 0;
+      expected += static_cast<uint32_t>(std::popcount(other.live));
+    }
+  }
+  report(warp, warp.last, FindingKind::kDeadlock, lane_of(warp),
+         "waits at barrier " + std::to_string(warp.barrier) + ", which not all threads reach: " + std::to_string(arrived) +
+             " of " + std::to_string(expected) + " threads have arrived");
 }
 
 /// Number and threads may come from registers, where the assembler cannot refuse them.
 void Launch::check_barrier(const Warp &warp) {
-  const Op *op = warp.groups[0].next - (warp.takes_reduction ? 0 : 1);
+  const Op *op = warp.last;
   const uint32_t threads_operand = op->operand[warp.takes_reduction ? 2 : 1];
   std::string why;
   if (warp.barrier >= kBarriers)
@@ -228,14 +271,22 @@ void Launch::check_barrier(const Warp &warp) {
   else if (threads_operand != kNoSlot && (warp.barrier_threads == 0 || warp.barrier_threads % kLanes))
     why = "the barrier expects " + std::to_string(warp.barrier_threads) + " threads, which are no whole warps";
   if (!why.empty() && !is_known(op, FindingKind::kWrongMembers))
-    report(warp, op, FindingKind::kWrongMembers, 0, why);
+    report(warp, op, FindingKind::kWrongMembers, lane_of(warp), why);
 }
 
 void Launch::arrive(Workspace &workspace, Warp &warp) {
   check_barrier(warp);
   warp.barrier %= kBarriers;
-  workspace.arrived[warp.barrier] += kLanes;
-  workspace.expected[warp.barrier] = warp.barrier_threads;
+  uint32_t &arrived = workspace.arrived[warp.barrier], &expected = workspace.expected[warp.barrier];
+  auto in_all = [&](uint32_t threads) { return threads ? threads : warps_ * kLanes; };
+  if (arrived && in_all(expected) != in_all(warp.barrier_threads) && !is_known(warp.last, FindingKind::kWrongMembers))
+    report(warp, warp.last, FindingKind::kWrongMembers, lane_of(warp),
+           "barrier " + std::to_string(warp.barrier) + " is for " + std::to_string(in_all(warp.barrier_threads)) +
+               " threads here, and for " + std::to_string(in_all(expected)) + " where " + std::to_string(arrived) +
+               " threads have arrived");
+  expected = arrived ? expected : warp.barrier_threads;
+  arrived += kLanes;
+  workspace.block.changes++;
   Knowledge &gathered = workspace.gathered[warp.barrier];
   for (uint32_t i = 0; i < warps_; i++)
     gathered.of[i] = std::max(gathered.of[i], warp.known[i]);
@@ -310,16 +361,16 @@ bool Launch::release_barriers(Workspace &workspace) {
   return released;
 }
 
-void Launch::add_counts(const Workspace &workspace) {
+void Launch::add_counts(const Worker &worker) {
   std::lock_guard lock(counts_mutex_);
-  counters_.blocks += workspace.blocks_run;
+  counters_.blocks += worker.blocks_run;
   const Program &program = *request_.program;
   std::fill(std::begin(counters_.static_kinds), std::end(counters_.static_kinds), 0);
-  for (size_t i = 0; i < workspace.counts.size(); i++) {
+  for (size_t i = 0; i < worker.counts.size(); i++) {
     if (program.rows[i] < 0)
       continue;
     const auto kind = static_cast<size_t>(opcode_row(program.rows[i]).kind);
-    const uint64_t count = workspace.counts[i] + workspace.divergent_counts[i];
+    const uint64_t count = worker.counts[i] + worker.divergent_counts[i];
     const bool added = program.is_added_return(i);
     counters_.static_kinds[kind] += !added;
     if (!count)
@@ -329,7 +380,7 @@ void Launch::add_counts(const Workspace &workspace) {
     counters_.opcodes[instruction ? instruction->opcode : "ret"] += count;
     if (!instruction)
       continue;
-    LineCounters line{instruction->opcode, count, workspace.divergent_counts[i], workspace.traffic[i]};
+    LineCounters line{instruction->opcode, count, worker.divergent_counts[i], worker.traffic[i]};
     Counters one;
     one.lines[{instruction->location.line, instruction->location.column}] = line;
     counters_.add(one);

@@ -19,6 +19,7 @@ struct LaunchRequest {
   uint32_t block[3] = {1, 1, 1};
   uint32_t dynamic_shared = 0;
   uint32_t multiprocessors = 108;
+  uint64_t resident_blocks = ~uint64_t{0}; // the most that the card holds at once
   bool cooperative = false; // blocks wait for each other: all run at once, each on a thread of its own
   uint64_t grid_workspace = 0; // address of it, of a cooperative launch that reads it
   const std::byte *parameters = nullptr;
@@ -70,26 +71,44 @@ public:
   /// Blocks that published what they did to other blocks (of those that this launch numbers from `first_block`).
   void note_released(uint64_t block);
   bool has_released(uint64_t block);
+  /// A block reached memory that the host may write to without a call: it may wait for that.
+  void note_host_memory() { reaches_host_memory_ = true; }
   uint64_t first_block() const { return first_block_; }
   Knowledge &published(Block &block, uint32_t key);
 
 private:
   struct Workspace;
-  void work(Workspace &workspace);
+  struct Worker;
+  enum class Outcome : uint8_t { kOver, kParked };
+  void work();
+  void prepare(Workspace &workspace, Worker &worker);
   void start_block(Workspace &workspace, uint64_t number);
-  void run_block(Workspace &workspace);
+  Outcome run_block(Workspace &workspace);
+  // Blocks that wait for other blocks: Residents.cpp.
+  Workspace *next_block(Worker &worker);
+  bool may_start_block() const { return next_block_ < block_count_ && resident_ < request_.resident_blocks; }
+  bool is_idle(const Worker &worker) const;
+  void wait_for_change(Worker &worker);
+  void note_turn(Workspace &workspace, const Warp &warp, Stop stop, uint32_t turn);
+  void look_for_circle(Workspace &workspace, const Warp &warp, uint32_t turn);
+  Outcome end_of_round(Workspace &workspace);
+  void report_waiting_blocks(const Worker &worker);
+  void report_barrier(const Workspace &workspace, const Warp &warp);
+  void leave(Worker &worker);
+
   bool release_barriers(Workspace &workspace);
   void keep_records(Workspace &workspace);
   void begin_order(Workspace &workspace);
-  static uint64_t executed(const Workspace &workspace);
+  static uint64_t executed(const Worker &worker);
   void arrive(Workspace &workspace, Warp &warp);
   void pass_barrier(Workspace &workspace, uint32_t barrier, bool whole);
   void check_barrier(const Warp &warp);
   bool is_over(Workspace &workspace, Warp &warp);
-  bool is_over_budget(const Workspace &workspace, const Warp &warp, const Op *op);
+  bool is_over_budget(const Workspace &workspace, const Warp &warp);
+  static uint32_t lane_of(const Warp &warp);
   bool stands_still(Workspace &workspace, const Warp &warp, Stop stop);
   void report_awaited(const Warp &warp);
-  void add_counts(const Workspace &workspace);
+  void add_counts(const Worker &worker);
 
   LaunchRequest request_;
   uint64_t block_count_ = 0;
@@ -103,6 +122,12 @@ private:
   std::unordered_set<uint64_t> released_;
   std::chrono::steady_clock::time_point deadline_;
   std::atomic<uint64_t> next_block_{0};
+  std::atomic<uint64_t> resident_{0}; // blocks begun and not over
+  std::atomic<uint64_t> changes_{0};  // of what warps may wait for, as far as turns have ended (Block::changes)
+  std::mutex idle_mutex_;
+  uint64_t working_ = 0, idle_ = 0, idle_at_ = ~uint64_t{0}; // host threads; those with nothing but waiting blocks, at `changes_`
+  std::chrono::steady_clock::time_point idle_since_;
+  std::atomic<bool> deadlocked_{false}, reaches_host_memory_{false};
   std::atomic<LaunchFailure> failure_{LaunchFailure::kNone};
   std::mutex counts_mutex_;
   Counters counters_;

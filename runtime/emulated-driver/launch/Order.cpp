@@ -125,6 +125,71 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
   }
 }
 
+namespace {
+/// Registers that an operand names, but for those of an address.
+void add_registers(const Operand &operand, std::vector<uint32_t> &registers) {
+  if (operand.kind == Operand::Kind::kRegister)
+    registers.push_back(operand.index);
+  else if (operand.kind != Operand::Kind::kAddress)
+    for (const Operand &part : operand.parts)
+      add_registers(part, registers);
+}
+bool names_any(const Operand &operand, const std::vector<uint32_t> &registers) {
+  std::vector<uint32_t> named;
+  add_registers(operand, named);
+  return std::ranges::any_of(named, [&](uint32_t index) { return std::ranges::find(registers, index) != registers.end(); });
+}
+
+/// Whether `store` may store what was computed from what `load` loaded, with nothing between at which a warp synchronises.
+bool is_made_of(const Program &program, uint64_t load, uint64_t store) {
+  for (const FunctionCode &function : program.functions) {
+    if (load < function.first_op || load >= function.end_op || store < function.first_op || store >= function.end_op)
+      continue;
+    std::vector<const Instruction *> body;
+    for (uint64_t op = function.first_op; op < function.end_op; op++) {
+      const Instruction *instruction = program.instruction(program.ops[op]);
+      if (!instruction || (!body.empty() && body.back() == instruction))
+        continue;
+      body.push_back(instruction);
+      const bool between = op > load && op < store;
+      if (between && (instruction->opcode.find(".sync") != std::string::npos || instruction->opcode.starts_with("bar")))
+        return false;
+    }
+    std::vector<uint32_t> made;
+    add_registers(program.instruction(program.ops[load])->operands[0], made);
+    for (size_t before = 0; before != made.size();) { // values may go around a loop
+      before = made.size();
+      for (const Instruction *instruction : body)
+        for (size_t i = 1; i < instruction->operands.size(); i++)
+          if (names_any(instruction->operands[i], made) && !names_any(instruction->operands[0], made))
+            add_registers(instruction->operands[0], made);
+    }
+    const std::vector<Operand> &stored = program.instruction(program.ops[store])->operands;
+    return stored.size() > 1 && names_any(stored[1], made);
+  }
+  return false;
+}
+} // namespace
+
+void check_lost_update(Warp &warp, const Op *op, uint32_t lanes, const AccessRecord &access) {
+  const Block &block = *warp.block;
+  const bool shared = access.space == Space::kShared;
+  const AccessRecords &records = shared ? block.shared_records : block.global_records;
+  Launch &launch = launch_of(block);
+  if (!records.writes || launch.is_known(op, FindingKind::kWarpRace))
+    return;
+  const uint64_t bits = *reinterpret_cast<const uint64_t *>(records.reads + 2 * (access.address & ~uint64_t{3}));
+  const Record read(bits);
+  const bool now = shared ? bits >= records.since && read.when >= warp.synchronised : read.when == Record(records.when).when;
+  if (!now || read.warp != warp.index || read.operation == kMostOperations ||
+      !is_made_of(*launch.request().program, read.operation, static_cast<uint64_t>(op - warp.program)))
+    return;
+  launch.report(warp, op, FindingKind::kWarpRace, static_cast<uint32_t>(std::countr_zero(lanes)),
+                std::to_string(std::popcount(lanes)) + " lanes store what they made of what was loaded there by " +
+                    launch.describe(read.operation, warp.index, read.lane) + " and the others: all but one of their updates are lost",
+                &access);
+}
+
 void wait_for_lock(WordLock &lock) {
   constexpr int kSpins = 100; // an access takes a fraction of a microsecond, unless its thread lost its core
   do {

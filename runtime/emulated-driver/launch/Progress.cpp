@@ -1,5 +1,6 @@
 // Whether a launch gets on: its time, its budget, and blocks whose warps all wait for mbarrier objects.
 #include "launch/Workspace.h"
+#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -44,29 +45,34 @@ void Launch::report_awaited(const Warp &warp) {
          &access);
 }
 
+/// The first lane that lives of those that ran last.
+uint32_t Launch::lane_of(const Warp &warp) {
+  const uint32_t ran = warp.mask & warp.live, lanes = ran ? ran : warp.live ? warp.live : 1;
+  return static_cast<uint32_t>(std::countr_zero(lanes));
+}
+
 /// True, and told, where the launch has taken too long or too many instructions. Counting these is not for every turn.
 bool Launch::is_over(Workspace &workspace, Warp &warp) {
-  const Op *op = warp.groups[0].next;
   if (std::chrono::steady_clock::now() <= deadline_)
-    return settings_.budget && ++workspace.turns % kTurnsBetweenCounts == 0 && is_over_budget(workspace, warp, op);
-  report(warp, op, FindingKind::kTimeout, 0, "the launch takes too long");
+    return settings_.budget && ++workspace.worker->turns % kTurnsBetweenCounts == 0 && is_over_budget(workspace, warp);
+  report(warp, warp.last, FindingKind::kTimeout, lane_of(warp), "the launch takes too long");
   fail(LaunchFailure::kTimeout);
   return true;
 }
 
 /// Asked where a block ends, too: its warps may never have used up a turn.
-bool Launch::is_over_budget(const Workspace &workspace, const Warp &warp, const Op *op) {
-  if (!settings_.budget || executed(workspace) <= settings_.budget)
+bool Launch::is_over_budget(const Workspace &workspace, const Warp &warp) {
+  if (!settings_.budget || executed(*workspace.worker) <= settings_.budget)
     return false;
-  report(warp, op, FindingKind::kTimeout, 0,
+  report(warp, warp.last, FindingKind::kTimeout, lane_of(warp),
          "more than the budget of " + std::to_string(settings_.budget) + " warp instructions were executed: it may never end");
   fail(LaunchFailure::kTimeout);
   return true;
 }
 
-uint64_t Launch::executed(const Workspace &workspace) {
-  return std::accumulate(workspace.counts.begin(), workspace.counts.end(), uint64_t{0}) +
-         std::accumulate(workspace.divergent_counts.begin(), workspace.divergent_counts.end(), uint64_t{0});
+uint64_t Launch::executed(const Worker &worker) {
+  return std::accumulate(worker.counts.begin(), worker.counts.end(), uint64_t{0}) +
+         std::accumulate(worker.divergent_counts.begin(), worker.divergent_counts.end(), uint64_t{0});
 }
 
 } // namespace tenon::emulator

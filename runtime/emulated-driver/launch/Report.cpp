@@ -145,6 +145,16 @@ Finding *Report::find(FindingKind kind, const std::string &kernel, Location loca
   return nullptr;
 }
 
+/// What is told of no place in the text is known where it says the same.
+Finding *Report::find(const Finding &finding) {
+  if (finding.thread)
+    return find(finding.kind, finding.kernel, finding.location);
+  for (Finding &known : findings_)
+    if (known.kind == finding.kind && known.kernel == finding.kernel && known.detail == finding.detail)
+      return &known;
+  return nullptr;
+}
+
 bool Report::count(FindingKind kind, const std::string &kernel, Location location) {
   std::lock_guard lock(mutex_);
   Finding *known = find(kind, kernel, location);
@@ -157,7 +167,7 @@ void Report::add(Finding finding) {
   if (!(chosen_kinds() & kind_bit(finding.kind)))
     return;
   std::lock_guard lock(mutex_);
-  if (Finding *known = find(finding.kind, finding.kernel, finding.location)) {
+  if (Finding *known = find(finding)) {
     known->count++;
     return;
   }

@@ -73,6 +73,7 @@ public:
 
 private:
   Finding *find(FindingKind kind, const std::string &kernel, Location location);
+  Finding *find(const Finding &finding);
   mutable std::mutex mutex_;
   std::vector<Finding> findings_;
   std::map<std::string, Counters> kernels_;

@@ -15,7 +15,7 @@ std::string hexadecimal(uint64_t value) {
 std::string triple(const uint32_t *values) {
   return "(" + std::to_string(values[0]) + ", " + std::to_string(values[1]) + ", " + std::to_string(values[2]) + ")";
 }
-constexpr std::string_view kSpaceNames[] = {"generic", "global", "shared", "local", "const", "parameter"};
+constexpr std::string_view kSpaceNames[] = {"generic", "global", "shared", "local", "constant", "parameter"};
 constexpr std::string_view kAccessNames[] = {"read", "write", "atomic", "source of an asynchronous copy",
                                              "destination of an asynchronous copy", "use of an mbarrier object",
                                              "end of an mbarrier object"};
@@ -29,6 +29,8 @@ std::string describe_access(const Warp &warp, const AccessRecord &access) {
     return "local memory of " + std::to_string(block.local_bytes) + " bytes a thread";
   case Space::kParam:
     return "parameters of " + std::to_string(block.parameter_bytes) + " bytes";
+  case Space::kConst:
+    return launch_of(block).request().memory->describe_constant(access.address);
   default:
     return launch_of(block).request().memory->describe(access.address);
   }
@@ -39,8 +41,19 @@ bool find_allocation(Block &block, uint64_t address, uint32_t bytes) {
   const Allocation *allocation = launch_of(block).request().memory->find(address, bytes);
   if (!allocation)
     return false;
+  if (allocation->host_visible())
+    launch_of(block).note_host_memory();
   block.allocation_begin = allocation->begin;
   block.allocation_end = allocation->begin + allocation->size;
+  return true;
+}
+
+bool find_constant(Block &block, uint64_t address, uint32_t bytes) {
+  const Allocation *variable = launch_of(block).request().memory->find(address, bytes);
+  if (!variable || !variable->constant)
+    return false;
+  block.constant_begin = variable->begin;
+  block.constant_end = variable->begin + variable->size;
   return true;
 }
 
@@ -105,6 +118,27 @@ void Launch::report(const Warp &warp, const Op *op, FindingKind kind, uint32_t l
   Report::instance().add(std::move(finding));
 }
 
+/// The copy on its way to bytes of shared memory, for findings.
+static std::string describe_pending(const Block &block, uint64_t address, uint32_t bytes) {
+  for (uint32_t owner = 0; owner < block.warp_count; owner++)
+    for (const AsyncCopies::Record &record : block.warps[owner].copies->pending)
+      for (uint32_t lanes = record.mask; lanes; lanes &= lanes - 1) {
+        const auto lane = static_cast<uint32_t>(std::countr_zero(lanes));
+        if (address >= record.destination[lane] + uint64_t{record.bytes} || record.destination[lane] >= address + bytes)
+          continue;
+        const uint32_t newer = block.warps[owner].copies->group[lane] - record.group;
+        return "the copy by " +
+               launch_of(block).describe(record.stamp >> access_record::kOperation & access_record::kMostOperations, owner, lane) +
+               " has not been waited for: it is in " +
+               (newer ? "the group that this thread committed " +
+                            (newer == 1 ? std::string("last") : std::to_string(newer - 1) + " before the last") +
+                            ", so that only cp.async.wait_group " + std::to_string(newer - 1) +
+                            (newer > 1 ? " or less" : "") + " waits for it"
+                      : "a group that was not committed");
+      }
+  return "";
+}
+
 void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, const AccessRecord &access) {
   Launch &launch = launch_of(*warp.block);
   AccessRecord told = access;
@@ -115,7 +149,10 @@ void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, co
     kind = FindingKind::kUseAfterFree;
   if (!launch.is_known(op, kind))
     launch.report(warp, op, kind, lane,
-                  kind == FindingKind::kWarpRace ? "another lane of the warp writes another value there" : "", &told);
+                  kind == FindingKind::kWarpRace      ? "another lane of the warp writes another value there"
+                  : kind == FindingKind::kPendingCopy ? describe_pending(*warp.block, access.address, access.bytes)
+                                                      : "",
+                  &told);
   constexpr FindingKinds kFaults = kind_bit(FindingKind::kOutOfBounds) | kind_bit(FindingKind::kUseAfterFree) |
                                    kind_bit(FindingKind::kMisaligned);
   if (!(kind_bit(kind) & kFaults))
@@ -129,7 +166,8 @@ void report_overwritten_copy(Warp &warp, const Op *op, uint32_t lane, uint32_t a
   const AccessRecord access{Space::kShared, kind, address, bytes};
   if (!launch.is_known(op, FindingKind::kPendingCopy))
     launch.report(warp, op, FindingKind::kPendingCopy, lane,
-                  "an asynchronous copy to these bytes has not been waited for", &access);
+                  "an asynchronous copy to these bytes has not been waited for; " + describe_pending(*warp.block, address, bytes),
+                  &access);
 }
 
 void report_mbarrier(Warp &warp, const Op *op, uint32_t lane, const AccessRecord &access, const char *why) {
@@ -233,6 +271,7 @@ void check_copied_sources(Warp &warp, const Op *op, uint32_t mask, AccessKind ki
 }
 
 void commit_copies(Warp &warp, uint32_t mask) {
+  warp.block->changes++;
   for (; mask; mask &= mask - 1)
     warp.copies->group[std::countr_zero(mask)]++;
 }
@@ -240,6 +279,7 @@ void commit_copies(Warp &warp, uint32_t mask) {
 /// To the other threads the bytes are written now.
 static void arrive_copy(Block &block, const AsyncCopies::Record &record, uint32_t lane) {
   block.pending--;
+  block.changes++;
   if (!block.shared_records.writes)
     return;
   auto *words = reinterpret_cast<uint64_t *>(block.shared_records.writes + 2 * uint64_t{record.destination[lane]});

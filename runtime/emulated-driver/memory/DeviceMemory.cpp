@@ -155,14 +155,14 @@ bool DeviceMemory::map_shared(uint64_t at, uint64_t pages_of, uint64_t size) {
               static_cast<off_t>(pages_of - base_ - size_)) != MAP_FAILED;
 }
 
-uint64_t DeviceMemory::allocate_shared(uint64_t size, MemoryKind kind, unsigned flags) {
+uint64_t DeviceMemory::allocate_shared(uint64_t size, MemoryKind kind, unsigned flags, std::string name) {
   if (size == 0 || !base_ || size > shared_size_ || !open_shared_file())
     return 0;
   uint64_t at = find_shared_room(align_up(size, kPage));
   if (!at || !map_shared(at, at, align_up(size, kPage)))
     return 0;
   freed_.erase(at);
-  live_[at] = {at, size, {}, kind, at, flags, nullptr, ++last_id_, false};
+  live_[at] = {at, size, std::move(name), kind, at, flags, nullptr, ++last_id_, false, false};
   std::memset(shadow(at), kWritten, size); // what the host writes is not seen
   return at;
 }
@@ -181,7 +181,7 @@ uint64_t DeviceMemory::register_host(void *memory, uint64_t size, unsigned flags
     return 0;
   uint64_t begin = at + (host - first);
   freed_.erase(begin);
-  live_[begin] = {begin, size, {}, MemoryKind::kRegistered, host, flags, nullptr, ++last_id_, false};
+  live_[begin] = {begin, size, {}, MemoryKind::kRegistered, host, flags, nullptr, ++last_id_, false, false};
   std::memset(shadow(begin), kWritten, size);
   return begin;
 }
@@ -264,35 +264,52 @@ bool DeviceMemory::was_freed(uint64_t address) const {
   return above != freed_.begin() && address - std::prev(above)->second.begin < std::prev(above)->second.size;
 }
 
-std::string DeviceMemory::describe(uint64_t address) const {
+namespace {
+std::string tell(const Allocation &allocation, uint64_t address, const char *state) {
   char text[256];
-  auto tell = [&](const Allocation &allocation, const char *state) {
-    uint64_t into = address - allocation.begin;
-    bool inside = into < allocation.size;
-    std::snprintf(text, sizeof(text), "%llu bytes %s %s of %llu bytes at 0x%llx%s%s",
-                  static_cast<unsigned long long>(inside ? into : into - allocation.size),
-                  inside ? "into" : "behind the end of", state, static_cast<unsigned long long>(allocation.size),
-                  static_cast<unsigned long long>(allocation.begin), allocation.name.empty() ? "" : ", variable ",
-                  allocation.name.c_str());
-    return std::string(text);
+  const uint64_t end = allocation.begin + allocation.size;
+  const bool inside = address >= allocation.begin && address < end;
+  std::snprintf(text, sizeof(text), "%llu bytes %s %s of %llu bytes at 0x%llx%s%s",
+                static_cast<unsigned long long>(inside                       ? address - allocation.begin
+                                                : address < allocation.begin ? allocation.begin - address
+                                                                             : address - end),
+                inside                       ? "into"
+                : address < allocation.begin ? "before"
+                                             : "behind the end of",
+                state, static_cast<unsigned long long>(allocation.size), static_cast<unsigned long long>(allocation.begin),
+                allocation.name.empty() ? "" : ", variable ", allocation.name.c_str());
+  return text;
+}
+} // namespace
+
+std::string DeviceMemory::describe_constant(uint64_t address) const {
+  const Allocation *nearest = nullptr;
+  auto distance = [&](const Allocation &variable) {
+    return address < variable.begin ? variable.begin - address : address - std::min(address, variable.begin + variable.size);
   };
+  for (const auto &[begin, allocation] : live_)
+    if (allocation.constant && (!nearest || distance(allocation) < distance(*nearest)))
+      nearest = &allocation;
+  const Allocation *there = find(address, 1);
+  return (nearest ? tell(*nearest, address, "the constant variable") : "there is no constant variable") +
+         (there && !there->constant ? "; " + tell(*there, address, "the allocation") : "");
+}
+
+std::string DeviceMemory::describe(uint64_t address) const {
   if (!contains(address))
     return "not an address of device memory";
   if (was_freed(address))
-    return tell(std::prev(freed_.upper_bound(address))->second, "a freed allocation");
+    return tell(std::prev(freed_.upper_bound(address))->second, address, "a freed allocation");
   auto above = live_.upper_bound(address);
   if (above != live_.begin()) {
     const Allocation &below = std::prev(above)->second;
     if (above == live_.end() || address - (below.begin + below.size) <= above->first - address ||
         address < below.begin + below.size)
-      return tell(below, "the allocation");
+      return tell(below, address, "the allocation");
   }
   if (above == live_.end())
     return "no allocation is near";
-  std::snprintf(text, sizeof(text), "%llu bytes before the allocation of %llu bytes at 0x%llx",
-                static_cast<unsigned long long>(above->first - address),
-                static_cast<unsigned long long>(above->second.size), static_cast<unsigned long long>(above->first));
-  return text;
+  return tell(above->second, address, "the allocation");
 }
 
 } // namespace tenon::emulator

@@ -25,6 +25,7 @@ struct Allocation {
   void *pool = nullptr;      // PoolObject of a stream-ordered allocation
   uint64_t id = 0;           // CU_POINTER_ATTRIBUTE_BUFFER_ID
   bool synchronises = false; // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
+  bool constant = false;     // a module's .const variable
 
   bool host_visible() const { return kind != MemoryKind::kDevice; }
 };
@@ -41,7 +42,7 @@ public:
   uint64_t allocate(uint64_t size, std::string name = {});
   /// The same of memory that the host reaches at the same address; it reads as zero. It is not the card's, and not
   /// counted.
-  uint64_t allocate_shared(uint64_t size, MemoryKind kind, unsigned flags);
+  uint64_t allocate_shared(uint64_t size, MemoryKind kind, unsigned flags, std::string name = {});
   /// Lets the device see host memory, in whole pages; its bytes stay, and no other thread may write to them meanwhile.
   /// Returns the device address, or 0 where there is no such memory.
   uint64_t register_host(void *memory, uint64_t size, unsigned flags);
@@ -55,6 +56,8 @@ public:
   const Allocation *find_registered(uint64_t host, uint64_t bytes) const;
   /// The allocation, live or freed, at or below the address, for findings.
   std::string describe(uint64_t address) const;
+  /// The nearest variable of constant memory, for findings.
+  std::string describe_constant(uint64_t address) const;
   bool was_freed(uint64_t address) const;
 
   std::byte *data(uint64_t address) const { return reinterpret_cast<std::byte *>(address + data_delta_); }

@@ -53,6 +53,7 @@ struct Variable {
   uint64_t size = 0;
   uint64_t offset = 0;                // in its space, for .shared, .local and .param
   bool external = false;
+  bool managed = false;               // .attribute(.managed): host and device share it
   std::vector<std::byte> initialiser; // shorter than size: the rest is zero
   std::vector<Relocation> relocations;
   Location location;

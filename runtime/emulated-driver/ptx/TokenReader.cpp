@@ -55,6 +55,7 @@ void TokenReader::advance_or_fail(bool end_allowed) {
 
 uint32_t TokenReader::read_alignment_and_type(uint32_t &width) {
   uint32_t alignment = 0, elements = 1;
+  managed_ = false;
   for (;;) {
     if (accept(".align")) {
       uint64_t value = expect_integer();
@@ -66,8 +67,10 @@ uint32_t TokenReader::read_alignment_and_type(uint32_t &width) {
     } else if (accept(".v4")) {
       elements = 4;
     } else if (accept(".attribute")) {
-      while (!accept(")"))
+      while (!accept(")")) {
+        managed_ |= is(".managed");
         advance_or_fail();
+      }
     } else {
       break;
     }
@@ -95,6 +98,7 @@ Variable TokenReader::read_declarator(Space space, uint32_t alignment, uint32_t 
   variable.location = token_.location;
   variable.space = space;
   variable.type = type_;
+  variable.managed = managed_;
   variable.alignment = alignment;
   variable.name = std::string(expect_word("the name of a variable"));
   variable.size = width;

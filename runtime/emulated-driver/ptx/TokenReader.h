@@ -40,6 +40,7 @@ private:
   uint32_t read_alignment_and_type(uint32_t &width);
   Lexer lexer_;
   std::string type_; // that read_alignment_and_type read last
+  bool managed_ = false; // of the variables being declared: .attribute(.managed)
 };
 
 } // namespace tenon::emulator
