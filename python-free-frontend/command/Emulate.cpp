@@ -28,7 +28,7 @@ Examples:
   tenon emulate saxpy.ptx --kernel saxpy --grid 4 --block 256 --arg 1024 --arg 2.0 --arg x.npy --arg 'y.npy=>out.npy'
   tenon emulate softmax.ptx --kernel softmax --grid 8,2 --block 128 --shared 4096 --arg in.npy --arg 'f32[16,512]=>o.npy'
   tenon compile --head-dim 64 --dtype f16 --target sm_80 --emit ptx -o attention.ptx   # --json: threads, shared_bytes
-  tenon emulate attention.ptx --block 128 --grid 2,4 --shared 55296 --arg '{0: i32:1,4,4,256,256; 104: f32:0.125;
+  tenon emulate attention.ptx --block 128 --grid 2,4 --shared 49152 --arg '{0: i32:1,4,4,256,256; 104: f32:0.125;
     168: tensor:q.npy; 224: tensor:k.npy; 280: tensor:v.npy; 336: tensor:f16[1,4,256,64]=>o.npy}'   # see KernelImage.h
   tenon emulate k.ptx --kernel k --grid 8 --block 64 --arg 'zeros:f32[64]' --schedule random --seed 7 --check races,copies
   tenon emulate k.ptx --kernel k --block 64 --arg x.npy --arg 'f32[64]=>y.npy' --expect reference.npy --tolerance 1e-5

@@ -60,7 +60,7 @@ std::vector<Tensor> make_inputs(const Case &c) {
     multiply(query, 0, query.element_count(), 1e4 / std::sqrt(static_cast<double>(c.width)));
   if (c.inputs == Inputs::kLateKey)
     for (int64_t head = 0; head < key.size(0) * key.size(1); ++head)
-      multiply(key, (head * c.keys + c.keys - 3) * c.width, c.width, 15);
+      multiply(key, (head * c.keys + c.keys - 3) * c.width, c.width, 6);
   if (c.inputs == Inputs::kSubnormal)
     multiply(query, 0, query.element_count() / 2, 1e-39);
   if (c.inputs == Inputs::kNotANumber) {

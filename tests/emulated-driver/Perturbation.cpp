@@ -53,6 +53,17 @@ TEST_P(Perturbation, StaysWithinTheBoundAndDependsOnTheSeed) {
   EXPECT_GT(changed, 16u * 32 * 3 * 15 / 100); // a bound of one ulp leaves half of one beside the rounding
 }
 
+// PTX ISA, ex2.approx: "+0.0" and "-0.0" give "+1.0", so that a row which keeps its reference keeps its sums.
+TEST(PerturbationOfPowers, KeepsThoseOfZero) {
+  std::vector<float> x(32, 0.0f), unused(32);
+  std::fill(x.begin() + 16, x.end(), -0.0f);
+  for (int seed = 0; seed < 20; seed++) {
+    Perturbed perturbed(std::to_string(seed).c_str());
+    EXPECT_EQ(run_lanes<float>({"f32", "f32"}, "f32", "ex2.approx.ftz.f32 %d, %a0;", x, unused), std::vector<float>(32, 1.0f))
+        << seed;
+  }
+}
+
 double one_ulp(double value) { return ulp_of(value); }
 double two_ulps(double value) { return 2 * ulp_of(value); }
 INSTANTIATE_TEST_SUITE_P(

@@ -4,6 +4,7 @@
 #include "ptx/TokenReader.h"
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 
 namespace tenon::emulator {
 namespace {
@@ -177,7 +178,9 @@ void Decoder::perturb() {
   if (row < 0)
     return;
   row_ = row;
-  op_.immediate = static_cast<int64_t>(*context_.perturbation * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(row));
+  // By its name: an opcode that is added to the table does not change what others do.
+  const uint64_t of_opcode = std::hash<std::string>{}(instruction_->opcode);
+  op_.immediate = static_cast<int64_t>(*context_.perturbation * 0x9e3779b97f4a7c15u + of_opcode);
 }
 
 std::optional<uint64_t> perturbation_of_environment() {

@@ -37,11 +37,15 @@ template <class T, Bound B> inline f64 perturbed(f64 exact, u64 seed) {
   return slack > 0 ? exact + share * slack : exact;
 }
 
+/// What the ISA gives exactly: 2^x of zeros and subnormal x is 1.
+template <class F> inline bool is_exact(f64) { return false; }
+
 struct ExactReciprocal { static f64 apply(f64 x) { return 1 / x; } };
 struct ExactRoot { static f64 apply(f64 x) { return __builtin_sqrt(x); } };
 struct ExactReciprocalRoot { static f64 apply(f64 x) { return 1 / __builtin_sqrt(x); } };
 struct ExactExp2 { static f64 apply(f64 x) { return ::exp2(x); } };
 struct ExactLog2 { static f64 apply(f64 x) { return ::log2(x); } };
+template <> inline bool is_exact<ExactExp2>(f64 x) { return __builtin_fabs(x) < 0x1p-126; }
 struct ExactSine { static f64 apply(f64 x) { return ::sin(x); } };
 struct ExactCosine { static f64 apply(f64 x) { return ::cos(x); } };
 struct ExactTanh { static f64 apply(f64 x) { return ::tanh(x); } };
@@ -58,7 +62,8 @@ const Op *approximate(Warp &warp, const Op *op, u32 mask) {
     T *to = op->operand[0] == kNoSlot ? nullptr : reinterpret_cast<T *>(warp.registers + op->operand[0]) + lane * Elements;
     for (int i = 0; to && i < Elements; i++) {
       f64 x = flushed<Ftz>(element(from[i]));
-      T result = narrowed(perturbed<T, B>(F::apply(x), static_cast<u64>(op->immediate)), T{});
+      f64 exact = F::apply(x);
+      T result = narrowed(is_exact<F>(x) ? exact : perturbed<T, B>(exact, static_cast<u64>(op->immediate)), T{});
       if constexpr (__is_same(T, f32))
         result = flushed<Ftz>(result);
       to[i] = result;
