@@ -12,6 +12,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace tenon::tile {
 
@@ -225,6 +226,9 @@ private:
   llvm::DenseMap<Operation *, Value> sources_; ///< of copies whose addresses the loop around carries
   SmallVector<Walked> walked_;
 };
+
+/// The registers of a tile by their rows in the thread.
+llvm::MapVector<int, SmallVector<int>> registersByRow(const Layout &layout);
 
 /// The external array that dynamic shared memory is.
 inline constexpr llvm::StringLiteral kSharedSymbol = "tenon_shared";
