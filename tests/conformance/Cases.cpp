@@ -209,7 +209,7 @@ void add_decoding(std::vector<Case> &list) {
     add("dropout_more_rows_than_a_tile", dtype, 20, 3, 301, drops);
     add("dropout_mask_heads", dtype, 4, 2, 300, [&](Case &c) { drops(c), c.mask = Mask::kAdditiveHeads; });
     add("not_a_number", dtype, 2, 8, 300, [](Case &c) { c.inputs = Inputs::kNotANumber; });
-    if (dtype != DataType::kFloat32) // whose chunks weigh by a log-sum in float32: kernels/Combine.h
+    if (dtype != DataType::kFloat32) // a GPU's sums in float32 meet that key first: README.md of compiler/gpu
       add("late_key", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLateKey; });
     add("mask_lowest", dtype, 4, 3, 700, [](Case &c) { c.mask = Mask::kAdditiveLowest; });
     add("large_scores", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLarge; });
