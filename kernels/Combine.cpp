@@ -59,7 +59,7 @@ private:
   void combineColumns(const Columns &columns);
   void storeLogsumexp(Value weights);
   Value partial(Value tensor, RankedTensorType type, Value chunk, int64_t width, uint32_t layout, Value limit);
-  Value logsumexpOf(Value chunk, Value limit) {
+  Value referenceOf(Value chunk, Value limit) {
     return partial(tensor(plan_.partialSlot + 1, f32_), rows_, chunk, 1, kRowsAdjacent, limit);
   }
   void findReference();
@@ -163,15 +163,15 @@ void Combine::findReference() {
     b.setInsertionPointToStart(loop.getBody());
     // Of a chunk that does not exist the last is read once more.
     Value last = arith::SubIOp::create(b, chunks_, index(1));
-    SmallVector<Value, kCombineChunks> logsumexp;
+    SmallVector<Value, kCombineChunks> references;
     for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
       Value chunk = arith::AddIOp::create(b, loop.getInductionVar(), index(i));
       if (i != 0)
         chunk = arith::MinSIOp::create(b, chunk, last);
-      logsumexp.push_back(logsumexpOf(chunk, limit_));
+      references.push_back(referenceOf(chunk, limit_));
     }
     Value maximum = loop.getRegionIterArg(0);
-    for (Value each : logsumexp)
+    for (Value each : references)
       maximum = arith::MaxNumFOp::create(b, maximum, each);
     scf::YieldOp::create(b, maximum);
   }
@@ -195,25 +195,23 @@ Combine::Sums Combine::sum(const Columns &columns) {
 // output is 0 and nothing is read; its weight is made 0.
 Combine::Sums Combine::addChunks(Value first, const Columns &columns, Sums sums) {
   auto type = cast<RankedTensorType>(sums.output.getType());
-  SmallVector<Value, kCombineChunks> there(plan_.chunksAtOnce), logsumexp(plan_.chunksAtOnce), output(plan_.chunksAtOnce),
-      ofChunk(plan_.chunksAtOnce);
+  SmallVector<Value, kCombineChunks> there(plan_.chunksAtOnce), reference(plan_.chunksAtOnce), output(plan_.chunksAtOnce),
+      sum(plan_.chunksAtOnce);
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
     Value chunk = arith::AddIOp::create(b, first, index(i));
     there[i] = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, chunk, chunks_);
     Value limit = arith::SelectOp::create(b, there[i], limit_, index(0));
-    logsumexp[i] = logsumexpOf(chunk, limit);
-    if (plan_.naturalScores)
-      ofChunk[i] = partial(tensor(plan_.partialSlot + 2, f32_), rows_, chunk, 1, kRowsAdjacent, limit);
+    reference[i] = referenceOf(chunk, limit);
+    sum[i] = partial(tensor(plan_.partialSlot + 2, f32_), rows_, chunk, 1, kRowsAdjacent, limit);
     output[i] = partial(outputs(plan_.partialSlot, f32_, columns), type, chunk, columns.width,
                         partialLayout(plan_.width), limit);
   }
   for (int64_t i = 0; i < plan_.chunksAtOnce; ++i) {
-    Value below = arith::SubFOp::create(b, logsumexp[i], reference_);
+    Value below = arith::SubFOp::create(b, reference[i], reference_);
     if (plan_.naturalScores)
       below = arith::MulFOp::create(b, below, filled(rows_, std::numbers::log2e_v<float>));
     Value weight = math::Exp2Op::create(b, below);
-    if (plan_.naturalScores)
-      weight = arith::MulFOp::create(b, weight, ofChunk[i]);
+    weight = arith::MulFOp::create(b, weight, sum[i]);
     Value exists = tile::SplatOp::create(b, rows_.clone(b.getI1Type()), there[i]);
     weight = arith::SelectOp::create(b, exists, weight, filled(rows_, 0));
     sums.weights = arith::AddFOp::create(b, sums.weights, weight);

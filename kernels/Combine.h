@@ -1,17 +1,13 @@
 /// Combines what chunks of the keys gave for the same rows.
 ///
-/// Chunk c leaves O_c = softmax(X_c) V_c and l_c = log₂ Σ 2^X_c, with X in base 2 (FlashForward.h). Then
+/// Chunk c leaves O_c = softmax(X_c) V_c, a reference m_c and ℓ_c = Σ 2^(X_c − m_c), with X in base 2 (FlashForward.h). Then
 ///
-///     L = max_c l_c        w_c = 2^(l_c − L)        output = Σ w_c O_c / Σ w_c
+///     L = max_c m_c        w_c = ℓ_c 2^(m_c − L)        output = Σ w_c O_c / Σ w_c
 ///     logsumexp = ln 2 · (L + log₂ Σ w_c)
 ///
-/// where l_c is as exact as its last bit: at scores of some 100 that is 4e-6 of a weight, which float32 would see;
-/// or, of natural scores, from m_c and ℓ_c, where l_c would have lost ℓ_c beside a great m_c:
-///
-///     L = max_c m_c        w_c = ℓ_c 2^(log₂e (m_c − L))        logsumexp = L + log Σ w_c
-///
+/// of natural scores w_c = ℓ_c 2^(log₂e (m_c − L)) and logsumexp = L + log Σ w_c,
 /// in float32 and in ascending order of the chunks, so that the bits depend on how the keys were cut and on
-/// nothing else. A chunk in which a row sees nothing has l_c = −∞ and weighs nothing; where that holds for all
+/// nothing else. A chunk in which a row sees nothing has m_c = −∞ and weighs nothing; where that holds for all
 /// of them the reference L is 0 instead: the output is zero, the logsumexp −∞.
 #pragma once
 
@@ -39,7 +35,7 @@ struct CombinePlan {
   bool logsumexp;                ///< is stored too
   uint32_t outputSlot, logsumexpSlot;
   uint32_t partialSlot;          ///< outputs of the chunks [batch, heads, chunks · queries, width], float32;
-                                 ///< the slot after it: their logsumexps, or m_c, and then ℓ_c
+                                 ///< the slots after it: m_c and ℓ_c
   bool naturalScores;            ///< as FlashForward left them
   /// Where tiles lie in memory: one chunk, all columns.
   int64_t chunksAtOnce = kCombineChunks, columnsAtOnce = kCombineColumns;

@@ -287,7 +287,7 @@ void FlashForwardMaker::epilogue(const State &state) {
     factor = arith::MulFOp::create(b, factor, tile::SplatOp::create(b, rows_, scale));
   Value output = arith::MulFOp::create(b, state.output, expand(factor, output_));
   Value logsumexp; // in base 2 but of natural scores, −∞ where ℓ = 0
-  if (plan_.logsumexp || chunk_) {
+  if (plan_.logsumexp) {
     Value log = math::Log2Op::create(b, state.sum);
     if (plan_.naturalScores)
       log = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
@@ -296,14 +296,14 @@ void FlashForwardMaker::epilogue(const State &state) {
   if (!chunk_)
     return storeResults(output, logsumexp);
   if (!plan_.storesLoneChunk)
-    return storePartial(output, logsumexp, state);
+    return storePartial(output, state);
   Value lone = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, block_.keyLength, index(plan_.chunkKeys));
   auto either = scf::IfOp::create(b, lone, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(either.thenBlock());
   storeResults(output, logsumexp);
   b.setInsertionPointToStart(either.elseBlock());
-  storePartial(output, logsumexp, state);
+  storePartial(output, state);
 }
 
 void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
@@ -319,7 +319,7 @@ void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
 }
 
 // Of the chunk, for kernels/Combine.h.
-void FlashForwardMaker::storePartial(Value output, Value logsumexp, const State &state) {
+void FlashForwardMaker::storePartial(Value output, const State &state) {
   Value before = arith::MulIOp::create(b, chunk_, block_.rows);
   Value firstRow = arith::AddIOp::create(b, before, block_.firstRow);
   Value end = arith::AddIOp::create(b, before, block_.rows);
@@ -328,9 +328,8 @@ void FlashForwardMaker::storePartial(Value output, Value logsumexp, const State 
                           plan_.packed);
   };
   store(output, plan_.partialSlot, plan_.valueWidth, partialLayout(plan_.valueWidth));
-  store(plan_.naturalScores ? state.maximum : logsumexp, plan_.partialSlot + 1, 1, kAnyStrides);
-  if (plan_.naturalScores)
-    store(state.sum, plan_.partialSlot + 2, 1, kAnyStrides);
+  store(state.maximum, plan_.partialSlot + 1, 1, kAnyStrides);
+  store(state.sum, plan_.partialSlot + 2, 1, kAnyStrides);
 }
 
 func::FuncOp kernels::buildFlashForward(OpBuilder &builder, Location loc, const FlashForwardPlan &plan,

@@ -49,10 +49,9 @@
 /// `someVisible` asks for it, such a block is left out, so that nothing in it counts, not even a NaN.
 ///
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, or of a multiple of it where there
-/// would be more than `mostChunks`, each computed by a block of the grid of its own: it leaves its output, and m + log₂ ℓ,
-/// as row chunk · queries + query of two tensors; of natural scores m and ℓ in two, since log ℓ may vanish beside a great m.
-/// From these kernels/Combine.h makes the result. Of `storesLoneChunk` it is the result itself that is left where there is
-/// no other chunk: in base 2 the bits are the same but for the sign of a zero, since it would weigh 1. Where `packed` heads
+/// would be more than `mostChunks`, each computed by a block of the grid of its own: it leaves its output, m and ℓ as row
+/// chunk · queries + query of three tensors; a sum m + log₂ ℓ would round ℓ to the last bit of m. From these kernels/Combine.h makes the result. Of `storesLoneChunk` it is the result itself that is left where there is
+/// no other chunk. Where `packed` heads
 /// share a key and a tile, row r of the tile is query r / packed of head r mod packed of the group, so that the group's
 /// keys are read once.
 ///
@@ -88,7 +87,7 @@ struct FlashForwardPlan {
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group
   int64_t mostChunks = 0;                ///< chunks are longer where there would be more; 0: never
-  uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their logsumexps, or m and ℓ, follow
+  uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their m and ℓ follow
   bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result
   bool naturalScores = false;            ///< not in base 2: with Rescaling::kEveryTurn
   bool oneLoop = false;                  ///< open blocks are computed as those with a mask are: half the code

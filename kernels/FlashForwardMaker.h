@@ -89,7 +89,7 @@ private:
   Value dropped(Value probabilities, Value operand, Value firstKey);
   void epilogue(const State &state);
   void storeResults(Value output, Value logsumexp);
-  void storePartial(Value output, Value logsumexp, const State &state);
+  void storePartial(Value output, const State &state);
 
   ImplicitLocOpBuilder &b;
   const FlashForwardPlan &plan_;

@@ -44,7 +44,7 @@ public:
   /// `chunks`: a kernel of the launch leaves partial outputs in the workspace, this one or another.
   KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, bool chunks)
       : function_(function), fused_(fused), schedule_(std::move(schedule)),
-        hasGreatScores_(mayOverflow(fused, std::numbers::log2e_v<float>)), inputs_(firstSlots(fused, chunks, hasGreatScores_)),
+        inputs_(firstSlots(fused, chunks)),
         mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
         score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
 
@@ -52,7 +52,7 @@ public:
 
 private:
   static bool hasLogsumexp(FusedOp fused) { return fused.getLogsumexp() && !fused.getLogsumexp().use_empty(); }
-  static SmallVector<int32_t> firstSlots(FusedOp fused, bool chunks, bool hasGreatScores);
+  static SmallVector<int32_t> firstSlots(FusedOp fused, bool chunks);
   LogicalResult plan(kernels::FlashForwardPlan &plan);
   kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
   std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
@@ -68,7 +68,6 @@ private:
   func::FuncOp function_;
   FusedOp fused_;
   Schedule schedule_;
-  const bool hasGreatScores_; ///< that leave float32's limits in base 2
   CapturedInputs inputs_;
   TileExpressions mask_, score_;
   FlashForwardBlock block_;
@@ -77,7 +76,7 @@ private:
 
 // Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r. The same
 // for all kernels of a launch, which share its arguments.
-SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks, bool hasGreatScores) {
+SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
   SmallVector<int32_t> slots;
   for (Value input : {fused.getQuery(), fused.getKey(), fused.getValue()})
     slots.push_back(static_cast<int32_t>(cast<BlockArgument>(input).getArgNumber()));
@@ -89,9 +88,7 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks, bool ha
   if (hasLogsumexp(fused))
     resultSlot(fused.getLogsumexp());
   if (chunks)
-    slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1});
-  if (chunks && hasGreatScores)
-    slots.push_back(kFirstWorkspaceTensor + 2);
+    slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1, kFirstWorkspaceTensor + 2});
   return slots;
 }
 
@@ -120,7 +117,9 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   InputStorage key = storageOf(cast<BlockArgument>(fused_.getKey()));
   InputStorage value = storageOf(cast<BlockArgument>(fused_.getValue()));
   auto target = function_->getAttrOfType<StringAttr>(kTargetAttribute);
-  std::optional<TargetFigures> figures = target ? findTargetFigures(target) : std::nullopt;
+  std::optional<TargetFigures> figures;
+  if (target)
+    figures = findTargetFigures(target);
   Type tile = Float32Type::get(function_.getContext());
   if (figures && figures->gpu) {
     tile = query.type;
@@ -142,14 +141,14 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
                    : schedule_.rescaling == kByLaneMaxima ? kernels::Rescaling::kByLaneMaxima
                                                           : kernels::Rescaling::kEveryTurn;
   plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
-  plan.naturalScores = hasGreatScores_ && plan.rescaling == kernels::Rescaling::kEveryTurn;
+  plan.naturalScores = plan.rescaling == kernels::Rescaling::kEveryTurn && mayOverflow(fused_, std::numbers::log2e_v<float>);
   plan.chunkKeys = schedule_.chunkKeys;
   plan.mostChunks = schedule_.mostChunks;
   plan.packed = schedule_.packedHeads;
   // On the host few queries wait for their keys: they have the time for a mask, and compile in half of it.
   plan.storesLoneChunk = figures && !figures->gpu;
   plan.oneLoop = plan.storesLoneChunk && plan.chunkKeys != 0;
-  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - (hasGreatScores_ ? 3 : 2);
+  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - 3;
   return success();
 }
 
@@ -215,9 +214,7 @@ void KernelMaker::describe(func::FuncOp kernel) {
     kernel->setAttr(kDropoutAttribute, b.getUnitAttr());
   if (schedule_.chunkKeys != 0) {
     auto width = static_cast<int32_t>(storageOf(cast<BlockArgument>(fused_.getValue())).width);
-    SmallVector<int32_t, 3> widths(hasGreatScores_ ? 3 : 2, 1);
-    widths.front() = width;
-    kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr(widths));
+    kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr({width, 1, 1}));
   }
 }
 

@@ -12,7 +12,7 @@
 
 // KERNELS: func.func @flash_forward() attributes
 // KERNELS-SAME: tile.schedule = {{.*}}tile_queries = 64
-// KERNELS-SAME: tile.tensors = array<i32: 0, 1, 2, -1, [[WORKSPACE:[0-9]+, [0-9]+]]>
+// KERNELS-SAME: tile.tensors = array<i32: 0, 1, 2, -1, [[WORKSPACE:[0-9]+, [0-9]+, [0-9]+]]>
 // KERNELS: func.func @flash_forward_few() attributes
 // KERNELS-SAME: chunk_keys = 576
 // KERNELS-SAME: packed_heads = 4

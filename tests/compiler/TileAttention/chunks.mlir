@@ -1,6 +1,6 @@
 // Few queries, whose keys are cut in chunks of 256, four blocks of 64: each is a block of the grid, which leaves its
-// output and m + log2 l in the workspace, as row chunk * queries + query. A second kernel takes the chunks in their order:
-// the greatest of the log-sums first, then the sums of weights and of weighted outputs, eight chunks at a time for 32
+// output, m and l in the workspace, as row chunk * queries + query. A second kernel takes the chunks in their order: the
+// greatest m first, then the sums of weights l 2^(m - L) and of weighted outputs, eight chunks at a time for 32
 // columns, which are a block's: head · 2 + half is its place along the second axis, and one program serves both halves.
 //
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80}),tile-attention,canonicalize,cse)" | FileCheck %s
@@ -13,13 +13,13 @@
 // CHECK: %[[END:.*]] = arith.addi %[[BEGIN]], %[[KEYS]] : i32
 // CHECK: arith.minsi %{{.*}}, %[[END]] : i32
 // CHECK: scf.for
-// CHECK: scf.for
-// CHECK: %[[LOG:.*]] = math.log2
-// CHECK: %[[LOGSUM:.*]] = arith.addf %{{.*}}, %[[LOG]]
+// CHECK: %[[LAST:.*]]:3 = scf.for
+// CHECK-NOT: math.log2
 // CHECK: %[[BEFORE:.*]] = arith.muli %[[CHUNK]], %{{.*}} : i32
 // CHECK: arith.addi %[[BEFORE]], %{{.*}} : i32
 // CHECK: tile.store %{{.*}} : tensor<16x64xf32>, !tile.tensor<f32>
-// CHECK: tile.store %[[LOGSUM]], %{{.*}} : tensor<16xf32>, !tile.tensor<f32>
+// CHECK: tile.store %[[LAST]]#0, %{{.*}} : tensor<16xf32>, !tile.tensor<f32>
+// CHECK: tile.store %[[LAST]]#1, %{{.*}} : tensor<16xf32>, !tile.tensor<f32>
 
 // CHECK: func.func @combine
 // CHECK: %[[Y:.*]] = tile.program_id y
