@@ -1,14 +1,13 @@
 // For every checker kernels with one bug each, which must be named with its line, and the same kernels unbroken, which
 // must pass, in both orders of the warps. Where `same_output` is set, the broken kernel computes what the right one does
 // where warps run forward: a comparison with a reference would not have seen the bug.
-#include "Emulator.h"
+#include "PlantedKernel.h"
 #include <algorithm>
-#include <numeric>
 
 namespace tenon::emulator {
 namespace {
 
-constexpr unsigned kWords = 256; // of each buffer
+using namespace planted;
 
 struct Planted {
   const char *name;
@@ -20,39 +19,6 @@ struct Planted {
   unsigned blocks = 1;
 };
 void PrintTo(const Planted &planted, std::ostream *os) { *os << planted.name; }
-
-/// %r0 is the thread, %r1 its place in the grid; %rd0 and %rd1 are `out` and `in`, %rd2 and %rd3 this thread's words of
-/// them; %r2 is the address of this thread's word of `box`, 64 words of shared memory.
-std::string text_of(const std::string &body) {
-  return ptx_header() +
-         ".visible .entry kernel(.param .u64 out, .param .u64 in) {\n"
-         ".reg .b32 %r<32>; .reg .b64 %rd<16>; .reg .pred %p<8>; .reg .f32 %f<8>;\n"
-         ".shared .align 16 .b8 box[256]; .local .align 8 .b8 own[32];\n"
-         "mov.u32 %r0, %tid.x; mov.u32 %r1, %ctaid.x; mad.lo.u32 %r1, %r1, 64, %r0;\n"
-         "ld.param.u64 %rd0, [out]; ld.param.u64 %rd1, [in]; mul.wide.u32 %rd4, %r1, 4;\n"
-         "add.s64 %rd2, %rd0, %rd4; add.s64 %rd3, %rd1, %rd4; shl.b32 %r3, %r0, 2; mov.u32 %r2, box; add.u32 %r2, %r2, %r3;\n" +
-         body + "\nret;\n}\n";
-}
-
-struct Outcome {
-  Status status;
-  std::vector<Finding> findings;
-  std::vector<uint32_t> output;
-  std::string report;
-};
-
-Outcome run(const std::string &body, unsigned blocks) {
-  Card card;
-  auto *kernel = card.load(text_of(body));
-  std::vector<uint32_t> input(kWords);
-  std::iota(input.begin(), input.end(), 1000u);
-  DevicePointer in = card.upload(input), out = card.allocate(kWords * 4);
-  EXPECT_EQ(cuMemsetD32_v2(out, 0, kWords), kSuccess);
-  Outcome outcome{card.launch(kernel, blocks, 64, 0, out, in), Card::findings(), {}, Card::report()};
-  if (outcome.status == kSuccess)
-    outcome.output = card.download<uint32_t>(out, kWords);
-  return outcome;
-}
 
 /// `forward`: the warps run in that order.
 void expect_named(const Planted &planted, const std::string &right, const std::string &broken, bool forward) {
@@ -95,11 +61,6 @@ TEST_P(PlantedBug, IsNamedAndTheRightKernelPasses) {
 
 #define TWICE(gate) "mbarrier.arrive.shared.b64 _, [" gate "]; mbarrier.arrive.shared.b64 _, [" gate "];"
 #define ARRIVE "mbarrier.arrive.shared.b64 _, [gate];\n"
-
-/// Two mbarrier objects of 64 arrivals.
-#define GATE \
-  ".shared .align 8 .b8 gate[16]; setp.eq.u32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [gate], 64; " \
-  "@%p0 mbarrier.init.shared.b64 [gate+8], 64; mov.u32 %r6, 0; bar.sync 0;\n"
 
 #define ARRIVALS(arrives) \
   ".shared .align 8 .b64 gate; setp.eq.u32 %p0, %r0, 0; @%p0 mbarrier.init.shared.b64 [gate], 64; bar.sync 0;\n@%p0 " arrives "\nst.global.b32 [%rd2], %r0;"
@@ -381,46 +342,6 @@ TEST(WaitsForNobody, IsToldAtOnce) {
   ASSERT_EQ(broken.findings.size(), 1u) << broken.report;
   EXPECT_EQ(broken.findings[0].kind, FindingKind::kDeadlock);
 }
-
-/// Right programs that look like races: what orders them is not a barrier of the whole block.
-class Ordered : public testing::TestWithParam<std::pair<const char *, const char *>> {};
-TEST_P(Ordered, IsNoFinding) {
-  for (const char *schedule : {"forward", "reverse", "random:3"}) {
-    setenv("TENON_EMULATOR_SCHEDULE", schedule, 1);
-    EXPECT_EQ(run(GetParam().second, 2).report, "nothing found\n") << schedule;
-  }
-  unsetenv("TENON_EMULATOR_SCHEDULE");
-}
-INSTANTIATE_TEST_SUITE_P(
-    All, Ordered,
-    testing::Values(
-        std::pair{"AWarpReadsItsOwnWords", "st.shared.b32 [%r2], %r0; ld.shared.b32 %r4, [%r2]; st.shared.b32 [%r2], %r4;"},
-        std::pair{"WarpsWriteHalvesOfOneWord",
-                  ".reg .b16 %h<2>; cvt.u16.u32 %h0, %r0; setp.eq.u32 %p0, %r0, 31; setp.eq.u32 %p1, %r0, 32; @%p0 st.shared.b16 [box], %h0; "
-                  "@%p1 st.shared.b16 [box+2], %h0; @%p0 ld.shared.b16 %h1, [box];"},
-        std::pair{"EveryoneWritesTheSame", "mov.u32 %r4, 5; st.shared.b32 [box], %r4; st.global.b32 [%rd0], %r4;"},
-        std::pair{"ProducerAndConsumerByNamedBarriers",
-                  "setp.lt.u32 %p0, %r0, 32; @!%p0 bra TAKE; st.shared.b32 [%r2], %r0; bar.arrive 1, 64; bar.sync 2, 64; st.shared.b32 [%r2], 0; bra END; "
-                  "TAKE: bar.sync 1, 64; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.arrive 2, 64; END:"},
-        std::pair{"FlagWithFences",
-                  "setp.eq.u32 %p0, %r0, 0; @%p0 st.volatile.shared.b32 [box+128], 0; bar.sync 0; setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; "
-                  "bar.warp.sync -1; membar.cta; @%p0 st.volatile.shared.b32 [box+128], 1; bra END; TAKE: ld.volatile.shared.b32 %r4, [box+128]; "
-                  "setp.ne.u32 %p2, %r4, 1; @%p2 bra TAKE; membar.cta; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; END:"},
-        std::pair{"LanesOfOneWarpWaitForItsOthers",
-                  GATE "and.b32 %r7, %r0, 31; setp.gt.u32 %p1, %r7, 1; @%p1 bra OTHERS;\n"
-                       "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], 0; @!%p3 bra WAIT; setp.eq.u32 %p2, %r7, 0; @%p2 bra END;\n"
-                       "BACK: mbarrier.test_wait.parity.shared.b64 %p3, [gate+8], 0; @!%p3 bra BACK; bra END;\n"
-                       "OTHERS: mbarrier.arrive.shared.b64 _, [gate+8]; mbarrier.arrive.shared.b64 _, [gate]; setp.gt.u32 %p1, %r7, 3; @%p1 bra END; "
-                       "mbarrier.arrive.shared.b64 _, [gate]; mbarrier.arrive.shared.b64 _, [gate+8]; END:"},
-        // A flag that some set because nobody had: no update of it.
-        std::pair{"LanesLookAndThenSetAFlag",
-                  "shr.u32 %r4, %r0, 5; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; mov.u32 %r6, 0; st.shared.b32 [%r4], %r6; "
-                  "ld.shared.b32 %r7, [%r4]; setp.eq.u32 %p0, %r7, 0; mov.u32 %r8, 5; @%p0 st.shared.b32 [%r4], %r8;"},
-        std::pair{"LanesMeetBeforeTheyUpdateTogether",
-                  "shr.u32 %r4, %r0, 5; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; mov.u32 %r6, 0; st.shared.b32 [%r4], %r6; "
-                  "ld.shared.b32 %r7, [%r4]; bar.warp.sync -1; add.u32 %r7, %r7, 1; st.shared.b32 [%r4], %r7;"},
-        std::pair{"AtomicsCount", "red.global.add.u32 [%rd0], 1; atom.global.max.u32 %r4, [%rd0+4], %r0;"}),
-    [](const auto &row) { return std::string(row.param.first); });
 
 } // namespace
 } // namespace tenon::emulator
