@@ -96,34 +96,34 @@ TENON_DRIVER_ENTRY Status cuStreamGetDevice(StreamObject *stream, Device *device
 }
 
 /// Attributes are kept, and change nothing: there is no one to share the card with.
-TENON_DRIVER_ENTRY Status cuStreamGetAttribute(StreamObject *handle, int attribute, void *value) {
+template <class Use> static Status of_attribute(StreamObject *handle, int attribute, const void *value, Use use) {
   TENON_BEGIN(Call::Needs::kContext);
   StreamObject *stream = call.stream(handle);
   if (!stream)
     return kInvalidHandle;
   if (!value || !is_stream_attribute(attribute))
     return kInvalidValue;
-  LaunchAttribute known{};
-  const auto found = stream->attributes.find(attribute);
-  const int simple = attribute == kLaunchPriority ? stream->priority : attribute == kLaunchSyncPolicy ? kSyncPolicyAuto : 0;
-  std::memcpy(known.bytes, &simple, sizeof(simple));
-  std::memcpy(value, found != stream->attributes.end() ? found->second.bytes : known.bytes, sizeof(known.bytes));
+  use(*stream);
   return kSuccess;
 }
+TENON_DRIVER_ENTRY Status cuStreamGetAttribute(StreamObject *handle, int attribute, void *value) {
+  return of_attribute(handle, attribute, value, [&](StreamObject &stream) {
+    LaunchAttribute known{};
+    const auto found = stream.attributes.find(attribute);
+    const int simple = attribute == kLaunchPriority ? stream.priority : attribute == kLaunchSyncPolicy ? kSyncPolicyAuto : 0;
+    std::memcpy(known.bytes, &simple, sizeof(simple));
+    std::memcpy(value, found != stream.attributes.end() ? found->second.bytes : known.bytes, sizeof(known.bytes));
+  });
+}
 TENON_DRIVER_ENTRY Status cuStreamSetAttribute(StreamObject *handle, int attribute, const void *value) {
-  TENON_BEGIN(Call::Needs::kContext);
-  StreamObject *stream = call.stream(handle);
-  if (!stream)
-    return kInvalidHandle;
-  if (!value || !is_stream_attribute(attribute))
-    return kInvalidValue;
-  if (attribute == kLaunchPriority) {
-    std::memcpy(&stream->priority, value, sizeof(stream->priority));
-    stream->priority = std::clamp(stream->priority, kGreatestPriority, 0);
-  } else {
-    std::memcpy(stream->attributes[attribute].bytes, value, sizeof(LaunchAttribute::bytes));
-  }
-  return kSuccess;
+  return of_attribute(handle, attribute, value, [&](StreamObject &stream) {
+    if (attribute == kLaunchPriority) {
+      std::memcpy(&stream.priority, value, sizeof(stream.priority));
+      stream.priority = std::clamp(stream.priority, kGreatestPriority, 0);
+    } else {
+      std::memcpy(stream.attributes[attribute].bytes, value, sizeof(LaunchAttribute::bytes));
+    }
+  });
 }
 
 TENON_DRIVER_ENTRY Status cuLaunchHostFunc(StreamObject *stream, void (*function)(void *), void *data) {
