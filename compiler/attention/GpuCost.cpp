@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 using namespace tenon;
@@ -15,6 +16,7 @@ constexpr int64_t kRowPadding = 16;        // bytes, where rows are padded: Tile
 constexpr int64_t kReserved = 1024;        // bytes of shared memory that the system takes of each block
 constexpr int64_t kRegistersOfAll = 60;    // addresses, bounds, rows' maxima and sums, operands under way
 constexpr int64_t kRegistersOfWarpUnit = 256, kRegisterUnit = 8; // that are handed out at once
+constexpr int64_t kMostColumnsOfSums = 96;   // of a product in float32: 48 registers; with 128, width 256 spilled
 constexpr double kSoftmaxInstructions = 2.5; // FFMA, ex2, half a conversion
 constexpr double kDropoutInstructions = 6;   // draws of Philox and decisions, a score
 constexpr double kTableInstructions = 4;     // address, guard and load of an element
@@ -31,12 +33,15 @@ int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit 
 
 // Output, scores and query of the rows of a warp, dealt to its lanes.
 int64_t registersOf(const GpuWork &work, const GpuTile &tile) {
-  int64_t perRow = work.valueWidth + tile.keys; // probabilities take the places of the scores
+  int64_t tables = work.tables != 0 ? tile.keys / 2 : 0; // half a tile's elements are under way
+  // An expression is lowered operation by operation, each for all elements of a lane. Probabilities take the places of
+  // the scores; by FFMA they are in shared memory, and sums take these places.
+  int64_t scores = tile.keys * (1 + work.scoreValues) + tables;
+  int64_t sums = onTensorCores(work) ? 0 : work.valueWidth / groupsOfFloat32(work.valueWidth);
+  int64_t perRow = work.valueWidth + std::max(scores, sums);
   if (work.elementBytes == 2 && tile.rowsOfWarp / kRowsOfFragment * work.width <= kWidestQueryInRegisters)
     perRow += work.width / 2;
-  int64_t tables = work.tables != 0 ? tile.keys / 2 : 0; // half a tile's elements are under way
-  // An expression is lowered operation by operation, each for all elements of a lane.
-  return tile.rowsOfWarp * (perRow + tables + work.scoreValues * tile.keys) / kLanes + kRegistersOfAll + work.loopValues;
+  return tile.rowsOfWarp * perRow / kLanes + kRegistersOfAll + work.loopValues;
 }
 
 int64_t blocksOn(const GpuFigures &figures, const GpuTile &tile, const GpuCost &cost) {
@@ -55,6 +60,10 @@ double instructionsOf(const GpuWork &work, const GpuTile &tile) {
 }
 
 } // namespace
+
+int64_t tenon::groupsOfFloat32(int64_t columns) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>((columns - 1) / kMostColumnsOfSums + 1)));
+}
 
 int64_t tenon::sharedBytesOf(const GpuWork &work, const GpuTile &tile) {
   auto bytes = [&](int64_t rows, int64_t columns) {

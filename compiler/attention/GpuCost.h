@@ -58,6 +58,10 @@ struct GpuCost {
   std::string limit;       ///< what takes longest: "tensor cores", "shared memory", …
 };
 
+/// By FFMA the product of a block of keys has sums of its own until it is added to the output, for so many groups of
+/// its columns one after the other: their registers stand beside the output's.
+int64_t groupsOfFloat32(int64_t columns);
+
 /// Bytes of shared memory that a block's tiles take.
 int64_t sharedBytesOf(const GpuWork &work, const GpuTile &tile);
 

@@ -1,5 +1,8 @@
 /// Products of tiles: on tensor cores for 16-bit operands, by multiply-add for float32.
+#include "compiler/attention/GpuCost.h"
 #include "compiler/gpu/ThreadProgram.h"
+
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -8,6 +11,7 @@ using namespace tenon::tile;
 namespace {
 constexpr int64_t kInner = 16;       // of mma.m16n8k16
 constexpr int64_t kInnerOfTurn = 4;  // float32: as many as a 16-byte load brings
+constexpr int kColumnsOfHalfLine = 16; // float32
 } // namespace
 
 LogicalResult ThreadProgram::lowerDot(DotOp op) {
@@ -199,61 +203,75 @@ LogicalResult ThreadProgram::lowerSumOnTensorCores(ReduceOp op) {
 
 //===-- Float32 --------------------------------------------------------------------------------===//
 
-/// Each lane forms its own accumulators. A loop over the inner dimension, so that the code stays small:
-/// 16-byte loads of the left operand's rows, and of the right one's too where it lies transposed.
+/// Each lane forms its own accumulators. A product is summed from zero, then added at once to what is given: in one chain
+/// with the blocks before, each of its additions would be rounded at the size of all of them. Its sums take registers
+/// beside the accumulators, so that they come by groups of columns, each of which reads the left operand anew. Groups
+/// take different halves of the lines of shared memory: of the bits that swizzled rows toggle each has half the patterns.
 LogicalResult ThreadProgram::lowerDotInFloat32(DotOp op) {
+  Layout layout = layoutOf(op.getType());
+  Values sums = registers(op.getAccumulator());
+  if (matchPattern(op.getAccumulator(), m_AnyZeroFloat())) {
+    define(op, productInFloat32(op, llvm::to_vector(llvm::seq(layout.registers()))));
+    return success();
+  }
+  int64_t columns = cast<RankedTensorType>(op.getType()).getDimSize(1);
+  SmallVector<SmallVector<int>> groups(groupsOfFloat32(columns));
+  for (int i = 0; i < layout.registers(); ++i)
+    groups[layout.element({i, 0, 0}).column / kColumnsOfHalfLine % groups.size()].push_back(i);
+  for (const SmallVector<int> &places : groups)
+    for (auto [place, product] : llvm::zip_equal(places, productInFloat32(op, places)))
+      sums[place] = addTo(sums[place], product);
+  define(op, std::move(sums));
+  return success();
+}
+
+/// x y + product, rounded once, where the sum is the product of x and y and may be contracted.
+Value ThreadProgram::addTo(Value sum, Value product) {
+  auto scaled = sum.getDefiningOp<arith::MulFOp>();
+  if (scaled && arith::bitEnumContainsAll(scaled.getFastmath(), arith::FastMathFlags::contract))
+    return LLVM::FMAOp::create(builder_, scaled.getLhs(), scaled.getRhs(), product);
+  return arith::AddFOp::create(builder_, sum, product);
+}
+
+/// The product's elements at these registers. A loop over the inner dimension, so that the code stays small: 16-byte
+/// loads of the left operand's rows, and of the right one's too where it lies transposed.
+Values ThreadProgram::productInFloat32(DotOp op, ArrayRef<int> places) {
   SharedTile a = shared(op.getA()), b = shared(op.getB());
   Layout layout = layoutOf(op.getType());
-  int64_t inner = a.columns();
   Type real = builder_.getF32Type();
   auto element = [&](Value vector, int64_t i) -> Value {
     return LLVM::ExtractElementOp::create(builder_, vector, i32(i));
   };
-  auto loop = scf::ForOp::create(builder_, i32(0), i32(inner), i32(kInnerOfTurn),
-                                 registers(op.getAccumulator()));
-  {
-    OpBuilder::InsertionGuard guard(builder_);
-    builder_.setInsertionPointToStart(loop.getBody());
-    Values sums(loop.getRegionIterArgs());
-    Value k = loop.getInductionVar();
-    Value aHere = offsetIn(a, rowOfThread(), k);
-    Value bHere = op.getTransposed() ? offsetIn(b, columnOfThread(), k) : offsetIn(b, k, columnOfThread());
-    auto load = [&](const SharedTile &tile, Value offset, Element place, int64_t count) -> Value {
-      return LLVM::LoadOp::create(builder_, VectorType::get(count, real), beyond(tile, offset, place), count * 4);
-    };
-    auto accumulate = [&](Value &sum, Value x, Value y) {
-      sum = LLVM::FMAOp::create(builder_, x, y, sum);
-    };
-    llvm::DenseMap<int, Value> rows;
-    for (int i = 0; i < layout.registers(); ++i) {
-      int row = layout.element({i, 0, 0}).row;
-      if (!rows.contains(row))
-        rows[row] = load(a, aHere, {row, 0}, kInnerOfTurn);
-    }
-    llvm::MapVector<int, SmallVector<int>> columns; // registers of each column, or pair of columns
-    for (int i = 0; i < layout.registers(); ++i) {
-      int column = layout.element({i, 0, 0}).column;
-      columns[op.getTransposed() ? column : column & ~1].push_back(i);
-    }
-    for (auto &[column, places] : columns) {
-      if (op.getTransposed()) {
-        Value right = load(b, bHere, {column, 0}, kInnerOfTurn);
-        for (int64_t step = 0; step < kInnerOfTurn; ++step)
-          for (int place : places)
-            accumulate(sums[place], element(rows[layout.element({place, 0, 0}).row], step),
-                       element(right, step));
-        continue;
-      }
-      for (int64_t step = 0; step < kInnerOfTurn; ++step) {
-        Value right = load(b, bHere, {int(step), column}, 2);
-        for (int place : places) {
-          Element at = layout.element({place, 0, 0});
-          accumulate(sums[place], element(rows[at.row], step), element(right, at.column & 1));
-        }
-      }
-    }
-    scf::YieldOp::create(builder_, sums);
+  auto loop = scf::ForOp::create(builder_, i32(0), i32(a.columns()), i32(kInnerOfTurn), Values(places.size(), zero(real)));
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(loop.getBody());
+  Values sums(loop.getRegionIterArgs());
+  Value k = loop.getInductionVar();
+  Value aHere = offsetIn(a, rowOfThread(), k);
+  Value bHere = op.getTransposed() ? offsetIn(b, columnOfThread(), k) : offsetIn(b, k, columnOfThread());
+  auto load = [&](const SharedTile &tile, Value offset, Element place, int64_t count) -> Value {
+    return LLVM::LoadOp::create(builder_, VectorType::get(count, real), beyond(tile, offset, place), count * 4);
+  };
+  llvm::MapVector<int, Value> rows;
+  llvm::MapVector<int, SmallVector<size_t>> columns; // sums of each column, or pair of columns
+  for (auto [i, place] : llvm::enumerate(places)) {
+    auto [row, column] = layout.element({place, 0, 0});
+    if (!rows.contains(row))
+      rows[row] = load(a, aHere, {row, 0}, kInnerOfTurn);
+    columns[op.getTransposed() ? column : column & ~1].push_back(i);
   }
-  define(op, Values(loop.getResults()));
-  return success();
+  for (const auto &[column, ofColumn] : columns) {
+    Value right = op.getTransposed() ? load(b, bHere, {column, 0}, kInnerOfTurn) : Value();
+    for (int64_t step = 0; step < kInnerOfTurn; ++step) {
+      if (!op.getTransposed())
+        right = load(b, bHere, {int(step), column}, 2);
+      for (size_t i : ofColumn) {
+        Element at = layout.element({places[i], 0, 0});
+        Value factor = element(right, op.getTransposed() ? step : at.column & 1);
+        sums[i] = LLVM::FMAOp::create(builder_, element(rows[at.row], step), factor, sums[i]);
+      }
+    }
+  }
+  scf::YieldOp::create(builder_, sums);
+  return Values(loop.getResults());
 }

@@ -125,6 +125,8 @@ private:
   LogicalResult lowerDot(DotOp op);
   LogicalResult lowerDotOnTensorCores(DotOp op, Type element);
   LogicalResult lowerDotInFloat32(DotOp op);
+  Values productInFloat32(DotOp op, ArrayRef<int> places);
+  Value addTo(Value sum, Value product);
   LogicalResult lowerDotInTf32(DotOp op); ///< Tf32.cpp
   Value toTf32(Value real);
   Values loadTf32(Value address);
