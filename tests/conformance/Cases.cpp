@@ -88,7 +88,11 @@ void add_options(std::vector<Case> &list) {
     add("mask_additive_lowest_causal", dtype, [](Case &c) {
       c.mask = Mask::kAdditiveLowest, c.causal = CausalAlignment::kTopLeft;
     });
-    add("late_key_of_700", dtype, [](Case &c) { c.inputs = Inputs::kLateKey, c.keys = 700; });
+    // 6 times the others a key has about the weight of all of these: a sum in one chain loses most.
+    for (int far : {6, 40})
+      for (Inputs inputs : {Inputs::kLateKey, Inputs::kEarlyKey})
+        add((inputs == Inputs::kLateKey ? "late_key_" : "early_key_") + std::to_string(far) + "_of_700", dtype,
+            [&](Case &c) { c.inputs = inputs, c.far = far, c.keys = 700; });
     add("mask_additive_heads", dtype, [](Case &c) { c.mask = Mask::kAdditiveHeads; });
     add("mask_and_causal", dtype, [](Case &c) { c.mask = Mask::kBool, c.causal = CausalAlignment::kTopLeft; });
     add("nothing_visible", dtype, [](Case &c) { c.mask = Mask::kNothingVisible; });
@@ -209,8 +213,10 @@ void add_decoding(std::vector<Case> &list) {
     add("dropout_more_rows_than_a_tile", dtype, 20, 3, 301, drops);
     add("dropout_mask_heads", dtype, 4, 2, 300, [&](Case &c) { drops(c), c.mask = Mask::kAdditiveHeads; });
     add("not_a_number", dtype, 2, 8, 300, [](Case &c) { c.inputs = Inputs::kNotANumber; });
-    if (dtype != DataType::kFloat32) // a GPU's sums in float32 meet that key first: README.md of compiler/gpu
-      add("late_key", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLateKey; });
+    for (int far : {6, 40})
+      for (Inputs inputs : {Inputs::kLateKey, Inputs::kEarlyKey})
+        add((inputs == Inputs::kLateKey ? "late_key_" : "early_key_") + std::to_string(far), dtype, 4, 2, 700,
+            [&](Case &c) { c.inputs = inputs, c.far = far; });
     add("mask_lowest", dtype, 4, 3, 700, [](Case &c) { c.mask = Mask::kAdditiveLowest; });
     add("large_scores", dtype, 4, 2, 700, [](Case &c) { c.inputs = Inputs::kLarge; });
     add("transposed", dtype, 4, 3, 300, [](Case &c) { c.inputs = Inputs::kTransposed; });

@@ -17,6 +17,7 @@ enum class Inputs {
   kNotANumber,   ///< NaN in one query row, and in keys that a causal mask hides from most queries
   kInfinite,     ///< an infinite element of a query
   kLateKey,      ///< one of the last keys is far above all others for some queries, far below for others
+  kEarlyKey,     ///< the same of one of the first
   kSubnormal,    ///< elements of the query are below 2^-126
   kTransposed,   ///< views of [batch, rows, heads, width]
   kUnaligned,    ///< rows adjacent, the base off by one element
@@ -47,6 +48,7 @@ struct Case {
   DataType dtype = DataType::kFloat32;
   int64_t batch = 1, heads = 2, key_heads = 2, queries = 33, keys = 70, width = 32, value_width = 32;
   Inputs inputs = Inputs::kNormal;
+  double far = 40; ///< kLateKey, kEarlyKey: what that key is multiplied by
   Mask mask = Mask::kNone;
   CausalAlignment causal = CausalAlignment::kNone;
   double dropout = 0;

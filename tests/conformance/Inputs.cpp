@@ -58,11 +58,9 @@ std::vector<Tensor> make_inputs(const Case &c) {
   };
   if (c.inputs == Inputs::kLarge)
     multiply(query, 0, query.element_count(), 1e4 / std::sqrt(static_cast<double>(c.width)));
-  // A GPU's sums in float32 meet that key first, and are rounded at its size from there on: README.md of compiler/gpu.
-  const double far = c.dtype == DataType::kFloat32 ? 6 : 40;
-  if (c.inputs == Inputs::kLateKey)
+  if (c.inputs == Inputs::kLateKey || c.inputs == Inputs::kEarlyKey)
     for (int64_t head = 0; head < key.size(0) * key.size(1); ++head)
-      multiply(key, (head * c.keys + c.keys - 3) * c.width, c.width, far);
+      multiply(key, (head * c.keys + (c.inputs == Inputs::kLateKey ? c.keys - 3 : 2)) * c.width, c.width, c.far);
   if (c.inputs == Inputs::kSubnormal)
     multiply(query, 0, query.element_count() / 2, 1e-39);
   if (c.inputs == Inputs::kNotANumber) {
