@@ -61,9 +61,11 @@ private:
   Transfer transferOf(Op op, const TensorView &tensor, int64_t rows, int64_t offset);
   /// A strip into the buffer; `convert` makes 32-bit elements of a vector of `stored`.
   void packStrip(const Transfer &transfer, ArrayRef<Value> pointers, Value row, Value target,
-                 Type stored, int64_t alignment, llvm::function_ref<Value(Value)> convert);
+                 Type stored, int64_t alignment, llvm::function_ref<Value(Value)> convert, bool whole = false);
+  static bool isWhole(ArrayRef<Value> rowsOfStrip) { return rowsOfStrip.size() != kStripRows; } ///< all rows exist
+  Values equidistantRows(Value first, Value stride, int64_t count);
   void clearBuffer(int64_t offset, int64_t rows, int64_t columns);
-  /// `strip`: pointers to four elements in each of kStripRows rows, the first row, and the place
+  /// `strip`: pointers to four elements in each of kStripRows rows, or a vector's, the first row, and the place
   /// of the first of these four columns in the buffer. `element`: a place in global memory, and one
   /// in the buffer.
   void transfer(const Transfer &transfer,
@@ -92,15 +94,15 @@ private:
   // In fixed point: PowersOfPairs.cpp.
   math::Exp2Op powerInFixedPoint(Value tile); ///< of which a tile is the rounded result; null for others
   Values powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks);
-  static constexpr int64_t kExponentOfNaN = 0x00800000; ///< a bit of a mark
-  Values markNaN(const Values &sums, ValueRange marks);
+  static constexpr int64_t kBeyondRange = 0x00bf0000; ///< bits of a mark: NaN or 128 and more
+  Values markBeyondRange(const Values &sums, ValueRange marks);
   Value multiplyPairs(Value left, Value right, Value sum);
   Value addPairs(Value words, Value sum); ///< where tile units are, vdpbf16ps is slower than this
   /// Whether pairs are summed once they are rounded: where tile units are, only those that were never float32.
   bool sumsWords(Type type) const;
   LogicalResult lowerStore(StoreOp op);
-  void storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> rows, int64_t alignment);
-  Values stripOf(const Transfer &transfer, Value source, Type element);
+  void storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> vectors, int64_t alignment);
+  Values stripOf(const Transfer &transfer, Value source, Type element, size_t rows);
   void storeElements(const Transfer &transfer, const TensorView &tensor);
   void storeWords(Transfer transfer);
   FailureOr<Values> gather(GatherOp op, llvm::function_ref<Values(Value)> valuesOf);
@@ -109,6 +111,7 @@ private:
   Value startOfTable(GatherOp op);
   // Whether a table hides a block: HiddenBlocks.cpp.
   LogicalResult lowerAny(AnyOp op);
+  Value anyOfRows(ArrayRef<Value> vectors);
   Value anyOfTable(GatherOp op);
   Value rowsOfTable(GatherOp op);
   Value numberOfRow(Value numbers, Value row);
@@ -181,6 +184,7 @@ private:
   /// Computes `tile` into the buffer at `offset`.
   LogicalResult materializeInto(Value tile, int64_t offset);
   LogicalResult copy(Value tile, int64_t offset);
+  void copyWords(RankedTensorType tile, int64_t from, int64_t to); ///< of pairs
   LogicalResult collect(Value tile, Cone &cone);
   bool isFree(Value tile, bool orTable = false); ///< as cheap to compute again as to load, or a table to be packed
   using ColumnHook =
@@ -197,6 +201,11 @@ private:
   using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
   void loadLeaves(const Cone &cone, int64_t rows, Value columnOffset, ColumnValues &values);
   LogicalResult computeColumn(Operation *op, Value column, ColumnValues &values);
+  // The turns of a loop over columns. What it carries: what the hook folds, then marks of powers in fixed point.
+  void beginColumns(ColumnLoop &columns, bool folds, Values &carried);
+  Values computeColumns(ColumnLoop &columns, Value first, ValueRange state, ColumnHook hook,
+                        llvm::function_ref<void(Value, ColumnValues &)> loadColumn);
+  Values endColumns(const ColumnLoop &columns, Values carried);
   void storeColumns(const Stored &stored, Value first, mlir::MutableArrayRef<ColumnValues> values,
                     ColumnValues &words);
   FailureOr<Values> repeat(Operation *op, llvm::function_ref<Values(Value)> valuesOf);
@@ -208,12 +217,15 @@ private:
   bool streams() const { return !isLeftOut(kernel_, Effect::kStreamingLoads); } ///< keys and values to tiles
   void forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body);
   void emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
-                     int64_t vectorOffset, Value pending);
+                     int64_t vectorOffset, Value pending, llvm::function_ref<void()> between = {});
   void storeTileBlock(Value result, int64_t columnBytes);
   /// Loops over the columns of the scores in strips, folding them once they are stored.
-  Values foldColumns(Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
-  Values emitStrips(const Product &product, int64_t width, int64_t vectorOffset, Folding *folding,
-                    llvm::function_ref<void(Value, Value)> emit, llvm::function_ref<void(Value)> flush);
+  Values foldColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
+  Value placeOf(const Folding &folding, Value column);
+  ReduceOp sumOfPowers(DotOp op);
+  using EmitStrip = llvm::function_ref<void(Value column, Value pending, llvm::function_ref<void()> between)>;
+  Values emitStrips(const Product &product, int64_t width, int64_t multiplies, int64_t vectorOffset, Folding *folding,
+                    EmitStrip emit, llvm::function_ref<void(Value)> flush);
   LogicalResult lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce);
   Values emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
                       Folding *folding);
@@ -225,7 +237,7 @@ private:
   TileRows tileRowsOfKeys(LoadOp op, const TensorView &tensor);
   TileRows tileRowsOfValues(LoadOp op, const TensorView &tensor);
   void copyRow(LoadOp op, const Rows &rows, Value source, Value target);
-  void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target);
+  void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target, int64_t blockBytes);
   // Values kept: KeptValues.cpp.
   void reserveOwner(mlir::Block &kernel);
   bool isKept(LoadOp op);

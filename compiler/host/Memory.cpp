@@ -102,28 +102,48 @@ Value BlockProgram::rowPlace(const Transfer &t, Value row) {
 
 template Transfer BlockProgram::transferOf(LoadOp, const TensorView &, int64_t, int64_t);
 
-// Rows in global memory and the columns of a buffer: most in strips of four columns of four rows, transposed in
-// registers, the rest one by one. A strip's rows beyond the last repeat it. Strips of a whole vector of rows would need
-// fewer shuffles; but they are a pointer a row to keep, a third of what a kernel takes to compile.
+// Addresses of rows a stride apart, in steps that an instruction's address can hold: a pointer a row, kept round a loop,
+// would be a third of what a kernel takes to compile.
+Values BlockProgram::equidistantRows(Value first, Value stride, int64_t count) {
+  Value two = multiply(stride, i64(2)), three = multiply(stride, i64(3)), four = multiply(stride, i64(4));
+  Values rows;
+  for (int64_t i = 0; i < count; i += 4) {
+    rows.append({first, byte(first, stride), byte(first, two), byte(first, three)});
+    first = byte(first, four);
+  }
+  return rows;
+}
+
+// Rows in global memory and the columns of a buffer: in strips of four columns of a whole vector of rows, then of four
+// rows, transposed in registers, the rest one by one. A strip's rows beyond the last repeat it; only strips of four have
+// such rows.
 void BlockProgram::transfer(const Transfer &t,
                             llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                             llvm::function_ref<void(Value, Value)> element) {
-  int64_t columnBytes = t.rows * sizeof(float);
+  int64_t columnBytes = t.rows * sizeof(float), lanes = registers_.lanes;
   bool hasStrips = t.adjacent && t.rows % kStripRows == 0;
   int64_t whole = hasStrips ? t.width / kTransposedColumns * kTransposedColumns : 0;
-  Value last = add(t.count, i64(-1));
+  auto columnsOf = [&](Value row, llvm::function_ref<Values(Value)> pointersAt) {
+    Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
+    loop(i64(0), i64(whole), kTransposedColumns, [&](Value column) {
+      strip(pointersAt(multiply(column, t.columnStride)), row, byte(column0, multiply(column, i64(columnBytes))));
+    });
+  };
+  Value last = add(t.count, i64(-1)), begin = i64(0);
+  if (whole != 0 && t.group == 1 && lanes > kStripRows && t.rows % lanes == 0 && t.rows > lanes) { // of few queries none
+    begin = arith::AndIOp::create(builder_, t.count, i64(-lanes));
+    loop(i64(0), begin, lanes, [&](Value row) {
+      Value place = rowPlace(t, row);
+      columnsOf(row, [&](Value offset) { return equidistantRows(byte(place, offset), t.rowStride, lanes); });
+    });
+  }
   if (whole != 0)
-    loop(i64(0), t.count, kStripRows, [&](Value row) {
+    loop(begin, t.count, kStripRows, [&](Value row) {
       Values places;
       for (int64_t i = 0; i < kStripRows; ++i)
         places.push_back(rowPlace(t, minimum(add(row, i64(i)), last)));
-      Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
-      loop(i64(0), i64(whole), kTransposedColumns, [&](Value column) {
-        Values pointers;
-        Value offset = multiply(column, t.columnStride);
-        for (Value place : places)
-          pointers.push_back(byte(place, offset));
-        strip(pointers, row, byte(column0, multiply(column, i64(columnBytes))));
+      columnsOf(row, [&](Value offset) {
+        return llvm::to_vector<6>(llvm::map_range(places, [&](Value place) { return byte(place, offset); }));
       });
     });
   if (whole == t.width)
@@ -147,7 +167,7 @@ void BlockProgram::clearBuffer(int64_t offset, int64_t rows, int64_t columns) {
 
 void BlockProgram::packStrip(const Transfer &t, ArrayRef<Value> pointers, Value row, Value target,
                              Type stored, int64_t alignment,
-                             llvm::function_ref<Value(Value)> convert) {
+                             llvm::function_ref<Value(Value)> convert, bool whole) {
   auto lanes = static_cast<int64_t>(pointers.size());
   Type piece = VectorType::get({kTransposedColumns}, stored);
   Values rows;
@@ -157,9 +177,9 @@ void BlockProgram::packStrip(const Transfer &t, ArrayRef<Value> pointers, Value 
       pieces.push_back(load(piece, pointers[j], alignment));
     rows.push_back(convert(concatenate(builder_, pieces)));
   }
-  Value exists = lanesBelow(builder_.createOrFold<arith::SubIOp>(t.count, row), lanes);
+  Value exists = whole ? Value() : lanesBelow(builder_.createOrFold<arith::SubIOp>(t.count, row), lanes);
   for (auto [i, column] : llvm::enumerate(transposePieces(builder_, rows)))
-    store(arith::SelectOp::create(builder_, exists, column, filled(column.getType(), 0)),
+    store(whole ? column : arith::SelectOp::create(builder_, exists, column, filled(column.getType(), 0)).getResult(),
           byte(target, i * t.rows * sizeof(float)), lanes * sizeof(float));
 }
 
@@ -180,11 +200,11 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   Transfer t = transferOf(op, tensor, rows, offset);
   auto widened = [&](Value bits) {
     if (tensor.element.isF16())
-      bits = arith::BitcastOp::create(builder_, VectorType::get({kStripRows}, tensor.element), bits);
+      bits = arith::BitcastOp::create(builder_, like(bits.getType(), tensor.element), bits);
     return fromStorage(bits, tensor.element);
   };
   auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
-    packStrip(t, pointers, row, target, bitsOf(tensor.element), tensor.bytes, widened);
+    packStrip(t, pointers, row, target, bitsOf(tensor.element), tensor.bytes, widened, isWhole(pointers));
   };
   transfer(t, strip, [&](Value source, Value target) {
     Value element = load(storageOf(tensor.element), source, tensor.bytes);
@@ -298,27 +318,35 @@ void BlockProgram::widenRows(LoadOp op, const TensorView &tensor, Rows &rows, bo
 }
 
 // What repeats a strip's last row is overwritten by it.
-void BlockProgram::storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> rows, int64_t alignment) {
-  for (int64_t i = kStripRows - 1; i >= 0; --i)
-    store(rows[i], pointers[i], alignment);
+void BlockProgram::storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> vectors, int64_t alignment) {
+  for (auto i = static_cast<int64_t>(pointers.size()) - 1; i >= 0; --i) {
+    Value row = vectors[i % kStripRows];
+    if (isWhole(pointers)) {
+      auto first = static_cast<int32_t>(i / kStripRows * kTransposedColumns);
+      row = LLVM::ShuffleVectorOp::create(builder_, row, row,
+                                          llvm::to_vector(llvm::seq(first, first + static_cast<int32_t>(kTransposedColumns))));
+    }
+    store(row, pointers[i], alignment);
+  }
 }
 
-// Four rows of a buffer's four columns from `source` on.
-Values BlockProgram::stripOf(const Transfer &t, Value source, Type element) {
+// Rows of a buffer's four columns from `source` on: in vector i row i, row 4 + i and so forth.
+Values BlockProgram::stripOf(const Transfer &t, Value source, Type element, size_t rows) {
   Values columns;
-  Type vector = VectorType::get({kStripRows}, element);
+  auto vectorRows = static_cast<int64_t>(rows);
+  Type vector = VectorType::get({vectorRows}, element);
   for (int64_t i = 0; i < kTransposedColumns; ++i)
-    columns.push_back(load(vector, byte(source, i * t.rows * sizeof(float)), kStripRows * sizeof(float)));
+    columns.push_back(load(vector, byte(source, i * t.rows * sizeof(float)), vectorRows * sizeof(float)));
   return transposePieces(builder_, columns);
 }
 
 void BlockProgram::storeElements(const Transfer &t, const TensorView &tensor) {
   auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
     Values pieces;
-    for (Value row : stripOf(t, source, builder_.getF32Type())) {
-      Value bits = toStorage(row, tensor.element);
+    for (Value rows : stripOf(t, source, builder_.getF32Type(), pointers.size())) {
+      Value bits = toStorage(rows, tensor.element);
       if (tensor.element.isF16())
-        bits = arith::BitcastOp::create(builder_, VectorType::get({kTransposedColumns}, builder_.getI16Type()), bits);
+        bits = arith::BitcastOp::create(builder_, like(bits.getType(), builder_.getI16Type()), bits);
       pieces.push_back(bits);
     }
     storeStrip(pointers, pieces, tensor.bytes);

@@ -99,7 +99,7 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
     Type word = builder_.getI32Type();
     words.columnStride = i64(kWordBytes);
     auto strip = [&](ArrayRef<Value> pointers, Value row, Value target) {
-      packStrip(words, pointers, row, target, word, kElementBytes, [](Value bits) { return bits; });
+      packStrip(words, pointers, row, target, word, kElementBytes, [](Value bits) { return bits; }, isWhole(pointers));
     };
     transfer(words, strip, [&](Value source, Value target) {
       store(load(word, source, kElementBytes), target);
@@ -136,7 +136,7 @@ void BlockProgram::storeWords(Transfer t) {
   });
   t.columnStride = i64(kWordBytes);
   auto strip = [&](ArrayRef<Value> pointers, Value, Value source) {
-    storeStrip(pointers, stripOf(t, source, builder_.getI32Type()), kElementBytes);
+    storeStrip(pointers, stripOf(t, source, builder_.getI32Type(), pointers.size()), kElementBytes);
   };
   transfer(t, strip, [&](Value target, Value source) {
     store(load(builder_.getI32Type(), source), target, kElementBytes);
