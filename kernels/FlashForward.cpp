@@ -25,7 +25,7 @@ void FlashForwardMaker::build() {
   KeyLoops loops = planKeyLoops(b, plan_, findBounds(), block_.keyLength, chunk_);
   firstVisited_ = loops.firstVisited;
   prepareDropout();
-  State state{filled(rows_, -kInfinity), filled(rows_, 0), filled(output_, 0)};
+  State state{firstReference(loops.loops.front()), filled(rows_, 0), filled(output_, 0)};
   for (const KeyLoop &keys : loops.loops)
     state = loop(keys, state);
   epilogue(state);
@@ -195,9 +195,9 @@ static tile::LoadOp wholeWithout(Value end, tile::LoadOp load) {
   return load;
 }
 
-Value FlashForwardMaker::loadKey(Value firstKey, Value end) {
+Value FlashForwardMaker::loadKey(Value firstKey, Value end, int64_t keys) {
   return wholeWithout(end, load(keyTensor_, plan_.tile, keyHead_, firstKey, end ? end : block_.keyLength,
-                                plan_.tileKeys, plan_.width, plan_.paddedWidth, plan_.keyLayout));
+                                keys, plan_.width, plan_.paddedWidth, plan_.keyLayout));
 }
 
 Value FlashForwardMaker::loadValue(Value firstKey, Value end) {

@@ -67,6 +67,7 @@ private:
   using Step = State (FlashForwardMaker::*)(Value firstKey, const KeyLoop &keys, const State &state);
   State loop(const KeyLoop &keys, State state);
   State turn(Value firstKey, const KeyLoop &keys, const State &state);
+  Value firstReference(const KeyLoop &first);
   Step stepOf(const KeyLoop &keys) const;
   State step(Value firstKey, const KeyLoop &keys, const State &state);
   State stepByRowSum(Value firstKey, const KeyLoop &keys, const State &state);
@@ -78,7 +79,8 @@ private:
   SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
   tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
                     int64_t width, int64_t padded, uint32_t layout, int64_t group = 1);
-  Value loadKey(Value firstKey, Value end);
+  Value loadKey(Value firstKey, Value end) { return loadKey(firstKey, end, plan_.tileKeys); }
+  Value loadKey(Value firstKey, Value end, int64_t keys);
   Value loadValue(Value firstKey, Value end);
   Value score(Value firstKey, Value key, bool again);
   Probabilities exponentiate(Value x, Value maximum, Value stale);

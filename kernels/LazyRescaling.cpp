@@ -8,7 +8,28 @@ using namespace tenon::kernels;
 namespace {
 constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
 constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
+constexpr int64_t kReferenceKeys = 32;
 } // namespace
+
+// Where the first loop is open and the sum decides, the greatest score of a few keys, so that no row begins stale.
+Value FlashForwardMaker::firstReference(const KeyLoop &first) {
+  Value none = filled(rows_, -kInfinity);
+  bool open = first.visibility == Visibility::kAll && !plan_.fromLastKey;
+  Value factor = plan_.rescaling == Rescaling::kByRowSum && open && holes_.factor ? holes_.factor(b) : Value();
+  if (!factor)
+    return none;
+  Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first.begin, first.end);
+  auto branch = scf::IfOp::create(b, TypeRange{rows_}, some, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.elseBlock());
+  scf::YieldOp::create(b, none);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Value key = loadKey(first.begin, /*end=*/Value(), kReferenceKeys);
+  auto scores = RankedTensorType::get({plan_.tileQueries, kReferenceKeys}, f32_);
+  Value x = tile::DotOp::create(b, scores, query_, key, filled(scores, 0), /*transposed=*/true, plan_.tf32);
+  scf::YieldOp::create(b, greatestScore(x, factor, /*ofLane=*/false));
+  return branch.getResult(0);
+}
 
 FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const KeyLoop &, const State &state) {
   // P = 2^(X − m)

@@ -1,5 +1,6 @@
 #include "compiler/attention/ChooseSchedule.h"
 
+#include "compiler/attention/Effects.h"
 #include "compiler/attention/GpuCost.h"
 #include "compiler/attention/GpuSchedule.h"
 #include "compiler/attention/KernelSignature.h"
@@ -169,6 +170,11 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
   schedule.tileKeys = tileKeys      ? tileKeys
                       : problem.few ? kKeysOfFew / elementBytes
                                     : keysByCaches(figures, schedule, elementBytes, tileUnits);
+  // What the reference of the first keys and the ring of scores need: a score that is a multiple of the product.
+  bool standing = tileUnits && !problem.few && problem.scaled && !problem.logsumexp && !problem.dropout && !problem.greatScores &&
+                  problem.tables == 0 && !isLeftOut(getOperation(), Effect::kStandingReference);
+  if (standing)
+    schedule.rescaling = kByRowSum;
   auto kib = [](int64_t bytes) { return llvm::divideCeil(bytes, 1024); };
   schedule.explanation = llvm::formatv(
       "{0} queries, a multiple of the {1} lanes of a vector; {2} keys{3}: {4} KiB of scores, a first-level cache has {5}; "
@@ -176,7 +182,9 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
       schedule.tileQueries, figures.lanes, schedule.tileKeys, tileKeys ? ", as given" : "",
       kib(schedule.tileKeys * schedule.tileQueries * kScoreBytes), kib(figures.sharedBytes),
       kib(schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes),
-      kib(figures.secondLevelBytes), tileUnits ? "; products by tile units" : "");
+      kib(figures.secondLevelBytes), !tileUnits ? ""
+      : standing ? "; products by tile units; no maximum in open blocks: a row's reference follows when its sum of a block exceeds 2^12"
+                 : "; products by tile units; maxima each turn");
 }
 
 } // namespace

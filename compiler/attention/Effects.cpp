@@ -20,6 +20,7 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
     {"folded-maxima", "maxima are taken in the loop that forms the products", "host/Products.cpp"},
     {"bounded-columns", "columns that no row sees are not computed: triangles", "host/ColumnBounds.cpp"},
     {"rare-rescaling", "the output is rescaled only where a reference moved", "host/Products.cpp"},
+    {"standing-reference", "beside tile units a row's reference follows only where its sum outgrew it", "attention/ChooseSchedule.cpp"},
     {"rounded-exponentials", "2^x of degree 3 where the result is rounded to bfloat16 and not made in fixed point", "host/Pairs.cpp"},
     {"fixed-point", "2^x straight to words of bfloat16", "host/PowersOfPairs.cpp"},
     {"kept-values", "values are rewritten once for all blocks of queries, in panels, for vdpbf16ps", "host/KeptValues.cpp"},

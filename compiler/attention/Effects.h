@@ -21,6 +21,7 @@ enum class Effect {
   kFoldedMaxima,
   kBoundedColumns,
   kRareRescaling,
+  kStandingReference,
   kRoundedExponentials,
   kFixedPoint,
   kKeptValues,

@@ -125,22 +125,36 @@ struct Stored {
   int64_t offset;
 };
 
+/// A loop over the columns of a tile.
+struct ColumnLoop {
+  Value tile;
+  const Cone &cone; ///< of the tile
+  ArrayRef<Stored> stored;
+  int64_t step = 1;  ///< columns of a turn: two share words
+  size_t folded = 0; ///< values that a hook folds
+  bool fine = true;
+};
+
 /// The right operand of a product by tile units: 16 rows from a multiple of 16 on, and 32 terms from a multiple of 32
 /// on, are a tile.
 struct TileRows {
   Value pointer, rowStride, stepStride; ///< bytes; a step is 32 terms
   Value count;                          ///< rows that exist, of keys; terms, of values: i64
   int64_t steps;
+  Value blockStride = {}; ///< from 32 rows to the next, which are then read one after the other; null: 32 rowStride
   /// Where the rows from the last multiple of 16 on stand that is not followed by 16; null where there are none.
   Value tail = {}, tailStride = {};
 };
 
-/// A reduction of scores in strips of columns, each folded once it is stored.
+/// A reduction of scores in strips of columns, each folded once it is stored. Where nobody else reads the scores, a ring
+/// of a few columns holds those on their way.
 struct Folding {
   ReduceOp reduce;
-  Cone cone;
-  SmallVector<Stored> stored;
-  bool fine = true;
+  Value scores;
+  Cone cone = {};
+  SmallVector<Stored> stored = {};
+  ColumnLoop columns{reduce.getSource(), cone, {}};
+  int64_t ringColumns = 0; ///< a power of two; 0: all columns have a place
 };
 
 /// Values that are kept from one block of queries to the next.

@@ -132,12 +132,13 @@ static ValueRange elseYields(scf::IfOp op) {
   return op.getElseRegion().empty() ? ValueRange() : ValueRange(op.elseYield().getOperands());
 }
 
-// Whether a tile that the loop around carries, and that the else branch leaves as it is, is read by nobody behind: what
-// the other branch makes of it may then take its buffer.
+// Whether a tile of the block around, or one that its loop carries, which the else branch leaves as it is, is read by
+// nobody behind: what the other branch makes of it may then take its buffer.
 bool BlockProgram::staysInPlace(scf::IfOp op, Value tile) {
   auto it = buffers_.find(tile);
-  return it != buffers_.end() && !owners_.lookup(it->second) && tile.getParentBlock() == op->getBlock() &&
-         llvm::all_of(tile.getUsers(), [&](Operation *user) { return op->isAncestor(user); });
+  Block *owner = it == buffers_.end() ? nullptr : owners_.lookup(it->second);
+  return it != buffers_.end() && (!owner || owner == op->getBlock()) && tile.getParentBlock() == op->getBlock() &&
+         llvm::all_of(tile.getUsers(), [&](Operation *user) { return op->isAncestor(user) || isDone(user); });
 }
 
 LogicalResult BlockProgram::lowerIf(scf::IfOp op) {

@@ -292,48 +292,67 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
   return forExistingRows(carried, all);
 }
 
+void BlockProgram::beginColumns(ColumnLoop &columns, bool folds, Values &carried) {
+  auto isPair = [](Operation *op) { return hasPairs(op->getResult(0).getType()); };
+  columns.step = llvm::any_of(columns.cone.ops, isPair) ? 2 : 1;
+  columns.folded = carried.size();
+  math::Exp2Op power = folds ? powerInFixedPoint(columns.tile) : math::Exp2Op();
+  powerInWords_ = power && llvm::is_contained(columns.cone.ops, power.getOperation()) ? power.getOperation() : nullptr;
+  int64_t rows = cast<RankedTensorType>(columns.tile.getType()).getDimSize(0);
+  if (powerInWords_)
+    carried.append(columns.folded, filled(vectorOf(builder_.getI32Type(), rows), 0)); // marks
+}
+
+// Computes, folds and stores `step` columns from `first` on.
+Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange state, ColumnHook hook,
+                                    llvm::function_ref<void(Value, ColumnValues &)> loadColumn) {
+  Type type = columns.tile.getType();
+  int64_t rows = cast<RankedTensorType>(type).getDimSize(0);
+  SmallVector<ColumnValues, 2> values(columns.step);
+  Values next(state.take_front(columns.folded)), marks(state.drop_front(columns.folded));
+  for (auto [i, ofColumn] : llvm::enumerate(values)) {
+    Value current = add(first, i64(i));
+    loadColumn(current, ofColumn);
+    for (Operation *op : columns.cone.ops)
+      columns.fine &= succeeded(computeColumn(op, current, ofColumn));
+    if (!columns.fine)
+      return Values(state);
+    if (hook && !sumsWords(type))
+      next = hook(current, ofColumn[columns.tile], next);
+  }
+  ColumnValues words; // of two columns each
+  for (Operation *op : columns.cone.ops)
+    if (Value pair = op->getResult(0); hasPairs(pair.getType()))
+      words[pair] = powerInWords_ && pair == columns.tile
+                        ? powersOfPairs(values[0][pair], values[1][pair], rows, marks)
+                        : pairsOf(values[0][pair], values[1][pair], rows);
+  if (hook && sumsWords(type))
+    next = hook(first, words[columns.tile], next);
+  for (const Stored &store : columns.stored)
+    storeColumns(store, first, values, words);
+  llvm::append_range(next, marks);
+  return next;
+}
+
+Values BlockProgram::endColumns(const ColumnLoop &columns, Values carried) {
+  if (!std::exchange(powerInWords_, nullptr))
+    return carried;
+  return markBeyondRange(Values(ArrayRef(carried).take_front(columns.folded)), ArrayRef(carried).drop_front(columns.folded));
+}
+
 LogicalResult BlockProgram::forColumnsTo(Value end, Value tile, const Cone &cone, ArrayRef<Stored> stored,
                                          Values &carried, ColumnHook hook) {
-  auto type = cast<RankedTensorType>(tile.getType());
-  int64_t rows = type.getDimSize(0), columnBytes = rows * sizeof(float);
-  auto isPair = [](Operation *op) { return hasPairs(op->getResult(0).getType()); };
-  int64_t step = llvm::any_of(cone.ops, isPair) ? 2 : 1;
-  bool fine = true;
-  math::Exp2Op power = hook ? powerInFixedPoint(tile) : math::Exp2Op();
-  powerInWords_ = power && llvm::is_contained(cone.ops, power.getOperation()) ? power.getOperation() : nullptr;
-  size_t results = carried.size();
-  if (powerInWords_)
-    carried.append(results, filled(vectorOf(builder_.getI32Type(), rows), 0)); // marks of NaN
-  auto body = [&](Value column, ValueRange state) {
-    SmallVector<ColumnValues, 2> values(step);
-    Values next(state.take_front(results)), marks(state.drop_front(results));
-    for (auto [i, ofColumn] : llvm::enumerate(values)) {
-      Value current = add(column, i64(i));
-      loadLeaves(cone, rows, multiply(current, i64(columnBytes)), ofColumn);
-      for (Operation *op : cone.ops)
-        fine &= succeeded(computeColumn(op, current, ofColumn));
-      if (!fine)
-        return Values(state);
-      if (hook && !sumsWords(type))
-        next = hook(current, ofColumn[tile], next);
-    }
-    ColumnValues words; // of two columns each
-    for (Operation *op : llvm::make_filter_range(cone.ops, isPair)) {
-      Value pair = op->getResult(0);
-      words[pair] = powerInWords_ && pair == tile ? powersOfPairs(values[0][pair], values[1][pair], rows, marks)
-                                                  : pairsOf(values[0][pair], values[1][pair], rows);
-    }
-    if (hook && sumsWords(type))
-      next = hook(column, words[tile], next);
-    for (const Stored &store : stored)
-      storeColumns(store, column, values, words);
-    llvm::append_range(next, marks);
-    return next;
+  int64_t rows = cast<RankedTensorType>(tile.getType()).getDimSize(0);
+  ColumnLoop columns{tile, cone, stored};
+  beginColumns(columns, /*folds=*/static_cast<bool>(hook), carried);
+  auto loadColumn = [&](Value column, ColumnValues &values) {
+    loadLeaves(cone, rows, multiply(column, i64(rows * sizeof(float))), values);
   };
-  carried = loop(i64(0), end, step, carried, body);
-  if (std::exchange(powerInWords_, nullptr))
-    carried = markNaN(Values(ArrayRef(carried).take_front(results)), ArrayRef(carried).drop_front(results));
-  return success(fine);
+  carried = loop(i64(0), end, columns.step, carried, [&](Value column, ValueRange state) {
+    return computeColumns(columns, column, state, hook, loadColumn);
+  });
+  carried = endColumns(columns, carried);
+  return success(columns.fine);
 }
 
 FailureOr<int64_t> BlockProgram::materialize(Value tile) {
@@ -352,7 +371,20 @@ FailureOr<int64_t> BlockProgram::materialize(Value tile) {
   return buffers_[tile];
 }
 
+void BlockProgram::copyWords(RankedTensorType tile, int64_t from, int64_t to) {
+  int64_t rows = tile.getDimSize(0), vectorBytes = lanesOf(rows) * sizeof(float);
+  auto words = vectorOf(builder_.getI32Type(), rows);
+  loop(i64(0), i64(tile.getDimSize(1) / 2 * vectorsOf(rows)), 1, [&](Value vector) {
+    Value place = multiply(vector, i64(vectorBytes));
+    store(load(words, byte(buffer(from), place), vectorBytes), byte(buffer(to), place), vectorBytes);
+  });
+}
+
 LogicalResult BlockProgram::copy(Value tile, int64_t offset) {
+  if (auto it = buffers_.find(tile); it != buffers_.end() && hasPairs(tile.getType())) {
+    copyWords(cast<RankedTensorType>(tile.getType()), it->second, offset);
+    return success();
+  }
   Cone cone;
   Values none;
   if (failed(collect(tile, cone)))

@@ -43,6 +43,10 @@ static bool isOfRowsAndColumns(GatherOp op) {
 }
 
 LogicalResult BlockProgram::lowerAny(AnyOp op) {
+  if (isVector(op.getSource().getType())) {
+    scalars_[op.getResult()] = anyOfRows(vectors_[op.getSource()]);
+    return success();
+  }
   auto table = op.getSource().getDefiningOp<GatherOp>();
   auto compare = op.getSource().getDefiningOp<arith::CmpFOp>();
   if (compare && compare.getPredicate() == arith::CmpFPredicate::UNE && matchPattern(compare.getRhs(), m_NegInfFloat()))
@@ -51,6 +55,13 @@ LogicalResult BlockProgram::lowerAny(AnyOp op) {
     return op.emitOpError("asks for more than elements of a table at rows and columns");
   scalars_[op.getResult()] = anyOfTable(table);
   return success();
+}
+
+Value BlockProgram::anyOfRows(ArrayRef<Value> vectors) {
+  Value any = vectors.front();
+  for (Value vector : vectors.drop_front())
+    any = arith::OrIOp::create(builder_, any, vector);
+  return LLVM::vector_reduce_or::create(builder_, builder_.getI1Type(), any);
 }
 
 // What a row has in a vector of integers, by the operations that made it: its own number, or as packed heads have it

@@ -6,7 +6,8 @@
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
 // place of 2^f the line 1 + f. The table takes the difference back, which is at most 22/256, and adds it.
 // Relative error against 2^x: root mean square 1.9e-3, at most 6.1e-3, where rounding has 1.7e-3 and 3.9e-3; exact at
-// whole x. What is below 2^-126 becomes a subnormal, which products of bfloat16 take for zero. NaN leaves a mark in t.
+// whole x. What is below 2^-126 becomes a subnormal, which products of bfloat16 take for zero. Where x is beyond 128 or
+// NaN, t has bits that it has nowhere else: of these a mark is kept.
 #include "compiler/host/BlockProgram.h"
 #include "compiler/host/MathFunctions.h"
 
@@ -48,7 +49,6 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   auto words = vector.clone(builder_.getI32Type());
   auto halves = VectorType::get({2 * lanes}, builder_.getI16Type());
-  // A bit of NaN's exponent that those of kOnes and its neighbours lack is kExponentOfNaN.
   auto fixedPoint = [&](Value x) -> Value {
     Value lowest = filled(vector, -kBias);
     Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, x); // NaN stays
@@ -86,11 +86,11 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   return result;
 }
 
-// NaN in the rows of which an exponent was.
-Values BlockProgram::markNaN(const Values &sums, ValueRange marks) {
+// NaN in the rows of which an exponent was, or was beyond 128.
+Values BlockProgram::markBeyondRange(const Values &sums, ValueRange marks) {
   Values result;
   for (auto [sum, mark] : llvm::zip_equal(sums, marks)) {
-    Value bit = arith::AndIOp::create(builder_, mark, filled(mark.getType(), kExponentOfNaN));
+    Value bit = arith::AndIOp::create(builder_, mark, filled(mark.getType(), kBeyondRange));
     Value any = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, bit, filled(mark.getType(), 0));
     Value none = filled(sum.getType(), std::numeric_limits<double>::quiet_NaN());
     result.push_back(arith::SelectOp::create(builder_, any, none, sum));

@@ -262,15 +262,10 @@ LogicalResult BlockProgram::lowerProductAndReduce(PendingProduct pending, Reduce
 void BlockProgram::rescale(int64_t offset, const Values &factors, int64_t columns) {
   auto vector = cast<VectorType>(factors[0].getType());
   int64_t lanes = vector.getNumElements(), vectorBytes = lanes * sizeof(float);
-  Value moved;
-  for (Value factor : factors) {
-    Value differs =
-        arith::CmpFOp::create(builder_, arith::CmpFPredicate::UNE, factor, filled(vector, 1));
-    moved = moved ? Value(arith::OrIOp::create(builder_, moved, differs)) : differs;
-  }
-  Value any = isLeftOut(kernel_, Effect::kRareRescaling)
-                  ? filled(builder_.getI1Type(), 1)
-                  : LLVM::vector_reduce_or::create(builder_, builder_.getI1Type(), moved);
+  Values moved;
+  for (Value factor : factors)
+    moved.push_back(arith::CmpFOp::create(builder_, arith::CmpFPredicate::UNE, factor, filled(vector, 1)));
+  Value any = isLeftOut(kernel_, Effect::kRareRescaling) ? filled(builder_.getI1Type(), 1) : anyOfRows(moved);
   auto branch = scf::IfOp::create(builder_, any);
   OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToStart(branch.thenBlock());

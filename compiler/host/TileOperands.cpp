@@ -1,7 +1,7 @@
 // Right operands of products by tile units (TileProducts.cpp): rows of 32 terms of bfloat16, in 64 bytes each.
 //
 //     keys      lie so in memory, where their width is a multiple of 32; else they are copied, filled with zeros
-//     values    are transposed: for each 32 keys, a row of 64 bytes for each column
+//     values    are transposed: for each 32 columns, for each 32 keys, a row of 64 bytes for each column, as they are read
 //
 // Values are kept for the blocks of queries to come: KeptValues.cpp.
 //
@@ -18,6 +18,7 @@ using namespace tenon::tile;
 
 static constexpr int64_t kElementBytes = 2;
 static constexpr int64_t kTransposedColumnsOfPairs = 8; ///< as many bfloat16 as 128 bits hold
+static constexpr int64_t kColumnsOfBlock = 2 * TileUnits::kRows, kStepOfBlock = kColumnsOfBlock * TileUnits::kRowBytes;
 
 FailureOr<TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
   if (auto it = tileRows_.find({operand, transposed}); it != tileRows_.end())
@@ -106,7 +107,8 @@ static Values transposeEights(ImplicitLocOpBuilder &builder, Values vectors) {
 }
 
 // 32 keys from `first` on: whole pieces of eight columns in registers, the rest one by one.
-void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target) {
+void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target,
+                                   int64_t blockBytes) {
   constexpr int64_t kPieces = TileUnits::kTerms / kTransposedColumnsOfPairs;
   bool whole = op->hasAttr(kWholeAttribute);
   int64_t inPieces = op.getLayout() <= 1 ? rows.width / kTransposedColumnsOfPairs * kTransposedColumnsOfPairs : 0;
@@ -116,6 +118,11 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
   auto rowAt = [&](int64_t key) {
     Value row = add(first, i64(key));
     return byte(rows.pointer, multiply(whole ? row : minimum(row, last), rows.rowStride));
+  };
+  auto rowOf = [&](Value column) {
+    Value block = arith::ShRUIOp::create(builder_, column, i64(llvm::Log2_64(kColumnsOfBlock)));
+    Value within = arith::AndIOp::create(builder_, column, i64(kColumnsOfBlock - 1));
+    return byte(byte(target, multiply(block, i64(blockBytes))), multiply(within, i64(TileUnits::kRowBytes)));
   };
   if (inPieces != 0) {
     Values places;
@@ -131,7 +138,7 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
           pieces.push_back(load(piece, byte(places[j * kTransposedColumnsOfPairs + i], offset), kElementBytes));
         eights.push_back(concatenate(builder_, pieces));
       }
-      Value place = byte(target, multiply(column, i64(TileUnits::kRowBytes)));
+      Value place = rowOf(column);
       for (auto [i, row] : llvm::enumerate(transposeEights(builder_, eights))) {
         Value elements = exists ? Value(arith::SelectOp::create(builder_, exists, row, filled(vector, 0))) : row;
         store(elements, byte(place, static_cast<int64_t>(i) * TileUnits::kRowBytes), TileUnits::kRowBytes);
@@ -139,30 +146,28 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
     });
   }
   for (int64_t column = inPieces; column < padded; ++column)
-    store(filled(vector, 0), byte(target, column * TileUnits::kRowBytes), TileUnits::kRowBytes);
+    store(filled(vector, 0), rowOf(i64(column)), TileUnits::kRowBytes);
   if (inPieces == rows.width)
     return;
   loop(i64(0), minimum(left, i64(TileUnits::kTerms)), 1, [&](Value key) {
     Value source = byte(rows.pointer, multiply(add(first, key), rows.rowStride));
-    Value place = byte(target, multiply(key, i64(kElementBytes)));
     loop(i64(inPieces), i64(rows.width), 1, [&](Value column) {
       Value bits = load(builder_.getI16Type(), byte(source, multiply(column, rows.columnStride)), kElementBytes);
-      store(bits, byte(place, multiply(column, i64(TileUnits::kRowBytes))), kElementBytes);
+      store(bits, byte(rowOf(column), multiply(key, i64(kElementBytes))), kElementBytes);
     });
   });
 }
 
-// For each 32 keys a row of 64 bytes for each column.
 TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
   int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
-  int64_t stepBytes = padded * TileUnits::kRowBytes;
   Rows rows = rowsInMemory(op, tensor);
-  int64_t offset = allocateRows(op, /*transposed=*/false, rows.rows / TileUnits::kTerms * stepBytes);
+  int64_t steps = rows.rows / TileUnits::kTerms, blockBytes = steps * kStepOfBlock;
+  int64_t offset = allocateRows(op, /*transposed=*/false, padded / kColumnsOfBlock * blockBytes);
   Value place = keepOrRewrite(op, rows, buffer(offset), [&](Value target) {
     loop(i64(0), rows.count, TileUnits::kTerms, [&](Value first) {
       Value step = builder_.createOrFold<arith::DivUIOp>(first, i64(TileUnits::kTerms));
-      transposeValues(op, rows, first, padded, byte(target, multiply(step, i64(stepBytes))));
+      transposeValues(op, rows, first, padded, byte(target, multiply(step, i64(kStepOfBlock))), blockBytes);
     });
   });
-  return {place, i64(TileUnits::kRowBytes), i64(stepBytes), rows.count, rows.rows / TileUnits::kTerms};
+  return {place, i64(TileUnits::kRowBytes), i64(kStepOfBlock), rows.count, steps, i64(blockBytes)};
 }

@@ -17,6 +17,8 @@ static constexpr int64_t kWordsOfStep = TileUnits::kTerms / 2;
 static constexpr int64_t kVectorBytes = TileUnits::kRowBytes; ///< 16 rows of the block, a word each
 static constexpr int64_t kMostUnrolledSteps = 4;
 static constexpr int64_t kBlock = 2 * TileUnits::kRows; ///< rows and columns that four tiles of sums cover
+static constexpr int64_t kTilesOfBlock = 4;
+static constexpr int64_t kColumnsBehind = kBlock; ///< the products are folded: what tiles store is then in memory
 
 static int64_t columnBytesOf(int64_t rows) { return rows * static_cast<int64_t>(sizeof(float)); }
 
@@ -38,6 +40,12 @@ void BlockProgram::releaseTiles() {
 // Where the 16 rows of the right operand from `first` on lie, and how far apart. Those that do not all exist in memory
 // stand in a place of their own.
 std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value first) {
+  if (right.blockStride) {
+    Value block = builder_.createOrFold<arith::DivUIOp>(first, i64(kBlock));
+    Value within = builder_.createOrFold<arith::RemUIOp>(first, i64(kBlock));
+    return {byte(byte(right.pointer, multiply(block, right.blockStride)), multiply(within, right.rowStride)),
+            right.rowStride};
+  }
   Value pointer = byte(right.pointer, multiply(first, right.rowStride));
   if (!right.tail)
     return {pointer, right.rowStride};
@@ -47,19 +55,26 @@ std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value fi
           arith::SelectOp::create(builder_, inside, right.rowStride, right.tailStride)};
 }
 
-// Few steps one after the other, more in a loop. The first is made apart.
-void BlockProgram::forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body) {
+// Few steps are made one after the other, more in a loop, the first apart.
+static bool isUnrolled(Value steps) {
   IntegerAttr count;
-  if (!matchPattern(steps, m_Constant(&count)) || count.getInt() > kMostUnrolledSteps)
+  return matchPattern(steps, m_Constant(&count)) && count.getInt() <= kMostUnrolledSteps;
+}
+
+void BlockProgram::forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body) {
+  if (!isUnrolled(steps))
     return loop(i64(1), steps, 1, body);
+  IntegerAttr count;
+  matchPattern(steps, m_Constant(&count));
   for (int64_t step = 1; step < count.getInt(); ++step)
     body(i64(step));
 }
 
 // 32 columns of the result × 32 rows of the block: tiles 0 to 3 hold sums, 4 and 5 the left operand, 6 and 7 the
 // right one. Sums of the block before are stored at `pending` when their registers are needed, if there are any.
+// `between` makes what vectors do behind each product, as far as these are not in a loop.
 void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
-                                 int64_t vectorOffset, Value pending) {
+                                 int64_t vectorOffset, Value pending, llvm::function_ref<void()> between) {
   constexpr int kSums[2][2] = {{0, 1}, {2, 3}}, kLeft[] = {4, 5}, kRight[] = {6, 7};
   int64_t columnBytes = columnBytesOf(product.rows), groupBytes = TileUnits::kRows * columnBytes;
   Value stride = i64(columnBytes);
@@ -77,7 +92,7 @@ void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, 
     else
       units_->zero(tile);
   };
-  auto step = [&](Value k, bool first) {
+  auto step = [&](Value k, bool first, llvm::function_ref<void()> behind) {
     Value ofLeft = byte(left, multiply(k, i64(kWordsOfStep * columnBytes)));
     Value ofRight = multiply(k, right.stepStride);
     units_->load(kLeft[0], ofLeft, stride);
@@ -90,11 +105,14 @@ void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, 
         if (first)
           begin(vector, group);
         units_->multiply(kSums[vector][group], kRight[group], kLeft[vector]);
+        if (behind)
+          behind();
       }
     }
   };
-  step(i64(0), true);
-  forEachFurtherStep(steps, [&](Value k) { step(k, false); });
+  step(i64(0), true, between);
+  llvm::function_ref<void()> further = isUnrolled(steps) ? between : llvm::function_ref<void()>();
+  forEachFurtherStep(steps, [&](Value k) { step(k, false, further); });
 }
 
 void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
@@ -103,54 +121,77 @@ void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
     units_->store(tile, byte(result, tile % 2 * TileUnits::kRows * columnBytes + tile / 2 * kVectorBytes), stride);
 }
 
-// The maxima of `count` columns that lie in the workspace, and what else becomes of them.
-Values BlockProgram::foldColumns(Folding &folding, Value firstColumn, int64_t count, ValueRange soFar) {
-  Value source = folding.reduce.getSource();
-  int64_t rows = cast<RankedTensorType>(source.getType()).getDimSize(0);
+// Of `count` columns that lie in the workspace what is reduced, and what else becomes of them.
+Values BlockProgram::foldColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count,
+                                 ValueRange soFar) {
+  int64_t rows = product.rows, lanes = lanesOf(rows);
+  auto vector = VectorType::get({lanes}, builder_.getF32Type());
+  auto hook = [&](Value, const Values &elements, ValueRange state) {
+    return fold(folding.reduce.getReduction(), folding.columns.tile.getType(), elements, state);
+  };
+  auto loadColumn = [&](Value column, ColumnValues &values) {
+    loadLeaves(folding.cone, rows, multiply(column, i64(columnBytesOf(rows))), values);
+    Value place = byte(product.result, multiply(placeOf(folding, column), i64(columnBytesOf(rows))));
+    for (int64_t i = 0; i < rows / lanes; ++i)
+      values[folding.scores].push_back(load(vector, byte(place, i * kVectorBytes), kVectorBytes));
+  };
   Values next(soFar);
-  for (int64_t i = 0; i < count && folding.fine; ++i) {
-    SmallVector<ColumnValues, 1> values(1);
-    ColumnValues words;
-    Value column = add(firstColumn, i64(i));
-    loadLeaves(folding.cone, rows, multiply(column, i64(columnBytesOf(rows))), values[0]);
-    for (Operation *op : folding.cone.ops)
-      folding.fine &= succeeded(computeColumn(op, column, values[0]));
-    if (!folding.fine)
-      break;
-    next = fold(folding.reduce.getReduction(), source.getType(), values[0][source], next);
-    for (const Stored &store : folding.stored)
-      storeColumns(store, column, values, words);
-  }
+  for (int64_t i = 0; i < count && folding.columns.fine; i += folding.columns.step)
+    next = computeColumns(folding.columns, add(firstColumn, i64(i)), next, hook, loadColumn);
   return next;
 }
 
-// Columns of the result in strips, each stored by the next one. Two strips behind, while tile units are busy, vectors
-// fold what is stored.
-Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t vectorOffset, Folding *folding,
-                                llvm::function_ref<void(Value, Value)> emit, llvm::function_ref<void(Value)> flush) {
+Value BlockProgram::placeOf(const Folding &folding, Value column) {
+  return folding.ringColumns ? builder_.createOrFold<arith::AndIOp>(column, i64(folding.ringColumns - 1)) : column;
+}
+
+// Columns of the result in strips, each of `multiplies` products and stored by the next one. Some columns behind, between
+// the products of tiles, vectors fold what is stored.
+Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t multiplies, int64_t vectorOffset,
+                                Folding *folding, EmitStrip emit, llvm::function_ref<void(Value)> flush) {
   Value result = byte(product.result, vectorOffset), stride = i64(columnBytesOf(product.rows));
-  int64_t lag = folding ? 2 * width : 0;
-  Values state{result};
-  auto strips = [&](Value begin, Value end, bool folds) {
-    state = loop(begin, end, width, state, [&](Value column, ValueRange before) {
-      emit(column, before[0]);
-      Values next{byte(result, multiply(column, stride))};
-      if (folds)
-        next.append(foldColumns(*folding, add(column, i64(-lag)), width, before.drop_front()));
-      return next;
-    });
+  auto placeOfStrip = [&](Value column) {
+    return byte(result, multiply(folding ? placeOf(*folding, column) : column, stride));
   };
   if (!folding) {
-    strips(i64(0), product.columnCount, false);
-    flush(state[0]);
+    auto strip = [&](Value column, ValueRange pending) {
+      emit(column, pending[0], [] {});
+      return Values{placeOfStrip(column)};
+    };
+    flush(loop(i64(0), product.columnCount, width, result, strip)[0]);
     return {};
   }
-  strips(i64(0), i64(lag), false);
-  state.append(identityOf(folding->reduce.getReduction(), product.rows));
-  strips(i64(lag), i64(product.columns), true);
+  // Where the strip before is folded, its tiles must have been stored: by the first products.
+  int64_t first = kColumnsBehind == width ? kTilesOfBlock - 1 : 0;
+  auto strips = [&](int64_t begin, int64_t end, Values state, bool folds) {
+    return loop(i64(begin), i64(end), width, state, [&](Value column, ValueRange before) {
+      Values folded(before.drop_front());
+      int64_t made = 0, done = 0;
+      auto foldUpTo = [&](int64_t columns) {
+        Value behind = add(column, i64(done - kColumnsBehind));
+        if (folds)
+          folded = foldColumns(product, *folding, behind, columns - done, folded);
+        done = columns;
+      };
+      emit(column, before[0], [&] {
+        int64_t share = llvm::divideCeil(width * (++made - first), multiplies - first);
+        if (made > first)
+          foldUpTo(llvm::alignDown(std::min(share, width), int64_t(2)));
+      });
+      foldUpTo(width);
+      folded.insert(folded.begin(), placeOfStrip(column));
+      return folded;
+    });
+  };
+  Values state = strips(0, kColumnsBehind, {result}, false);
+  Values folded = identityOf(folding->reduce.getReduction(), product.rows);
+  beginColumns(folding->columns, /*folds=*/true, folded);
+  state.append(folded);
+  state = strips(kColumnsBehind, product.columns, state, true);
   flush(state[0]);
-  return loop(i64(product.columns - lag), i64(product.columns), width, ArrayRef(state).drop_front(),
-              [&](Value column, ValueRange before) { return foldColumns(*folding, column, width, before); });
+  folded = loop(i64(product.columns - kColumnsBehind), i64(product.columns), width, ArrayRef(state).drop_front(),
+                [&](Value column, ValueRange before) { return foldColumns(product, *folding, column, width, before); });
+  return endColumns(folding->columns, folded);
 }
 
 // A narrow left operand, of two steps, stays in tiles 0 to 3 while all columns pass through 4 and 5 to the sums 6, 7.
@@ -168,19 +209,22 @@ Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right,
     units_->store(kSums[vector], byte(pending, vector * kVectorBytes), stride);
   };
   // What the first turn stores is no sum yet; the second stores the sum in its place.
-  auto emit = [&](Value column, Value pending) {
+  auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
     auto [pointer, rowStride] = tileRowsAt(right, column);
     for (int step = 0; step < steps; ++step)
       units_->load(kRight[step], byte(pointer, step * TileUnits::kRowBytes), rowStride, streams());
-    for (int vector = 0; vector < 2; ++vector) {
-      store(vector, pending);
-      units_->zero(kSums[vector]);
-      for (int step = 0; step < steps; ++step)
+    for (int step = 0; step < steps; ++step)
+      for (int vector = 0; vector < 2; ++vector) {
+        if (step == 0) {
+          store(vector, pending);
+          units_->zero(kSums[vector]);
+        }
         units_->multiply(kSums[vector], kRight[step], kLeft[vector][step]);
-    }
+        between();
+      }
   };
   auto flush = [&](Value pending) { store(0, pending), store(1, pending); };
-  return emitStrips(product, TileUnits::kRows, vectorOffset, folding, emit, flush);
+  return emitStrips(product, TileUnits::kRows, 2 * steps, vectorOffset, folding, emit, flush);
 }
 
 // Scores: all columns that are asked for, 32 rows of the block after the other. What is folded has no more rows.
@@ -189,33 +233,47 @@ Values BlockProgram::emitTileScores(const Product &product, const TileRows &righ
   Values folded;
   for (int64_t row = 0; row < product.rows; row += kBlock) {
     int64_t vectorOffset = columnBytesOf(row);
-    auto emit = [&](Value column, Value pending) {
-      emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending);
+    auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
+      emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending, between);
     };
     auto flush = [&](Value pending) { storeTileBlock(pending, columnBytesOf(product.rows)); };
+    int64_t multiplies = kTilesOfBlock * (right.steps <= kMostUnrolledSteps ? right.steps : 1);
     folded = right.steps <= mostHeldSteps ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
-                                           : emitStrips(product, kBlock, vectorOffset, folding, emit, flush);
+                                          : emitStrips(product, kBlock, multiplies, vectorOffset, folding, emit, flush);
   }
   return folded;
 }
 
+// The scores are kept if anything but the reduction reads them.
 LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce) {
   Product &product = pending.product;
   DotOp dot = pending.dot;
   FailureOr<TileRows> right = tileRowsOf(dot.getB(), /*transposed=*/true);
   if (failed(right))
     return failure();
-  int64_t offset = allocateBuffer(cast<RankedTensorType>(dot.getType()));
-  bind(dot.getResult(), offset);
-  done_.insert(dot);
-  product.result = buffer(offset);
-  Folding folding{reduce, {}, {}};
-  if (failed(collect(reduce.getSource(), folding.cone)))
+  Folding folding{reduce, dot.getResult()};
+  inRegisters_ = folding.scores;
+  LogicalResult collected = collect(reduce.getSource(), folding.cone);
+  inRegisters_ = Value();
+  if (failed(collected))
     return failure();
   done_.insert(reduce);
   folding.stored = planStores(reduce.getSource(), folding.cone, /*storeTile=*/false);
+  folding.columns.stored = folding.stored;
+  int64_t offset = 0;
+  if (isNeeded(folding.scores, &folding.cone)) {
+    offset = allocateBuffer(cast<RankedTensorType>(dot.getType()));
+    bind(folding.scores, offset);
+  } else {
+    folding.ringColumns = 2 * kColumnsBehind;
+    offset = workspace_.allocate(folding.ringColumns * columnBytesOf(product.rows));
+  }
+  done_.insert(dot);
+  product.result = buffer(offset);
   vectors_[reduce.getResult()] = emitTileScores(product, *right, &folding);
-  return success(folding.fine);
+  if (folding.ringColumns)
+    workspace_.release(offset);
+  return success(folding.columns.fine);
 }
 
 // A product of whole tiles with 32 rows, which one pass makes, is folded by a reduction in the same loop.
@@ -223,7 +281,28 @@ ReduceOp BlockProgram::consumerOfTileProduct(DotOp op, const Product &product) {
   constexpr int64_t kLeastColumns = 4 * kBlock;
   IntegerAttr count;
   bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
-  return whole && product.rows == kBlock && product.columns >= kLeastColumns ? reductionOf(op) : ReduceOp();
+  if (!whole || product.rows != kBlock || product.columns < kLeastColumns)
+    return {};
+  ReduceOp sum = sumOfPowers(op);
+  return sum ? sum : reductionOf(op);
+}
+
+// The sum of rounded powers of two, made of the product alone by few operations; null for none.
+ReduceOp BlockProgram::sumOfPowers(DotOp op) {
+  Value value = op.getResult();
+  while (value.hasOneUse()) {
+    Operation *user = *value.getUsers().begin();
+    if (!isElementwise(user) || user->getBlock() != op->getBlock() ||
+        !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand); }))
+      return {};
+    value = user->getResult(0);
+  }
+  if (!powerInFixedPoint(value) && !isRounding(value.getDefiningOp()))
+    return {};
+  for (Operation *user : value.getUsers())
+    if (auto reduce = dyn_cast<ReduceOp>(user); reduce && reduce->getBlock() == op->getBlock())
+      return reduce;
+  return {};
 }
 
 // The output, 32 columns and 32 rows at a time, each over all keys.

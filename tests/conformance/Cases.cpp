@@ -240,6 +240,28 @@ void add_inputs(std::vector<Case> &list) {
     }
 }
 
+// Rows whose reference is that of the first keys until they outgrow it: where no logsumexp is asked for.
+void add_standing(std::vector<Case> &list) {
+  auto add = [&](std::string name, Inputs inputs, int64_t width, auto change) {
+    Case c = sized("standing_" + name, DataType::kBFloat16, 1, 4, 2, 70, 700, width, width);
+    c.inputs = inputs, c.logsumexp = false;
+    change(c);
+    list.push_back(c);
+  };
+  auto plain = [](Case &) {};
+  for (int64_t width : {32, 64, 80, 128, 192})
+    add("width_" + std::to_string(width), Inputs::kNormal, width, plain);
+  add("causal", Inputs::kNormal, 64, [](Case &c) { c.queries = 700, c.causal = CausalAlignment::kTopLeft; });
+  add("causal_wide", Inputs::kNormal, 128, [](Case &c) { c.queries = 300, c.causal = CausalAlignment::kBottomRight; });
+  add("without", Inputs::kNormal, 64, [](Case &c) { c.without = "standing-reference"; });
+  add("late_key", Inputs::kLateKey, 64, plain);
+  add("late_key_wide", Inputs::kLateKey, 128, plain);
+  add("large_scores", Inputs::kLarge, 64, plain);
+  add("not_a_number", Inputs::kNotANumber, 64, plain);
+  add("infinite", Inputs::kInfinite, 64, plain);
+  add("subnormal", Inputs::kSubnormal, 64, plain);
+}
+
 // What makes the host's code fast is left out, one effect after the other: the results stay right.
 void add_without(std::vector<Case> &list) {
   static constexpr const char *kEffects[] = {
@@ -382,6 +404,7 @@ const std::vector<Case> &cases() {
     add_decoding(all);
     add_tf32(all);
     add_inputs(all);
+    add_standing(all);
     add_without(all);
     add_traced(all);
     add_random_shapes(all);

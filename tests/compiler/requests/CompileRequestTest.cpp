@@ -66,7 +66,7 @@ TEST(CompileRequest, LeavesOutWhatMakesCodeFast) {
            {pairs, "cut-loops"}, {pairs, "few-queries"}, {pairs, "packed-heads"}, {pairs, "folded-maxima"},
            {pairs, "bounded-columns"}, {pairs, "rare-rescaling"}, {pairs, "fixed-point"}, {pairs, "kept-values"},
            {pairs, "along-rows"}, {pairs, "requests"}, {pairs, "existing-rows"}, {pairs, "fixed-point,rounded-exponentials"},
-           {tiles, "held-tiles"}, {tiles, "streaming-loads"}, {tiles, "fixed-point"}})
+           {tiles, "held-tiles"}, {tiles, "streaming-loads"}, {tiles, "fixed-point"}, {tiles, "standing-reference"}})
     EXPECT_NE(image(target, without).sections[0].bytes, image(target, "").sections[0].bytes) << without;
   EXPECT_NE(image(pairs, "fixed-point,rounded-exponentials").sections[0].bytes, image(pairs, "fixed-point").sections[0].bytes);
   CompileAnswer wrong = compileRequest(request(pairs, "image", "bf16", kCausal, R"({"without": "luck"})"));
@@ -185,8 +185,8 @@ void expectImage(const std::string &target, SectionKind kind) {
     ASSERT_TRUE(image.ok()) << image.error().message();
     EXPECT_NE(image->find(kind), nullptr);
     // Query, key, value, output, and what chunks of keys leave.
-    ASSERT_EQ(image->launch.tensors.size(), 6u);
-    for (size_t i : {4, 5})
+    ASSERT_EQ(image->launch.tensors.size(), 7u);
+    for (size_t i : {4, 5, 6})
       EXPECT_EQ(image->launch.tensors[i].role, TensorRole::kWorkspace);
     expectBothClasses(image->launch.phases);
     EXPECT_EQ(image->launch.scalars, std::vector<int32_t>{3});
