@@ -7,7 +7,7 @@
 ///
 /// of natural scores w_c = ℓ_c 2^(log₂e (m_c − L)) and logsumexp = L + log Σ w_c,
 /// in float32 and in ascending order of the chunks, so that the bits depend on how the keys were cut and on
-/// nothing else. A chunk in which a row sees nothing has m_c = −∞ and weighs nothing; where that holds for all
+/// nothing else. A chunk in which a row sees nothing has ℓ_c = 0 and weighs nothing; where that holds for all
 /// of them the reference L is 0 instead: the output is zero, the logsumexp −∞.
 #pragma once
 

@@ -82,7 +82,9 @@ void FlashForwardMaker::findBlock() {
 // The greatest product gives the greatest score where its factor is above 0; else no block is open.
 std::optional<KeyBounds> FlashForwardMaker::findBounds() {
   std::optional<KeyBounds> bounds = holes_.bounds(b, block_);
-  factor_ = plan_.rescaling == Rescaling::kByLaneMaxima && holes_.factor ? holes_.factor(b) : Value();
+  bool ofProducts = plan_.rescaling == Rescaling::kByLaneMaxima ||
+                    (plan_.rescaling == Rescaling::kByRowSum && !plan_.fromLastKey);
+  factor_ = ofProducts && holes_.factor ? holes_.factor(b) : Value();
   if (!factor_)
     return bounds;
   if (!bounds)
@@ -205,18 +207,23 @@ Value FlashForwardMaker::loadValue(Value firstKey, Value end) {
                                 plan_.tileKeys, plan_.valueWidth, plan_.paddedValueWidth, plan_.valueLayout));
 }
 
-// X = log₂e · score(Q Kᵀ)
-Value FlashForwardMaker::score(Value firstKey, Value key, bool again) {
+// Q Kᵀ
+Value FlashForwardMaker::products(Value key, bool again) {
   auto products = tile::DotOp::create(b, scores_, query_, key, filled(scores_, 0), /*transposed=*/true, plan_.tf32);
   if (again)
     products->setAttr(tile::kAgainAttribute, b.getUnitAttr());
-  return holes_.score(b, products, firstKey);
+  return products;
+}
+
+// X = log₂e · score(Q Kᵀ)
+Value FlashForwardMaker::score(Value firstKey, Value key) {
+  return holes_.score(b, products(key, /*again=*/false), firstKey);
 }
 
 // m' = max(m, rowmax X), α = 2^(m − m'), P = 2^(X − m'); where m' = −∞ the reference is 0. Rows that are not
 // stale keep their m, and α is 1.
-FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value before, Value stale) {
-  Value blockMaximum = tile::ReduceOp::create(b, rows_, tile::Reduction::maximum, x);
+FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value blockMaximum, Value before,
+                                                                 Value stale) {
   Value maximum = arith::MaxNumFOp::create(b, before, blockMaximum);
   if (stale)
     maximum = select(stale, maximum, before);
@@ -256,11 +263,12 @@ Value FlashForwardMaker::endOf(const KeyLoop &keys) {
 
 FlashForwardMaker::State FlashForwardMaker::step(Value firstKey, const KeyLoop &keys, const State &state) {
   Value end = endOf(keys);
-  Value x = score(firstKey, loadKey(firstKey, end), /*again=*/false);
+  Value x = score(firstKey, loadKey(firstKey, end));
   if (keys.visibility != Visibility::kAll)
     if (Value mask = visible(firstKey, end))
       x = select(mask, x, filled(scores_, -kInfinity));
-  auto [maximum, correction, p] = exponentiate(x, state.maximum, /*stale=*/Value());
+  Value blockMaximum = greatestScore(x, /*factor=*/Value(), /*ofLane=*/false);
+  auto [maximum, correction, p] = exponentiate(x, blockMaximum, state.maximum, /*stale=*/Value());
 
   // ℓ' = α ℓ + rowsum P
   Value operand = rounded(p);

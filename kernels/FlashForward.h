@@ -24,8 +24,8 @@
 ///
 ///     P = 2^(X − m)                    where rowsum P ≤ 2¹²: ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
 ///
-/// In ascending order the first reference is the greatest score of the first 32 keys, where the score is a multiple of the
-/// product. A row whose sum is beyond that, infinite or NaN takes its maximum and goes on as above; scores are formed
+/// In ascending order the first reference is the greatest score of the first 32 keys, where the score is a multiple c > 0 of
+/// the product; unless c > 0 no block is then taken for open. A row whose sum is beyond that, infinite or NaN takes its maximum and goes on as above; scores are formed
 /// again for it, since they were not kept. Rows are tested one by one: a row's bits do not depend on others.
 /// Blocks with a mask take maxima, or, where dropout and an output wider than the block leave few registers, compare
 /// lane maxima as below. P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless
@@ -51,10 +51,10 @@
 ///
 /// For few queries and long keys the keys are cut in chunks at multiples of `chunkKeys`, or of a multiple of it where there
 /// would be more than `mostChunks`, each computed by a block of the grid of its own: it leaves its output, m and ℓ as row
-/// chunk · queries + query of three tensors; a sum m + log₂ ℓ would round ℓ to the last bit of m. From these kernels/Combine.h makes the result. Of `storesLoneChunk` it is the result itself that is left where there is
-/// no other chunk. Where `packed` heads
-/// share a key and a tile, row r of the tile is query r / packed of head r mod packed of the group, so that the group's
-/// keys are read once.
+/// chunk · queries + query of three tensors; a sum m + log₂ ℓ would round ℓ to the last bit of m. From these
+/// kernels/Combine.h makes the result. Of `storesLoneChunk` it is the result itself that is left where there is no other
+/// chunk. Where `packed` heads share a key and a tile, row r of the tile is query r / packed of head r mod packed of the
+/// group, so that the group's keys are read once.
 ///
 /// The algorithm knows no target, only this plan.
 #pragma once

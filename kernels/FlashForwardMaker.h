@@ -82,8 +82,9 @@ private:
   Value loadKey(Value firstKey, Value end) { return loadKey(firstKey, end, plan_.tileKeys); }
   Value loadKey(Value firstKey, Value end, int64_t keys);
   Value loadValue(Value firstKey, Value end);
-  Value score(Value firstKey, Value key, bool again);
-  Probabilities exponentiate(Value x, Value maximum, Value stale);
+  Value products(Value key, bool again);
+  Value score(Value firstKey, Value key);
+  Probabilities exponentiate(Value x, Value blockMaximum, Value maximum, Value stale);
   Value power(Value difference);
   Value visible(Value firstKey, Value end);
   Value rounded(Value probabilities);

@@ -14,9 +14,7 @@ constexpr int64_t kReferenceKeys = 32;
 // Where the first loop is open and the sum decides, the greatest score of a few keys, so that no row begins stale.
 Value FlashForwardMaker::firstReference(const KeyLoop &first) {
   Value none = filled(rows_, -kInfinity);
-  bool open = first.visibility == Visibility::kAll && !plan_.fromLastKey;
-  Value factor = plan_.rescaling == Rescaling::kByRowSum && open && holes_.factor ? holes_.factor(b) : Value();
-  if (!factor)
+  if (plan_.rescaling != Rescaling::kByRowSum || first.visibility != Visibility::kAll || !factor_)
     return none;
   Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first.begin, first.end);
   auto branch = scf::IfOp::create(b, TypeRange{rows_}, some, /*withElseRegion=*/true);
@@ -27,14 +25,14 @@ Value FlashForwardMaker::firstReference(const KeyLoop &first) {
   Value key = loadKey(first.begin, /*end=*/Value(), kReferenceKeys);
   auto scores = RankedTensorType::get({plan_.tileQueries, kReferenceKeys}, f32_);
   Value x = tile::DotOp::create(b, scores, query_, key, filled(scores, 0), /*transposed=*/true, plan_.tf32);
-  scf::YieldOp::create(b, greatestScore(x, factor, /*ofLane=*/false));
+  scf::YieldOp::create(b, greatestScore(x, factor_, /*ofLane=*/false));
   return branch.getResult(0);
 }
 
 FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const KeyLoop &, const State &state) {
   // P = 2^(X − m)
   Value key = loadKey(firstKey, /*end=*/Value());
-  Value x = score(firstKey, key, /*again=*/false);
+  Value x = score(firstKey, key);
   Value exact = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(state.maximum, scores_)));
   Value p = rounded(exact);
   Value blockSum = rowSum(exact, p);
@@ -60,9 +58,12 @@ FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const K
   return {branch.getResult(0), sum, output};
 }
 
-// The scores of the block again, their maxima, and with these m', α ℓ, α O, P and rowsum P.
+// The scores of the block again, their maxima, and with these m', α ℓ, α O, P and rowsum P. Where the maxima are of
+// products, the scores are used once as in the usual branch, and the P of rows that stay are the same, bit by bit.
 SmallVector<Value> FlashForwardMaker::renew(Value firstKey, Value key, Value stale, const State &state) {
-  auto [maximum, correction, p] = exponentiate(score(firstKey, key, /*again=*/true), state.maximum, stale);
+  Value again = products(key, /*again=*/true), x = holes_.score(b, again, firstKey);
+  Value greatest = factor_ ? greatestScore(again, factor_, /*ofLane=*/false) : greatestScore(x, Value(), /*ofLane=*/false);
+  auto [maximum, correction, p] = exponentiate(x, greatest, state.maximum, stale);
   Value operand = rounded(p);
   return {maximum, contracted<arith::MulFOp>(state.sum, correction),
           contracted<arith::MulFOp>(state.output, expand(correction, output_)), operand, rowSum(p, operand)};

@@ -171,8 +171,8 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
                       : problem.few ? kKeysOfFew / elementBytes
                                     : keysByCaches(figures, schedule, elementBytes, tileUnits);
   // What the reference of the first keys and the ring of scores need: a score that is a multiple of the product.
-  bool standing = tileUnits && !problem.few && problem.scaled && !problem.logsumexp && !problem.dropout && !problem.greatScores &&
-                  problem.tables == 0 && !isLeftOut(getOperation(), Effect::kStandingReference);
+  bool plain = problem.scaled && problem.tables == 0 && !problem.logsumexp && !problem.dropout && !problem.greatScores;
+  bool standing = tileUnits && !problem.few && plain && !isLeftOut(getOperation(), Effect::kStandingReference);
   if (standing)
     schedule.rescaling = kByRowSum;
   auto kib = [](int64_t bytes) { return llvm::divideCeil(bytes, 1024); };
@@ -183,7 +183,8 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
       kib(schedule.tileKeys * schedule.tileQueries * kScoreBytes), kib(figures.sharedBytes),
       kib(schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes),
       kib(figures.secondLevelBytes), !tileUnits ? ""
-      : standing ? "; products by tile units; no maximum in open blocks: a row's reference follows when its sum of a block exceeds 2^12"
+      : standing ? "; products by tile units; no maximum in open blocks: a row's reference follows when its sum of a block "
+                   "exceeds 2^12"
                  : "; products by tile units; maxima each turn");
 }
 

@@ -128,7 +128,7 @@ struct Stored {
 /// A loop over the columns of a tile.
 struct ColumnLoop {
   Value tile;
-  const Cone &cone; ///< of the tile
+  const Cone *cone; ///< of the tile
   ArrayRef<Stored> stored;
   int64_t step = 1;  ///< columns of a turn: two share words
   size_t folded = 0; ///< values that a hook folds
@@ -141,7 +141,7 @@ struct TileRows {
   Value pointer, rowStride, stepStride; ///< bytes; a step is 32 terms
   Value count;                          ///< rows that exist, of keys; terms, of values: i64
   int64_t steps;
-  Value blockStride = {}; ///< from 32 rows to the next, which are then read one after the other; null: 32 rowStride
+  Value blockStride = {}; ///< from one 32 rows to the next; null: they follow each other
   /// Where the rows from the last multiple of 16 on stand that is not followed by 16; null where there are none.
   Value tail = {}, tailStride = {};
 };
@@ -153,7 +153,7 @@ struct Folding {
   Value scores;
   Cone cone = {};
   SmallVector<Stored> stored = {};
-  ColumnLoop columns{reduce.getSource(), cone, {}};
+  ColumnLoop columns{};
   int64_t ringColumns = 0; ///< a power of two; 0: all columns have a place
 };
 

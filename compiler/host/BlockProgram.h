@@ -94,7 +94,7 @@ private:
   // In fixed point: PowersOfPairs.cpp.
   math::Exp2Op powerInFixedPoint(Value tile); ///< of which a tile is the rounded result; null for others
   Values powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks);
-  static constexpr int64_t kBeyondRange = 0x00bf0000; ///< bits of a mark: NaN or 128 and more
+  static constexpr int64_t kBeyondRange = 0x4740feea; ///< the mark of 128; that of NaN is greater
   Values markBeyondRange(const Values &sums, ValueRange marks);
   Value multiplyPairs(Value left, Value right, Value sum);
   Value addPairs(Value words, Value sum); ///< where tile units are, vdpbf16ps is slower than this
@@ -308,7 +308,7 @@ private:
   llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten
   /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.
   llvm::DenseMap<int64_t, mlir::Block *> owners_;
-  /// Of a tile that a loop carries: the branch of its body that may write the tile's buffer, too.
+  /// Of a tile that a loop carries, or of the block around: the branch that writes the tile's buffer, too.
   llvm::DenseMap<Value, mlir::Block *> overwrittenIn_;
   /// By the mask that hides them, in the block of the kernel where they were computed.
   llvm::DenseMap<std::pair<Value, mlir::Block *>, ColumnBounds> columnBounds_;

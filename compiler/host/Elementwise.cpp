@@ -294,10 +294,10 @@ LogicalResult BlockProgram::forEachColumn(Value tile, const Cone &cone, ArrayRef
 
 void BlockProgram::beginColumns(ColumnLoop &columns, bool folds, Values &carried) {
   auto isPair = [](Operation *op) { return hasPairs(op->getResult(0).getType()); };
-  columns.step = llvm::any_of(columns.cone.ops, isPair) ? 2 : 1;
+  columns.step = llvm::any_of(columns.cone->ops, isPair) ? 2 : 1;
   columns.folded = carried.size();
   math::Exp2Op power = folds ? powerInFixedPoint(columns.tile) : math::Exp2Op();
-  powerInWords_ = power && llvm::is_contained(columns.cone.ops, power.getOperation()) ? power.getOperation() : nullptr;
+  powerInWords_ = power && llvm::is_contained(columns.cone->ops, power.getOperation()) ? power.getOperation() : nullptr;
   int64_t rows = cast<RankedTensorType>(columns.tile.getType()).getDimSize(0);
   if (powerInWords_)
     carried.append(columns.folded, filled(vectorOf(builder_.getI32Type(), rows), 0)); // marks
@@ -313,7 +313,7 @@ Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange
   for (auto [i, ofColumn] : llvm::enumerate(values)) {
     Value current = add(first, i64(i));
     loadColumn(current, ofColumn);
-    for (Operation *op : columns.cone.ops)
+    for (Operation *op : columns.cone->ops)
       columns.fine &= succeeded(computeColumn(op, current, ofColumn));
     if (!columns.fine)
       return Values(state);
@@ -321,7 +321,7 @@ Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange
       next = hook(current, ofColumn[columns.tile], next);
   }
   ColumnValues words; // of two columns each
-  for (Operation *op : columns.cone.ops)
+  for (Operation *op : columns.cone->ops)
     if (Value pair = op->getResult(0); hasPairs(pair.getType()))
       words[pair] = powerInWords_ && pair == columns.tile
                         ? powersOfPairs(values[0][pair], values[1][pair], rows, marks)
@@ -343,7 +343,7 @@ Values BlockProgram::endColumns(const ColumnLoop &columns, Values carried) {
 LogicalResult BlockProgram::forColumnsTo(Value end, Value tile, const Cone &cone, ArrayRef<Stored> stored,
                                          Values &carried, ColumnHook hook) {
   int64_t rows = cast<RankedTensorType>(tile.getType()).getDimSize(0);
-  ColumnLoop columns{tile, cone, stored};
+  ColumnLoop columns{tile, &cone, stored};
   beginColumns(columns, /*folds=*/static_cast<bool>(hook), carried);
   auto loadColumn = [&](Value column, ColumnValues &values) {
     loadLeaves(cone, rows, multiply(column, i64(rows * sizeof(float))), values);

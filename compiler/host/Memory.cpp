@@ -130,7 +130,7 @@ void BlockProgram::transfer(const Transfer &t,
     });
   };
   Value last = add(t.count, i64(-1)), begin = i64(0);
-  if (whole != 0 && t.group == 1 && lanes > kStripRows && t.rows % lanes == 0 && t.rows > lanes) { // of few queries none
+  if (whole != 0 && t.group == 1 && lanes > kStripRows && t.rows % lanes == 0 && t.rows > lanes) { // not of one vector
     begin = arith::AndIOp::create(builder_, t.count, i64(-lanes));
     loop(i64(0), begin, lanes, [&](Value row) {
       Value place = rowPlace(t, row);
@@ -323,8 +323,8 @@ void BlockProgram::storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> vectors,
     Value row = vectors[i % kStripRows];
     if (isWhole(pointers)) {
       auto first = static_cast<int32_t>(i / kStripRows * kTransposedColumns);
-      row = LLVM::ShuffleVectorOp::create(builder_, row, row,
-                                          llvm::to_vector(llvm::seq(first, first + static_cast<int32_t>(kTransposedColumns))));
+      auto columns = llvm::to_vector(llvm::seq(first, first + static_cast<int32_t>(kTransposedColumns)));
+      row = LLVM::ShuffleVectorOp::create(builder_, row, row, columns);
     }
     store(row, pointers[i], alignment);
   }

@@ -6,8 +6,8 @@
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
 // place of 2^f the line 1 + f. The table takes the difference back, which is at most 22/256, and adds it.
 // Relative error against 2^x: root mean square 1.9e-3, at most 6.1e-3, where rounding has 1.7e-3 and 3.9e-3; exact at
-// whole x. What is below 2^-126 becomes a subnormal, which products of bfloat16 take for zero. Where x is beyond 128 or
-// NaN, t has bits that it has nowhere else: of these a mark is kept.
+// whole x. What is below 2^-126 becomes a subnormal, which products of bfloat16 take for zero. Where x is 128 or
+// more, or NaN, t is greater than elsewhere, as integers are compared: the greatest is kept as a mark.
 #include "compiler/host/BlockProgram.h"
 #include "compiler/host/MathFunctions.h"
 
@@ -68,8 +68,7 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   for (int64_t i = 0; i < rows / lanes; ++i) {
     auto of = [&](const Values &column) { return broadcast(column.size() == 1 ? column[0] : column[i], lanes); };
     Value first = fixedPoint(of(even)), second = fixedPoint(of(odd));
-    Value both = arith::OrIOp::create(builder_, first, second);
-    marks[i] = arith::OrIOp::create(builder_, marks[i], both);
+    marks[i] = arith::MaxUIOp::create(builder_, marks[i], arith::MaxUIOp::create(builder_, first, second));
     Value y = LLVM::ShuffleVectorOp::create(builder_, asHalves(first), asHalves(second), lower);
     Value index = arith::ShRUIOp::create(builder_, y, filled(halves, kFractionBits - kIndexBits));
     StringAttr permute = builder_.getStringAttr("llvm.x86.avx512.vpermi2var.hi.512");
@@ -86,12 +85,11 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   return result;
 }
 
-// NaN in the rows of which an exponent was, or was beyond 128.
+// NaN in the rows of which an exponent was, or was 128 or more.
 Values BlockProgram::markBeyondRange(const Values &sums, ValueRange marks) {
   Values result;
   for (auto [sum, mark] : llvm::zip_equal(sums, marks)) {
-    Value bit = arith::AndIOp::create(builder_, mark, filled(mark.getType(), kBeyondRange));
-    Value any = arith::CmpIOp::create(builder_, arith::CmpIPredicate::ne, bit, filled(mark.getType(), 0));
+    Value any = arith::CmpIOp::create(builder_, arith::CmpIPredicate::uge, mark, filled(mark.getType(), kBeyondRange));
     Value none = filled(sum.getType(), std::numeric_limits<double>::quiet_NaN());
     result.push_back(arith::SelectOp::create(builder_, any, none, sum));
   }

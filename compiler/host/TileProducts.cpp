@@ -56,17 +56,17 @@ std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value fi
 }
 
 // Few steps are made one after the other, more in a loop, the first apart.
-static bool isUnrolled(Value steps) {
+static std::optional<int64_t> unrolledSteps(Value steps) {
   IntegerAttr count;
-  return matchPattern(steps, m_Constant(&count)) && count.getInt() <= kMostUnrolledSteps;
+  bool few = matchPattern(steps, m_Constant(&count)) && count.getInt() <= kMostUnrolledSteps;
+  return few ? std::optional(count.getInt()) : std::nullopt;
 }
 
 void BlockProgram::forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body) {
-  if (!isUnrolled(steps))
+  std::optional<int64_t> unrolled = unrolledSteps(steps);
+  if (!unrolled)
     return loop(i64(1), steps, 1, body);
-  IntegerAttr count;
-  matchPattern(steps, m_Constant(&count));
-  for (int64_t step = 1; step < count.getInt(); ++step)
+  for (int64_t step = 1; step < *unrolled; ++step)
     body(i64(step));
 }
 
@@ -111,7 +111,7 @@ void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, 
     }
   };
   step(i64(0), true, between);
-  llvm::function_ref<void()> further = isUnrolled(steps) ? between : llvm::function_ref<void()>();
+  llvm::function_ref<void()> further = unrolledSteps(steps) ? between : llvm::function_ref<void()>();
   forEachFurtherStep(steps, [&](Value k) { step(k, false, further); });
 }
 
@@ -174,9 +174,10 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
         done = columns;
       };
       emit(column, before[0], [&] {
-        int64_t share = llvm::divideCeil(width * (++made - first), multiplies - first);
-        if (made > first)
-          foldUpTo(llvm::alignDown(std::min(share, width), int64_t(2)));
+        if (++made <= first)
+          return;
+        auto share = static_cast<int64_t>(llvm::divideCeil(width * (made - first), multiplies - first));
+        foldUpTo(std::min(share, width) / 2 * 2);
       });
       foldUpTo(width);
       folded.insert(folded.begin(), placeOfStrip(column));
@@ -259,7 +260,7 @@ LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, Re
     return failure();
   done_.insert(reduce);
   folding.stored = planStores(reduce.getSource(), folding.cone, /*storeTile=*/false);
-  folding.columns.stored = folding.stored;
+  folding.columns = {reduce.getSource(), &folding.cone, folding.stored};
   int64_t offset = 0;
   if (isNeeded(folding.scores, &folding.cone)) {
     offset = allocateBuffer(cast<RankedTensorType>(dot.getType()));
@@ -281,16 +282,16 @@ ReduceOp BlockProgram::consumerOfTileProduct(DotOp op, const Product &product) {
   constexpr int64_t kLeastColumns = 4 * kBlock;
   IntegerAttr count;
   bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
-  if (!whole || product.rows != kBlock || product.columns < kLeastColumns)
+  if (!whole || product.rows != kBlock || product.columns < kLeastColumns || isLeftOut(op, Effect::kFoldedMaxima))
     return {};
   ReduceOp sum = sumOfPowers(op);
   return sum ? sum : reductionOf(op);
 }
 
-// The sum of rounded powers of two, made of the product alone by few operations; null for none.
+// The sum of rounded powers of two, made of the product alone; null for none.
 ReduceOp BlockProgram::sumOfPowers(DotOp op) {
   Value value = op.getResult();
-  while (value.hasOneUse()) {
+  while (value.hasOneUse() && !isa<ReduceOp>(*value.getUsers().begin())) {
     Operation *user = *value.getUsers().begin();
     if (!isElementwise(user) || user->getBlock() != op->getBlock() ||
         !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand); }))

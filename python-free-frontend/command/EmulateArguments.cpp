@@ -375,7 +375,7 @@ Result<std::string> compare_output(const EmulatedDriver &driver, const DeviceBuf
   }
   if (!wrong)
     return std::string();
-  char text[160];
+  char text[256];
   std::snprintf(text, sizeof text, "%zu of %zu elements are off by more than %g, the worst is element %zu: %.9g where %.9g is expected",
                 wrong, count, tolerance, worst, number_at(element, bytes.data(), worst),
                 number_at(element, tensor.data(), worst));

@@ -254,8 +254,13 @@ void add_standing(std::vector<Case> &list) {
   add("causal", Inputs::kNormal, 64, [](Case &c) { c.queries = 700, c.causal = CausalAlignment::kTopLeft; });
   add("causal_wide", Inputs::kNormal, 128, [](Case &c) { c.queries = 300, c.causal = CausalAlignment::kBottomRight; });
   add("without", Inputs::kNormal, 64, [](Case &c) { c.without = "standing-reference"; });
-  add("late_key", Inputs::kLateKey, 64, plain);
-  add("late_key_wide", Inputs::kLateKey, 128, plain);
+  // 768 keys are whole blocks: all of them are open.
+  for (int far : {2, 6, 40})
+    for (int64_t width : {64, 128, 192})
+      add("late_key_" + std::to_string(far) + "_width_" + std::to_string(width), Inputs::kLateKey, width,
+          [&](Case &c) { c.keys = 768, c.far = far; });
+  add("negative_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = -0.3; });
+  add("zero_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = 0.0; });
   add("large_scores", Inputs::kLarge, 64, plain);
   add("not_a_number", Inputs::kNotANumber, 64, plain);
   add("infinite", Inputs::kInfinite, 64, plain);

@@ -28,3 +28,38 @@ func.func @scores() attributes {tile.kernel} {
   tile.store %m, %out[%zero, %zero, %zero] rows %length width 1 layout 2 : tensor<32xf32>, !tile.tensor<f32>
   return
 }
+
+// Powers that are summed once they are rounded are made there too, 32 keys behind. Nobody else reads the scores: 64 keys of
+// them have places, in turn. Strips of 32 keys (a width of 128) fold the strip before, once its four tiles are stored.
+
+// CHECK-LABEL: llvm.func @powers(
+// CHECK: scf.for {{.*}} -> (!llvm.ptr) 
+// CHECK: %[[STRIPS:.*]]:5 = scf.for {{.*}} -> (!llvm.ptr, vector<16xf32>, vector<16xf32>, vector<16xi32>, vector<16xi32>) 
+// CHECK-NOT: math.exp2
+// CHECK-COUNT-4: "llvm.x86.tdpbf16ps"
+// CHECK: arith.andi %{{.*}}, %c63
+// CHECK: "llvm.x86.avx512.vpermi2var.hi.512"
+// CHECK: "llvm.x86.tdpbf16ps"
+// CHECK: "llvm.x86.avx512.vpermi2var.hi.512"
+// CHECK: scf.yield
+// CHECK-COUNT-4: "llvm.x86.tilestored64"
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[STRIPS]]#1, %{{.*}} = %[[STRIPS]]#2
+func.func @powers() attributes {tile.kernel} {
+  %query = tile.tensor 0 : !tile.tensor<bf16>
+  %key = tile.tensor 1 : !tile.tensor<bf16>
+  %out = tile.tensor 2 : !tile.tensor<f32>
+  %zero = arith.constant 0 : i32
+  %length = tile.size key_length
+  %none = arith.constant dense<0.0> : tensor<32x256xf32>
+  %reference = arith.constant dense<1.0> : tensor<32xf32>
+  %q = tile.load %query[%zero, %zero, %zero] rows %length width 128 layout 0 : !tile.tensor<bf16> -> tensor<32x128xbf16>
+  %k = tile.load %key[%zero, %zero, %zero] rows %length width 128 layout 0 {tile.whole} : !tile.tensor<bf16> -> tensor<256x128xbf16>
+  %s = tile.dot %q, %k transposed, %none : tensor<32x128xbf16>, tensor<256x128xbf16> -> tensor<32x256xf32>
+  %m = tile.expand %reference : tensor<32xf32> -> tensor<32x256xf32>
+  %x = arith.subf %s, %m : tensor<32x256xf32>
+  %e = math.exp2 %x : tensor<32x256xf32>
+  %p = arith.truncf %e : tensor<32x256xf32> to tensor<32x256xbf16>
+  %sum = tile.reduce sum %p : tensor<32x256xbf16> -> tensor<32xf32>
+  tile.store %sum, %out[%zero, %zero, %zero] rows %length width 1 layout 2 : tensor<32xf32>, !tile.tensor<f32>
+  return
+}

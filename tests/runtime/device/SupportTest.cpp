@@ -83,11 +83,12 @@ TEST(Target, AProcessorExecutesItsLevelAndThoseBefore) {
 }
 
 TEST(Target, WhatAProcessorDoesSlowlyOrMayNotDoIsNotChosen) {
-  HostFeatures zen{.avx512 = true, .avx512_bf16 = true, .level = HostLevel::kV4Bf16};
+  HostFeatures zen;
+  zen.avx512 = zen.avx512_bf16 = true, zen.level = HostLevel::kV4Bf16;
   EXPECT_EQ(choose_host_level(zen).level, HostLevel::kV4Bf16);
   EXPECT_EQ(choose_host_level(zen).why_not, "");
-  HostFeatures xeon{.avx512 = true, .avx512_bf16 = true, .slow_bf16_dot = true, .has_amx = true, .amx = true,
-                    .level = HostLevel::kV4Amx};
+  HostFeatures xeon;
+  xeon.avx512 = xeon.avx512_bf16 = xeon.slow_bf16_dot = xeon.has_amx = xeon.amx = true, xeon.level = HostLevel::kV4Amx;
   EXPECT_EQ(choose_host_level(xeon).level, HostLevel::kV4Amx);
   EXPECT_EQ(choose_host_level(xeon).why_not, "");
   xeon.amx = false, xeon.level = HostLevel::kV4Bf16;

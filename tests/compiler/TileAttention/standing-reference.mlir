@@ -1,0 +1,39 @@
+// Beside tile units of a host the maximum of a row's first 32 keys is its first reference, where there are as many. A turn
+// of the open loop takes no maximum: only where a row's sum of probabilities is beyond 2^12, or no number, are the scores
+// formed again and followed.
+//
+// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+amx}),tile-attention,canonicalize)" | FileCheck %s
+
+// CHECK-DAG: %[[GREATEST_SUM:.*]] = arith.constant dense<4.096000e+03> : tensor<32xf32>
+// CHECK-DAG: %[[NONE:.*]] = arith.constant dense<0xFF800000> : tensor<32xf32>
+// CHECK: %[[SOME:.*]] = arith.cmpi
+// CHECK: %[[FIRST:.*]] = scf.if %[[SOME]]
+// CHECK: %[[KEYS:.*]] = tile.load {{.*}}tensor<32x64xbf16>
+// CHECK: %[[PRODUCTS:.*]] = tile.dot %{{.*}}, %[[KEYS]]{{.*}}tensor<32x32xf32>
+// CHECK: %[[MAXIMUM:.*]] = tile.reduce  maximum %[[PRODUCTS]]
+// CHECK: else
+// CHECK: scf.yield %[[NONE]]
+// CHECK: scf.for {{.*}} iter_args(%[[M:.*]] = %[[FIRST]], %{{.*}} = %{{.*}}, %{{.*}} = %{{.*}})
+// CHECK: tile.dot
+// CHECK-NOT: tile.reduce  maximum
+// CHECK: %[[P:.*]] = arith.truncf
+// CHECK: %[[SUM:.*]] = tile.reduce  sum %[[P]]
+// CHECK: %[[STALE:.*]] = arith.cmpf ugt, %[[SUM]], %[[GREATEST_SUM]]
+// CHECK: %[[ANY:.*]] = tile.any %[[STALE]]
+// CHECK: scf.if %[[ANY]]
+// CHECK: tile.dot {{.*}}tile.again
+// CHECK: tile.reduce  maximum
+func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},
+                 %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},
+                 %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16}, %scale: f32) -> tensor<*xf32> {
+  %0 = attention.fused query(%query) key(%key) value(%value) : tensor<*xf32> -> tensor<*xf32> mask {
+  ^bb0(%batch: i32, %head: i32, %i: i32, %j: i32):
+    %visible = arith.constant true
+    attention.yield %visible : i1
+  } score {
+  ^bb0(%score: f32, %batch: i32, %head: i32, %i: i32, %j: i32):
+    %scaled = arith.mulf %score, %scale : f32
+    attention.yield %scaled : f32
+  }
+  return %0 : tensor<*xf32>
+}
