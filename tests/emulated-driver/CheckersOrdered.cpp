@@ -38,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(
         // A flag that some set because nobody had: no update of it.
         std::pair{"LanesLookAndThenSetAFlag",
                   "shr.u32 %r4, %r0, 5; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; mov.u32 %r6, 0; st.shared.b32 [%r4], %r6; "
-                  "ld.shared.b32 %r7, [%r4]; setp.eq.u32 %p0, %r7, 0; mov.u32 %r8, 5; @%p0 st.shared.b32 [%r4], %r8;"},
+                  "ld.shared.b32 %r7, [%r4]; setp.eq.u32 %p0, %r7, 0; mov.u32 %r8, 5; bar.warp.sync -1; @%p0 st.shared.b32 [%r4], %r8;"},
         std::pair{"LanesMeetBeforeTheyUpdateTogether",
                   "shr.u32 %r4, %r0, 5; shl.b32 %r4, %r4, 2; mov.u32 %r5, box; add.u32 %r4, %r4, %r5; mov.u32 %r6, 0; st.shared.b32 [%r4], %r6; "
                   "ld.shared.b32 %r7, [%r4]; bar.warp.sync -1; add.u32 %r7, %r7, 1; st.shared.b32 [%r4], %r7;"},

@@ -142,6 +142,17 @@ const Planted kPlanted[] = {
      "setp.lt.u32 %p1, %r0, 32; @!%p1 bra END; st.shared.b32 [%r2], %r0; bar.warp.sync -1; xor.b32 %r4, %r2, 4; ld.shared.b32 %r5, [%r4]; bar.warp.sync 0xffffffff; "
      "setp.eq.u32 %p0, %r0, 3; @!%p0 bra END; st.shared.b32 [%r2], 9; END:",
      "bar.warp.sync 0xffffffff;", "", true},
+    // Lanes that run side by side all the same: on a card they may part at any instruction.
+    {"LanesExchangeWithoutSyncwarp", FindingKind::kWarpRace,
+     "st.shared.b32 [%r2], %r0; bar.warp.sync -1; xor.b32 %r4, %r2, 4; ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "bar.warp.sync -1;", "", true},
+    {"LanesOverwriteWhatTheirNeighboursRead", FindingKind::kWarpRace,
+     "st.shared.b32 [%r2], %r0; bar.warp.sync -1; xor.b32 %r4, %r2, 4; ld.shared.b32 %r5, [%r4]; bar.warp.sync 0xffffffff; "
+     "st.shared.b32 [%r2], %r5; st.global.b32 [%rd2], %r5;",
+     "bar.warp.sync 0xffffffff;", "", true},
+    {"AShuffleThatCameTooEarly", FindingKind::kWarpRace,
+     "st.shared.b32 [%r2], %r0; shfl.sync.bfly.b32 %r6, %r0, 1, 31, -1; xor.b32 %r4, %r2, 8; ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "st.shared.b32 [%r2], %r0; shfl.sync.bfly.b32 %r6, %r0, 1, 31, -1;", "shfl.sync.bfly.b32 %r6, %r0, 1, 31, -1; st.shared.b32 [%r2], %r0;", true},
     // races in global memory
     {"BlocksWriteOneWord", FindingKind::kGlobalRace,
      "setp.eq.u32 %p0, %r1, 0; @%p0 st.global.b32 [%rd0], %r1;", "%r1, 0", "%r0, 0", false, kSuccess, 2},

@@ -173,8 +173,9 @@ inline bool any_contested(const WordRuns &at, const AccessRecords records, u64 o
   });
   return contested.is_set();
 }
-/// Writes of whole words replace what was recorded; after writes of a part by several it is unclear who wrote which. That
-/// another block has written too stays known in global memory: where it wrote the same, only readers race.
+/// Writes of whole words replace what was recorded; after writes of a part by several it is unclear who wrote which. Several
+/// lanes of one instruction wrote a word of shared memory alike, else that is a finding. That another block has written too
+/// stays known in global memory: where it wrote the same, only readers race.
 template <Space S> inline void record_writes(const WordRuns &at, const AccessRecords records) {
   using namespace access_record;
   for_each_record(at, [&]<class V>(V mine, u64 place) {
@@ -182,6 +183,8 @@ template <Space S> inline void record_writes(const WordRuns &at, const AccessRec
     V others = (apart & records.owner) != 0 ? none + kUnclear : none;
     others |= old & (kAllBytes | kUnclear | (S == Space::kShared ? kDivided : 0));
     V kept = (mine & kAllBytes) == kAllBytes ? none : others;
+    if constexpr (S == Space::kShared)
+      kept |= (apart >> kWarp == 0 ? none + kSeveral : none) & ((apart & kLaneBits) != 0 ? none + kSeveral : none);
     if constexpr (S != Space::kShared)
       kept |= (apart & kBlockBits) != 0 ? none + kSeveral : old & kSeveral;
     store_records(records.writes + place, mine | (old >= records.since ? kept : none));
@@ -233,8 +236,8 @@ __attribute__((noinline)) void observe_order(Warp &warp, const Op *op, u32 mask,
               (op->ordering & kStrong ? kStrongAccess : 0) | (divided ? kDivided : 0);
   WordRuns at;
   find_words(at, stamp, mask, address, bytes, consecutive);
-  // Lanes of one warp that take turns may meet as warps do.
-  const u64 owner = divided ? records.owner | u64{31} << kLane : records.owner;
+  // Lanes of one warp may meet as warps do, even where they run side by side: nothing holds them together.
+  const u64 owner = kShared ? records.owner | kLaneBits : records.owner;
   constexpr u64 kAlarmingWrites = kShared ? kDivided : kSeveral, kAlarmingReads = kDivided | kSeveral;
   if (counts_as_read(kind)) {
     if (__builtin_expect(record_reads<S>(at, records, owner, kAlarmingWrites), 0))

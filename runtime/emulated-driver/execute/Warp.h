@@ -141,7 +141,8 @@ enum Shadow : uint8_t {
 namespace access_record {
 inline constexpr uint64_t kSeveral = 1, kUnclear = 2, kStrongAccess = 4, kDivided = 8, kSeveralWarps = 8;
 inline constexpr int kBytes = 4, kLane = 8, kWarp = 13, kOperation = 18, kWhen = 32;
-inline constexpr uint64_t kAllBytes = uint64_t{15} << kBytes, kWarpBits = uint64_t{31} << kWarp;
+inline constexpr uint64_t kAllBytes = uint64_t{15} << kBytes, kLaneBits = uint64_t{31} << kLane;
+inline constexpr uint64_t kWarpBits = uint64_t{31} << kWarp;
 inline constexpr uint64_t kMostOperations = (1u << 14) - 1;
 // Of `when` for global memory.
 inline constexpr int kBarrierBits = 10;

@@ -51,10 +51,11 @@ struct Meeting {
       return {kNoBarrier};
     if (earlier.warp != warp.index)
       return {earlier.when > warp.known[earlier.warp] ? kNoBarrier : nullptr};
-    bool apart = earlier.is(kDivided) || divided();
-    return {apart && earlier.lane != lane && earlier.when >= warp.synchronised
-                ? "in the same warp, whose lanes had parted; no __syncwarp is between"
-                : nullptr};
+    const bool alike = !earlier_reads && earlier.is(kSeveral); // by several lanes at once
+    if (alike || earlier.lane == lane || earlier.when < warp.synchronised || earlier.when <= warp.known[warp.index])
+      return {};
+    return {earlier.is(kDivided) || divided() ? "in the same warp, whose lanes had parted; no __syncwarp is between"
+                                              : "in the same warp; no __syncwarp is between, and lanes may part anywhere"};
   }
 
   Race race_in_global(const Record &earlier) const {
