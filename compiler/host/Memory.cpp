@@ -1,6 +1,7 @@
 // Tiles in global memory.
 #include "compiler/host/BlockProgram.h"
 #include "compiler/host/Transpose.h"
+#include "dialects/attention/Attention.h"
 #include "dialects/tile/Schedule.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -114,14 +115,16 @@ Values BlockProgram::equidistantRows(Value first, Value stride, int64_t count) {
   return rows;
 }
 
-// Rows in global memory and the columns of a buffer: in strips of four columns of a whole vector of rows, then of four
-// rows, transposed in registers, the rest one by one. A strip's rows beyond the last repeat it; only strips of four have
-// such rows.
+// Rows in global memory and the columns of a buffer: in strips of four columns, transposed in registers, the rest one by
+// one. A strip has a whole vector of rows; of few queries, or where heads are packed, four: its rows beyond the last repeat
+// it. Strips of both kinds would be a twentieth more to compile.
 void BlockProgram::transfer(const Transfer &t,
                             llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                             llvm::function_ref<void(Value, Value)> element) {
   int64_t columnBytes = t.rows * sizeof(float), lanes = registers_.lanes;
   bool hasStrips = t.adjacent && t.rows % kStripRows == 0;
+  bool few = kernel_->hasAttr(attention::kFewQueriesAttribute);
+  bool wholeVectors = !few && t.group == 1 && lanes > kStripRows && t.rows % lanes == 0;
   int64_t whole = hasStrips ? t.width / kTransposedColumns * kTransposedColumns : 0;
   auto columnsOf = [&](Value row, llvm::function_ref<Values(Value)> pointersAt) {
     Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
@@ -129,16 +132,26 @@ void BlockProgram::transfer(const Transfer &t,
       strip(pointersAt(multiply(column, t.columnStride)), row, byte(column0, multiply(column, i64(columnBytes))));
     });
   };
-  Value last = add(t.count, i64(-1)), begin = i64(0);
-  if (whole != 0 && t.group == 1 && lanes > kStripRows && t.rows % lanes == 0 && t.rows > lanes) { // not of one vector
-    begin = arith::AndIOp::create(builder_, t.count, i64(-lanes));
-    loop(i64(0), begin, lanes, [&](Value row) {
+  auto oneByOne = [&](Value firstRow, Value endRow, int64_t firstColumn) {
+    loop(firstRow, endRow, 1, [&](Value row) {
+      Value place = rowPlace(t, row);
+      Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
+      loop(i64(firstColumn), i64(t.width), 1, [&](Value column) {
+        element(byte(place, multiply(column, t.columnStride)), byte(column0, multiply(column, i64(columnBytes))));
+      });
+    });
+  };
+  Value end = t.count; // of the rows in strips
+  if (whole != 0 && wholeVectors) {
+    end = arith::AndIOp::create(builder_, t.count, i64(-lanes));
+    loop(i64(0), end, lanes, [&](Value row) {
       Value place = rowPlace(t, row);
       columnsOf(row, [&](Value offset) { return equidistantRows(byte(place, offset), t.rowStride, lanes); });
     });
-  }
-  if (whole != 0)
-    loop(begin, t.count, kStripRows, [&](Value row) {
+    oneByOne(end, t.count, 0);
+  } else if (whole != 0) {
+    Value last = add(t.count, i64(-1));
+    loop(i64(0), t.count, kStripRows, [&](Value row) {
       Values places;
       for (int64_t i = 0; i < kStripRows; ++i)
         places.push_back(rowPlace(t, minimum(add(row, i64(i)), last)));
@@ -146,16 +159,9 @@ void BlockProgram::transfer(const Transfer &t,
         return llvm::to_vector<6>(llvm::map_range(places, [&](Value place) { return byte(place, offset); }));
       });
     });
-  if (whole == t.width)
-    return;
-  loop(i64(0), t.count, 1, [&](Value row) {
-    Value place = rowPlace(t, row);
-    Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
-    loop(i64(whole), i64(t.width), 1, [&](Value column) {
-      element(byte(place, multiply(column, t.columnStride)),
-              byte(column0, multiply(column, i64(columnBytes))));
-    });
-  });
+  }
+  if (whole != t.width)
+    oneByOne(i64(0), end, whole);
 }
 
 void BlockProgram::clearBuffer(int64_t offset, int64_t rows, int64_t columns) {

@@ -7,9 +7,10 @@
 // repeats it.
 
 // CHECK-LABEL: llvm.func @product(
-// CHECK: %[[LAST:.*]] = arith.addi %[[COUNT:.*]], %{{.*}} : i64
-// CHECK: scf.for %{{.*}} = %{{.*}} to %[[COUNT]] step %{{.*}} : i64 {
-// CHECK: arith.minsi
+// CHECK: %[[COUNT:.*]] = arith.minsi %{{.*}}, %c96_i64{{.*}} : i64
+// CHECK: scf.for %[[COLUMN:.*]] = %{{.*}} to %[[COUNT]] step %c6_i64
+// CHECK: %[[LAST:.*]] = arith.subi %[[COUNT]], %{{.*}} : i64
+// CHECK: arith.minsi %[[COLUMN]], %[[LAST]] : i64
 // CHECK: scf.for
 // CHECK-COUNT-4: llvm.load %{{.*}} {alignment = 64 : i64} : !llvm.ptr -> vector<16xf32>
 // CHECK: vector.broadcast %{{.*}} : f32 to vector<16xf32>
