@@ -24,9 +24,10 @@
 ///
 ///     P = 2^(X − m)                    where rowsum P ≤ 2¹²: ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
 ///
-/// In ascending order the first reference is the greatest score of the first 32 keys, where the score is a multiple c > 0 of
-/// the product; unless c > 0 no block is then taken for open. A row whose sum is beyond that, infinite or NaN takes its maximum and goes on as above; scores are formed
-/// again for it, since they were not kept. Rows are tested one by one: a row's bits do not depend on others.
+/// In ascending order the first reference is the greatest score of the first 32 keys, where the score is a multiple c > 0
+/// of the product; unless c > 0 no block is then taken for open. A row whose sum is beyond that, infinite or NaN takes its
+/// maximum and goes on as above; scores are formed again for it, since they were not kept. Rows are tested one by one: a
+/// row's bits do not depend on others.
 /// Blocks with a mask take maxima, or, where dropout and an output wider than the block leave few registers, compare
 /// lane maxima as below. P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless
 /// the logsumexp is asked for; 2¹² is within float16.
