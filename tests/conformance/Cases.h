@@ -66,6 +66,13 @@ inline void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
 /// All cases; every name is an identifier.
 const std::vector<Case> &cases();
 
+// What the list is made of.
+inline constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16};
+/// Of these sizes, and nothing besides.
+Case sized(std::string name, DataType dtype, int64_t batch, int64_t heads, int64_t key_heads, int64_t queries, int64_t keys,
+           int64_t width, int64_t value_width);
+void add_traced(std::vector<Case> &list); ///< TracedCases.cpp
+
 /// The tensors of a case: query, key, value, then the mask where there is one.
 std::vector<Tensor> make_inputs(const Case &c);
 

@@ -115,14 +115,6 @@ TEST_P(GuardPages, NothingBeyondATensorOfAnExactShapeIsTouched) {
     expect_nothing_beyond(function, std::get<DataType>(GetParam()), {20, keys, 128, 128});
 }
 
-std::vector<RunWay> host_ways() {
-  std::vector<RunWay> host;
-  for (const RunWay &way : ways())
-    if (way.way == Way::kHost)
-      host.push_back(way);
-  return host;
-}
-
 INSTANTIATE_TEST_SUITE_P(Host, GuardPages,
                          testing::Combine(testing::ValuesIn(host_ways()),
                                           testing::Values(DataType::kFloat32, DataType::kFloat16,

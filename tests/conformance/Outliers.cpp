@@ -50,14 +50,6 @@ TEST_P(Outliers, AloneAreTheResult) {
     }
 }
 
-std::vector<RunWay> host_ways() {
-  std::vector<RunWay> list;
-  for (const RunWay &way : ways())
-    if (way.way == Way::kHost)
-      list.push_back(way);
-  return list;
-}
-
 INSTANTIATE_TEST_SUITE_P(Every, Outliers, testing::ValuesIn(host_ways()),
                          [](const auto &info) { return info.param.name; });
 

@@ -44,4 +44,12 @@ const std::vector<RunWay> &ways() {
   return list;
 }
 
+std::vector<RunWay> host_ways() {
+  std::vector<RunWay> host;
+  for (const RunWay &way : ways())
+    if (way.way == Way::kHost)
+      host.push_back(way);
+  return host;
+}
+
 } // namespace tenon::conformance

@@ -15,5 +15,6 @@ struct RunWay {
 inline void PrintTo(const RunWay &way, std::ostream *out) { *out << way.name; }
 
 const std::vector<RunWay> &ways();
+std::vector<RunWay> host_ways(); ///< those by the host's code
 
 } // namespace tenon::conformance
