@@ -1,6 +1,7 @@
 #include "FunctionState.h"
 
 #include "tenon/Dropout.h"
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Interpreter.h"
 
 #include <algorithm>
@@ -38,7 +39,7 @@ Status check_value(const ScalarFacts &scalar, double value) {
 Result<Tensor> scalar_tensor(ElementKind kind, double value) {
   if (kind == ElementKind::kIndex)
     return Tensor::from_values<int32_t>({}, {static_cast<int32_t>(value)});
-  return Tensor::from_values<float>({}, {static_cast<float>(value)});
+  return Tensor::from_values<float>({}, {nearest_float(value)});
 }
 
 /// On the host for the interpreter; memory that another device holds is copied.
@@ -169,7 +170,7 @@ Status Function::State::set_scalars(const Plan &plan, const LaunchOptions &launc
     if (facts.scalars[scalar].kind == ElementKind::kIndex)
       arguments.scalars[slot.slot].index = static_cast<int32_t>(value);
     else
-      arguments.scalars[slot.slot].real = static_cast<float>(value);
+      arguments.scalars[slot.slot].real = nearest_float(value);
   }
   return {};
 }

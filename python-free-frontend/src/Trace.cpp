@@ -1,5 +1,7 @@
 #include "Trace.h"
 
+#include "tenon/FloatingPointMode.h"
+
 #include <atomic>
 #include <cmath>
 #include <utility>
@@ -73,14 +75,14 @@ std::optional<ValueId> Trace::literal(const Value &value, std::optional<ElementK
     return *traced_.graph.add(Operation::kEqual, {zero, other});
   }
   if (value.kind_ == ElementKind::kReal)
-    return traced_.graph.constant(static_cast<float>(value.real_));
+    return traced_.graph.constant(nearest_float(value.real_));
   if (value.index_ == Value::kOutOfRange) {
     fail(Error::invalid_argument("constant", "an integer beyond 32 bits",
                                  "an integer from -2147483648 to 2147483647, or a real number"));
     return std::nullopt;
   }
   if (kind == ElementKind::kReal)
-    return traced_.graph.constant(static_cast<float>(value.index_));
+    return traced_.graph.constant(nearest_float(static_cast<double>(value.index_)));
   return traced_.graph.constant(static_cast<int32_t>(value.index_));
 }
 

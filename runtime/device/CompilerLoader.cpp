@@ -4,6 +4,7 @@
 #include "device/Text.h"
 #include "tenon/CompilerInterface.h"
 #include "tenon/Fingerprint.h"
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Version.h"
 
 #include <cstdlib>
@@ -108,6 +109,7 @@ Result<void> compiler_available() {
 }
 
 Result<CompileOutcome> compile_kernel(const CompileRequest &request) {
+  const FloatingPointMode mode(Subnormals::kKept);
   TENON_ASSIGN_OR_RETURN(std::string text, write_request(request));
   TENON_ASSIGN_OR_RETURN(const TenonCompilerInterface *compiler, open_compiler());
   TenonCompileResult result = {};

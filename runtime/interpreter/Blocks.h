@@ -1,6 +1,7 @@
 /// Inside the interpreter: a loop over rows, spread over the threads of the host program.
 #pragma once
 
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Parallel.h"
 
 #include <algorithm>
@@ -15,7 +16,10 @@ template <typename Body> void for_blocks(int64_t count, int64_t cost, const Body
   constexpr int64_t kStepsPerPart = 1 << 16;
   const int64_t part = std::max<int64_t>(1, kStepsPerPart / std::max<int64_t>(1, cost));
   const int64_t parts = (count + part - 1) / part;
-  parallel_for(parts, [&](int64_t i) { body(i * part, std::min(count, (i + 1) * part)); });
+  parallel_for(parts, [&](int64_t i) {
+    const FloatingPointMode mode(Subnormals::kKept); // of this thread
+    body(i * part, std::min(count, (i + 1) * part));
+  });
 }
 
 } // namespace tenon::interpreter

@@ -3,6 +3,7 @@
 #include "graph/TypeRules.h"
 #include "interpreter/MaskedScores.h"
 #include "interpreter/Value.h"
+#include "tenon/FloatingPointMode.h"
 
 #include <algorithm>
 #include <string>
@@ -98,6 +99,7 @@ Status check_options(const InterpreterOptions &options) {
 
 Result<std::vector<Tensor>> interpret(const Graph &graph, std::span<const Tensor> inputs,
                                       const InterpreterOptions &options) {
+  const FloatingPointMode mode(Subnormals::kKept);
   TENON_TRY(graph.verify());
   TENON_TRY(check_options(options));
   for (size_t i = 0; i < std::min(inputs.size(), graph.inputs().size()); ++i)

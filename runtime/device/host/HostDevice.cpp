@@ -4,6 +4,7 @@
 #include "device/Text.h"
 #include "device/host/ExecutableMemory.h"
 #include "device/host/Workspace.h"
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Log.h"
 #include "tenon/Parallel.h"
 
@@ -12,7 +13,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-#include <xmmintrin.h>
 
 namespace tenon {
 namespace {
@@ -30,21 +30,6 @@ struct HostKernel final : LoadedKernel {
   }
   ExecutableMemory code;
   std::vector<HostEntry> entries; // one a phase
-};
-
-// What a block computes by, on whatever thread: rounding to nearest, no exception is raised. Denormal numbers cost a
-// hundred cycles each and mean nothing here: results are flushed, and operands read as zero.
-class FloatingPointMode {
-public:
-  FloatingPointMode() : saved_(_mm_getcsr()) { _mm_setcsr(kAllMasked | kFlushResults | kFlushOperands); }
-  ~FloatingPointMode() { _mm_setcsr(saved_); }
-  FloatingPointMode(const FloatingPointMode &) = delete;
-  FloatingPointMode &operator=(const FloatingPointMode &) = delete;
-
-private:
-  static constexpr unsigned kFlushResults = 1u << 15, kFlushOperands = 1u << 6; // MXCSR.FTZ, .DAZ
-  static constexpr unsigned kAllMasked = 0x3fu << 7;                           // with MXCSR.RC 0: to nearest
-  unsigned saved_;
 };
 
 struct Block {
@@ -125,7 +110,7 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid, 
     }
     if (bytes != 0)
       begin_phase(workspace, number);
-    FloatingPointMode mode;
+    const FloatingPointMode mode(Subnormals::kFlushed); // subnormal numbers cost a hundred cycles each
     entry(&arguments, workspace, block.x, block.y + static_cast<int32_t>(part.first_y),
           block.z + static_cast<int32_t>(part.first_z));
   };
