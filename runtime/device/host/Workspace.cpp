@@ -21,7 +21,7 @@ struct Area {
 
 class Pool {
 public:
-  // The smallest free area that is large enough, else a new one, of a power of two.
+  // The smallest free area that is large enough, else a new one, rounded up by an eighth at most.
   Area take(size_t bytes) {
     std::lock_guard lock(mutex_);
     auto best = free_.end();
@@ -57,7 +57,8 @@ private:
   Area make(size_t bytes) {
     if (bytes > (size_t{1} << 62))
       return {};
-    size_t size = std::bit_ceil(std::max(bytes, kSmallestArea));
+    const size_t least = std::max(bytes, kSmallestArea), step = std::bit_floor(least) / 8;
+    const size_t size = (least + step - 1) / step * step;
     void *data = std::aligned_alloc(kAlignment, size);
     if (!data)
       return {};

@@ -4,6 +4,7 @@
 #include "tenon/Parallel.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -157,6 +158,41 @@ TEST(HostDevice, LaunchesFromManyThreadsDoNotMeet) {
   for (std::thread &thread : threads)
     thread.join();
   EXPECT_EQ(right, 8);
+}
+
+// Callers work themselves, beside the workers that all share: no more threads than that.
+TEST(HostDevice, ManyCallersAtOnceDoNotOversubscribe) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "under the thread sanitizer each parallel_for has threads of its own";
+#endif
+  const auto threads_now = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  constexpr int kCallers = 16, kLaunches = 100, kQueries = 64;
+  auto kernel = host().load(image_of({phase("count_block")})).value();
+  parallel_for(64, [](int64_t) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }); // all workers have begun
+  const auto before = threads_now();
+  std::atomic<int64_t> most{0}, right{0};
+  {
+    std::vector<std::jthread> callers;
+    for (int i = 0; i < kCallers; ++i)
+      callers.emplace_back([&] {
+        std::vector<int32_t> counts(kQueries, 0);
+        KernelArguments arguments = testing::sizes(1, 1, kQueries);
+        arguments.tensors[0].data = counts.data();
+        arguments.tensors[0].strides[0] = kQueries;
+        for (int launch = 0; launch < kLaunches; ++launch) {
+          ASSERT_TRUE(host().launch(*kernel, arguments, 0));
+          for (int64_t now = threads_now(), known = most; now > known && !most.compare_exchange_weak(known, now);)
+            ;
+        }
+        right += std::ranges::count(counts, kLaunches);
+      });
+  }
+  EXPECT_EQ(right, kCallers * kQueries);
+  EXPECT_GT(most, before); // callers were seen
+  EXPECT_LE(most, before + kCallers);
 }
 
 TEST(HostDevice, TakesTheSectionThatTheProcessorExecutes) {
