@@ -104,6 +104,8 @@ TEST_F(BadInput, CommandLines) {
           {"bench --suite card", "card not in {host,lengths,gpu}"},
           {"bench --suite gpu --device host", "gpu runs on cuda or on the emulator"},
           {"bench --suite host --heads 2", "has shapes of its own"},
+          {"bench --suite host --tile-keys 64", "host has the compiler's own schedules"},
+          {"bench --suite host --without cut-loops", "host has the compiler's own schedules"},
           {"bench --suite host --device cuda", "runs on the host"},
           {"bench --suite host --svg x.svg", "draws --suite lengths"},
           {"bench --beside x.json", "--suite"},

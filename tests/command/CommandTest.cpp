@@ -160,9 +160,11 @@ TEST_F(Command, BenchSuiteOfTheHostPrintsEachFigureBesideWhatItMustBe) {
   for (const json &row : object["requirements"]) {
     reached.insert(row["reached"].dump());
     EXPECT_EQ(row["measured"].is_null(), row["samples"].empty()) << row;
-    EXPECT_EQ(row["measured"].is_null(), row["missing"] != "" && row["reached"].is_null()) << row;
+    EXPECT_EQ(row["samples"].size() < row["cases"] || row["measured"].is_null(), row["missing"] != "") << row;
     if (row["what"] == "short, (1, 12, 1 to 128, 64), f32: of PyTorch")
-      EXPECT_EQ(row["measured"], 1.5) << row;
+      EXPECT_THAT(std::vector<json>({row["measured"], row["reached"], row["cases"]}), // and seven of eight are missing
+                  testing::ElementsAre(1.5, json(), 8))
+          << row;
   }
   EXPECT_TRUE(reached.contains("true") || reached.contains("false"));
   EXPECT_EQ(object["shapes"].size(), 32u); // 20 forward, 4 decoding, 8 short

@@ -20,7 +20,7 @@ namespace {
 struct BenchCommand {
   ShapeOptions shape;
   ScheduleOptions schedule;
-  bool one_shape = false, json = false;
+  bool one_shape = false, by_hand = false, json = false;
   std::optional<int> rounds;
   double milliseconds = 20;
   int64_t shorter = 1;
@@ -236,6 +236,8 @@ void add_suite_options(CLI::App &bench, BenchCommand &options) {
 void check_suite(const BenchCommand &options) {
   if (!options.suite.empty() && options.one_shape)
     throw CLI::ValidationError("--suite", "has shapes of its own");
+  if (options.suite == "host" && options.by_hand)
+    throw CLI::ValidationError("--suite", "host has the compiler's own schedules");
   if (options.suite == "gpu" && options.device != Way::kAuto && options.device != Way::kCuda &&
       options.device != Way::kEmulator)
     throw CLI::ValidationError("--suite", "gpu runs on cuda or on the emulator");
@@ -267,6 +269,8 @@ void add_bench(CLI::App &app, Action &action) {
     for (const CLI::Option *option : bench->get_options())
       options->one_shape |= option->count() > 0 &&
                             (option->get_group() == "Shape" || option->get_name() == "--causal");
+    for (const CLI::Option *option : bench->get_options())
+      options->by_hand |= option->count() > 0 && option->get_group().starts_with("Schedule");
     check_suite(*options);
     action = [options] { return run_bench(*options); };
   });

@@ -4,6 +4,7 @@
 #include "tenon/Target.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace tenon::command {
 namespace {
@@ -71,6 +72,7 @@ std::vector<Sample> ahead_of(const std::string &by, const Cases &cases, const Be
 }
 
 constexpr const char *kPrototype = "prototype";
+constexpr const char *kPeers[] = {"PyTorch", "FlexAttention", "oneDNN graph"};
 constexpr const char *kByPeers = "with --beside, which tests/benchmarks/peers makes";
 
 Requirement with_reason(Requirement requirement, const char *reason) {
@@ -78,22 +80,33 @@ Requirement with_reason(Requirement requirement, const char *reason) {
   return requirement;
 }
 
-std::vector<Requirement> beside_others(const HostSuite &suite, const Beside &beside) {
+std::vector<Requirement> beside_others(const HostSuite &suite, const HostPeaks &peaks, const Beside &beside) {
   std::vector<Requirement> rows;
-  auto add = [&](const char *what, double limit, std::vector<Sample> samples) {
+  auto add = [&](const char *what, double limit, std::vector<Sample> samples, size_t cases) {
     rows.push_back(with_reason(at_least(what, limit, Unit::kTimes, std::move(samples)), kByPeers));
+    rows.back().cases = cases;
   };
-  add("f32 and bf16, full and causal: of the hand-written prototype", 0.95,
-      ahead_of(kPrototype, suite.forward, beside));
+  auto add_of = [&](const char *by, const char *what, double limit, const Cases &cases) {
+    add(what, limit, ahead_of(by, cases, beside), cases.size());
+  };
+  add_of(kPrototype, "f32 and bf16, full and causal: of the hand-written prototype", 0.95, suite.forward);
+  if (peaks.bfloat16_amx > 0) {
+    Cases tiles;
+    std::ranges::copy_if(suite.forward, std::back_inserter(tiles), [&](const ShapeCase &made) {
+      return made.shape.dtype == "bf16" && made.shape.keys * suite.shorter >= 1024;
+    });
+    add_of(kPrototype, "bf16 by tile units, S >= 1,024: of the prototype, as is aimed at", 1.2, tiles);
+  }
   std::vector<Sample> peers;
-  for (const std::string &by : beside.names())
-    if (by != kPrototype)
-      for (Sample &sample : ahead_of(by, suite.forward, beside))
-        peers.push_back({by + " at " + sample.of, sample.rounds});
-  add("the same: of the fastest peer", 1, std::move(peers));
-  add("decoding, 32 heads on 8, 8,192 keys, D = 128: of the prototype", 0.9,
-      ahead_of(kPrototype, suite.decoding, beside));
-  add("short, (1, 12, 1 to 128, 64), f32: of PyTorch", 1, ahead_of("PyTorch", suite.few, beside));
+  size_t cases = 0;
+  for (const char *by : kPeers) {
+    for (Sample &sample : ahead_of(by, suite.forward, beside))
+      peers.push_back({std::string(by) + " at " + sample.of, sample.rounds});
+    cases += suite.forward.size();
+  }
+  add("f32 and bf16, full and causal: of PyTorch, FlexAttention, oneDNN", 1, std::move(peers), cases);
+  add_of(kPrototype, "decoding, 32 heads on 8, 8,192 keys, D = 128: of the prototype", 0.9, suite.decoding);
+  add_of("PyTorch", "short, (1, 12, 1 to 128, 64), f32: of PyTorch", 1, suite.few);
   return rows;
 }
 
@@ -123,15 +136,15 @@ std::vector<Requirement> of_peaks(const HostSuite &suite, const HostPeaks &peaks
 
 std::vector<Requirement> of_variants(const HostSuite &suite) {
   return {
-      at_least("float16: speed of float32", 0.9, Unit::kTimes, speeds(suite.half)),
+      at_least("float16, S = 1,024: speed of float32", 0.9, Unit::kTimes, speeds(suite.half)),
       at_most("causal, S >= 2,048: time of full", 0.56, Unit::kTimes,
               causal_over_full(suite.forward, suite.shorter)),
       at_most("the last 256 of 8,192 keys: time of full", 0.06, Unit::kTimes, times(suite.window)),
-      at_least("bool or additive mask [S, S], f32: speed of unmasked", 0.8, Unit::kTimes,
+      at_least("bool or additive mask [S, S], f32, S = 1,024: speed of unmasked", 0.8, Unit::kTimes,
                speeds(suite.masks)),
-      at_least("ALiBi and soft cap by expression, f32: speed of plain", 0.75, Unit::kTimes,
+      at_least("ALiBi and soft cap by expression, f32, S = 1,024: speed of plain", 0.75, Unit::kTimes,
                speeds(suite.expressions)),
-      at_least("dropout 0.1, f32: speed of plain", 0.75, Unit::kTimes, speeds(suite.dropout)),
+      at_least("dropout 0.1, f32, S = 1,024: speed of plain", 0.75, Unit::kTimes, speeds(suite.dropout)),
       with_reason(at_least("two threads: speed of one", 1.9, Unit::kTimes, speeds(suite.threads)),
                   "one thread is all there is"),
       with_reason(at_least("two threads: the same bits as one", 1, Unit::kYes, suite.same_bits),
@@ -176,7 +189,7 @@ std::vector<Requirement> of_few_queries(const HostSuite &suite, const HostPeaks 
 
 std::vector<Requirement> HostSuite::requirements(const RunFigures &run,
                                                  const Beside &beside) const {
-  std::vector<Requirement> all = beside_others(*this, beside);
+  std::vector<Requirement> all = beside_others(*this, run.peaks, beside);
   for (std::vector<Requirement> part : {of_peaks(*this, run.peaks), of_variants(*this),
                                         of_waiting(*this, run), of_few_queries(*this, run.peaks)})
     all.insert(all.end(), part.begin(), part.end());

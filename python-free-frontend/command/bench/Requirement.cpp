@@ -37,6 +37,13 @@ std::string row(const std::string &what, const std::string &required, const std:
   return line;
 }
 
+std::string incomplete(const Requirement &requirement) {
+  if (requirement.complete())
+    return "";
+  return "; " + std::to_string(requirement.samples.size()) + " of " + std::to_string(requirement.cases) +
+         " measured, the others " + requirement.missing;
+}
+
 } // namespace
 
 const Sample *Requirement::worst() const {
@@ -51,7 +58,8 @@ std::optional<bool> Requirement::reached() const {
   const Sample *sample = worst();
   if (!sample || !limit)
     return std::nullopt;
-  return at_least ? median(sample->rounds) >= *limit : median(sample->rounds) <= *limit;
+  const bool worst_does = at_least ? median(sample->rounds) >= *limit : median(sample->rounds) <= *limit;
+  return worst_does && !complete() ? std::nullopt : std::optional(worst_does);
 }
 
 Requirement at_least(std::string what, double limit, Unit unit, std::vector<Sample> samples) {
@@ -78,7 +86,7 @@ std::string requirement_table(const std::vector<Requirement> &requirements) {
     std::snprintf(percent, sizeof percent, "%.0f %%", 100 * spread(worst->rounds));
     table += row(requirement.what, required(requirement),
                  in_unit(median(worst->rounds), requirement.unit), percent,
-                 reached ? (*reached ? "yes" : "no") : "-", worst->of);
+                 reached ? (*reached ? "yes" : "no") : "-", worst->of + incomplete(requirement));
   }
   return table;
 }
@@ -99,7 +107,8 @@ Json to_json(const Requirement &requirement) {
           {"spread", worst ? Json(spread(worst->rounds)) : Json()},
           {"reached", requirement.reached() ? Json(*requirement.reached()) : Json()},
           {"of", worst ? worst->of : ""},
-          {"missing", worst ? "" : requirement.missing},
+          {"missing", worst && requirement.complete() ? "" : requirement.missing},
+          {"cases", std::max(requirement.cases, requirement.samples.size())},
           {"samples", samples}};
 }
 

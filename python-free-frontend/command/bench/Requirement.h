@@ -31,10 +31,12 @@ struct Requirement {
   bool at_least = true;        ///< else at most
   Unit unit = Unit::kTimes;
   std::vector<Sample> samples = {};
-  std::string missing = {}; ///< why there are none
+  std::string missing = {}; ///< why there are none, or not all
+  size_t cases = 0;         ///< of which there should be a sample each; 0: as many as there are
 
   const Sample *worst() const; ///< null without samples
-  /// Nothing without a sample, or a limit.
+  bool complete() const { return samples.size() >= cases; }
+  /// Nothing without a sample or a limit, nor where all samples reach it but some are missing.
   std::optional<bool> reached() const;
 };
 
