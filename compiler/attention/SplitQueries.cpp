@@ -19,12 +19,15 @@ namespace {
 struct SplitQueries : tenon::impl::SplitQueriesBase<SplitQueries> {
   void runOnOperation() override {
     for (auto many : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      const bool leftOut = isLeftOut(many, Effect::kFewQueries);
+      if (leftOut) // also where the length is known to be small
+        many->removeAttr(attention::kFewQueriesAttribute);
       if (!many->hasAttr(kAnyQueriesAttribute))
         continue;
       if (failed(checkOrder(many, getArgument(), Form::kGraph, Form::kFused)))
         return signalPassFailure();
       many->removeAttr(kAnyQueriesAttribute);
-      if (isLeftOut(many, Effect::kFewQueries))
+      if (leftOut)
         continue;
       OpBuilder b(&getContext());
       b.setInsertionPointAfter(many);
