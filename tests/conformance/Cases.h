@@ -18,7 +18,7 @@ enum class Inputs {
   kInfinite,     ///< an infinite element of a query
   kLateKey,      ///< one of the last keys is far above all others for some queries, far below for others
   kEarlyKey,     ///< the same of one of the first
-  kSubnormal,    ///< elements of the query are below 2^-126
+  kSubnormal,    ///< half of all elements, in float16 below 2^-14, else below 2^-126
   kTransposed,   ///< views of [batch, rows, heads, width]
   kUnaligned,    ///< rows adjacent, the base off by one element
   kStrided,      ///< elements of a row not adjacent

@@ -61,8 +61,12 @@ std::vector<Tensor> make_inputs(const Case &c) {
   if (c.inputs == Inputs::kLateKey || c.inputs == Inputs::kEarlyKey)
     for (int64_t head = 0; head < key.size(0) * key.size(1); ++head)
       multiply(key, (head * c.keys + (c.inputs == Inputs::kLateKey ? c.keys - 3 : 2)) * c.width, c.width, c.far);
-  if (c.inputs == Inputs::kSubnormal)
-    multiply(query, 0, query.element_count() / 2, 1e-39);
+  if (c.inputs == Inputs::kSubnormal) {
+    const double factor = c.dtype == DataType::kFloat16 ? 1e-6 : 1e-39;
+    multiply(query, 0, query.element_count() / 2, factor);
+    for (Tensor *tensor : {&key, &value})
+      multiply(*tensor, tensor->element_count() / 2, tensor->element_count() / 2, factor);
+  }
   if (c.inputs == Inputs::kNotANumber) {
     set(query, {0, 1, 5, 3}, NAN);
     set(key, {0, 0, 60, 2}, NAN); // hidden from queries before 60
