@@ -40,25 +40,36 @@ struct Sizes {
 };
 
 // Of every fifth length all is hidden, so that each row is looked through for what it shows.
-Tensor mask_of(int64_t queries, int64_t keys) {
+Tensor bool_mask(int64_t queries, int64_t keys) {
   const Shape shape{1, 1, queries, keys};
   return keys % 5 == 0 ? Tensor::full(shape, 0, DataType::kBool).value()
                        : Tensor::random(shape, DataType::kBool, 4).value();
 }
 
-/// One call of `function`, which takes a bool mask and has a logsumexp, as it is and with guards on either side.
-void expect_nothing_beyond(Function &function, DataType dtype, const Sizes &sizes) {
+using Mask = AttentionGraphOptions::Mask;
+
+/// One call of attention with these options, as it is and with guards on either side. Two heads, which share a key
+/// head where there is one.
+void expect_nothing_beyond(Function &function, const AttentionGraphOptions &options, DataType dtype, const Sizes &sizes,
+                           int64_t key_heads = 2) {
   const auto [queries, keys, width, value_width] = sizes;
   std::vector<Tensor> inputs = {Tensor::random({1, 2, queries, width}, dtype, 1).value(),
-                                Tensor::random({1, 2, keys, width}, dtype, 2).value(),
-                                Tensor::random({1, 2, keys, value_width}, dtype, 3).value(),
-                                mask_of(queries, keys)};
-  std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value(),
-                                 Tensor::zeros({1, 2, queries}).value()};
+                                Tensor::random({1, key_heads, keys, width}, dtype, 2).value(),
+                                Tensor::random({1, key_heads, keys, value_width}, dtype, 3).value()};
+  if (options.mask == Mask::kBool)
+    inputs.push_back(bool_mask(queries, keys));
+  if (options.mask == Mask::kAdditive)
+    inputs.push_back(Tensor::random({1, 2, queries, keys}, dtype, 4).value());
+  std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value()};
+  if (options.logsumexp)
+    outputs.push_back(Tensor::zeros({1, 2, queries}).value());
   LaunchOptions launch;
   launch.scalars.add({"scale", 0.25});
+  if (options.dropout)
+    launch.scalars.add({"probability", 0.25});
   auto run = [&](const std::vector<Tensor> &in, const std::vector<Tensor> &out) {
-    Status status = function.launch({out[0], out[1]}, {in[0], in[1], in[2], in[3]}, launch);
+    const std::vector<TensorReference> read(in.begin(), in.end()), written(out.begin(), out.end());
+    Status status = function.launch(std::span<const TensorReference>(written), read, launch);
     ASSERT_TRUE(status.ok()) << status.error().message();
   };
   run(inputs, outputs);
@@ -82,37 +93,61 @@ void expect_nothing_beyond(Function &function, DataType dtype, const Sizes &size
   }
 }
 
+constexpr AttentionGraphOptions kMaskedWithSums = {Mask::kBool, {}, false, true};
+
 class GuardPages : public testing::TestWithParam<std::tuple<RunWay, DataType>> {
 protected:
   void SetUp() override {
     if (const RunWay &way = std::get<0>(GetParam()); !way.missing.empty())
       GTEST_SKIP() << way.name << " is not available: " << way.missing;
   }
-  Function compiled(bool exact_shape) const {
+  Function compiled(const AttentionGraphOptions &graph, bool exact_shape) const {
     const RunWay &way = std::get<0>(GetParam());
     CompileOptions options;
     options.device = way.way;
     options.target = way.target;
     options.exact_shape = exact_shape;
-    return attention_function({AttentionGraphOptions::Mask::kBool, {}, false, true}, options).value();
+    return attention_function(graph, options).value();
   }
 };
 
 // One more key each time, so that every length of a tail has its turn, in two classes of the query's length.
 TEST_P(GuardPages, NothingBeyondATensorIsTouched) {
-  Function function = compiled(/*exact_shape=*/false);
+  Function function = compiled(kMaskedWithSums, /*exact_shape=*/false);
   for (int64_t keys = 1; keys <= 66; ++keys) {
     const auto [width, value_width] = kWidths[keys % std::size(kWidths)];
-    expect_nothing_beyond(function, std::get<DataType>(GetParam()),
+    expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()),
                           {keys % 3 == 0 ? 1 : keys % 37 + 1, keys, width, value_width});
+  }
+}
+
+// Every tail of a block of 256 keys, by one of these: open, causal, under an additive mask, with dropout. Few queries too,
+// whose keys are cut in chunks; heads that share theirs.
+TEST_P(GuardPages, NothingBeyondATensorIsTouchedWhateverTheScores) {
+  const AttentionGraphOptions kinds[] = {{},
+                                         {Mask::kNone, CausalAlignment::kTopLeft},
+                                         {Mask::kAdditive, {}},
+                                         {Mask::kNone, {}, /*dropout=*/true},
+                                         {Mask::kAdditive, CausalAlignment::kBottomRight}};
+  for (int64_t number = 0; number < std::ssize(kinds); ++number) {
+    const AttentionGraphOptions &kind = kinds[number];
+    Function function = compiled(kind, /*exact_shape=*/false);
+    const auto [width, value_width] = kWidths[number % 2 == 0 ? 4 : 6];
+    auto expect = [&, width = width, value_width = value_width](int64_t queries, int64_t keys) {
+      expect_nothing_beyond(function, kind, std::get<DataType>(GetParam()), {queries, keys, width, value_width},
+                            /*key_heads=*/number % 2 == 0 ? 2 : 1);
+    };
+    for (int64_t keys = 1 + number; keys <= 260; keys += std::ssize(kinds))
+      expect(keys % 3 == 0 ? keys % 16 + 1 : keys % 29 + 20, keys);
+    expect(3, 1151); // two chunks less a key
   }
 }
 
 // Lengths that are constants of the code, with and without whole tiles.
 TEST_P(GuardPages, NothingBeyondATensorOfAnExactShapeIsTouched) {
-  Function function = compiled(/*exact_shape=*/true);
+  Function function = compiled(kMaskedWithSums, /*exact_shape=*/true);
   for (int64_t keys : {16, 48, 70, 272})
-    expect_nothing_beyond(function, std::get<DataType>(GetParam()), {20, keys, 128, 128});
+    expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()), {20, keys, 128, 128});
 }
 
 INSTANTIATE_TEST_SUITE_P(Host, GuardPages,
