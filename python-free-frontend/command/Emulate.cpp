@@ -11,7 +11,7 @@ namespace tenon::command {
 namespace {
 
 constexpr const char *kFooter = R"(One --arg for each parameter of the kernel, in its order:
-  in.npy                  a buffer with the file's elements (.npy, .safetensors)
+  in.npy                  a buffer with the file's elements (.npy, .safetensors; .bin: its bytes)
   in.npy=>out.npy         the same, written to a file after the launch
   f32[64,1024]=>out.npy   a buffer never written before; reading it first is a finding
   zeros:f32[1024]         a buffer of zeros
@@ -19,7 +19,8 @@ constexpr const char *kFooter = R"(One --arg for each parameter of the kernel, i
   f16:0.5   u32:7         a number, in the type given; hex:00ff… for the bytes of a structure
   {0: i32:1,8; 8: in.npy} a structure by offsets in bytes: numbers with their type, buffers, and
                           tensor:in.npy as Tenon's kernels take it (address, strides, sizes); the rest is zeros
-Elements: f32 f16 bf16 f64 i32 u32 i64 u64 bool; u8 u16 s8 s16 go to files of raw bytes (out.bin).
+Elements: f32 f16 bf16 f64 bool i8 u8 i16 u16 i32 u32 i64 u64; .npy files have all but bf16, .safetensors none of 8 or 16
+bits but bool, f16 and bf16, and any other name gets raw bytes.
 
 Checkers: bounds, alignment, uninitialised, copies, races, divergence, progress, trap, geometry.
 
@@ -72,10 +73,13 @@ std::string refuse_checkers(const std::string &text) {
   constexpr std::string_view kCheckers[] = {"all",           "none",   "bounds",  "alignment",
                                             "uninitialised", "copies", "races",   "divergence",
                                             "progress",      "trap",   "geometry"};
+  std::string known;
+  for (const std::string_view checker : kCheckers)
+    known += (known.empty() ? "" : ", ") + std::string(checker);
   std::istringstream names(text);
   for (std::string name; std::getline(names, name, ',');)
     if (std::ranges::find(kCheckers, name) == std::end(kCheckers))
-      return "unknown checker '" + name + "'";
+      return "unknown checker '" + name + "'; there are " + known;
   return text != "none" && ("," + text + ",").find(",none,") != text.npos ? "'none' stands alone" : "";
 }
 
@@ -255,6 +259,9 @@ Result<ExitCode> run_kernel(const EmulatedDriver &driver, EmulateOptions options
 Result<ExitCode> emulate(const EmulateOptions &options) {
   set_environment(options);
   TENON_ASSIGN_OR_RETURN(const std::string ptx, read_text(options.file));
+  if (ptx.starts_with("\x7f" "ELF"))
+    return Error(ErrorCode::kInvalidArgument,
+                 options.file + ": this is machine code; the emulator takes PTX, as nvcc -ptx writes it");
   TENON_ASSIGN_OR_RETURN(const EmulatedDriver driver, EmulatedDriver::open());
   Result<Json> description = describe(driver, ptx);
   if (!description)

@@ -1,5 +1,6 @@
 #include "EmulateArguments.h"
 
+#include "tenon/Files.h"
 #include "tenon/Half.h"
 #include "tenon/KernelImage.h"
 #include "tenon/TensorFile.h"
@@ -14,17 +15,19 @@
 namespace tenon::command {
 namespace {
 
-/// Elements by name; `tensor` is what a file of tensors calls the same bits.
+/// Elements by name; what a .npy file calls them, and what tensors and so .safetensors do.
 struct Element {
   std::string_view name;
   size_t bytes;
-  std::string_view tensor;
+  std::string_view array, tensor;
 };
 constexpr Element kElements[] = {
-    {"f32", 4, "f32"}, {"f16", 2, "f16"}, {"bf16", 2, "bf16"}, {"f64", 8, "f64"}, {"i32", 4, "i32"},
-    {"s32", 4, "i32"}, {"u32", 4, "i32"}, {"b32", 4, "i32"},   {"i64", 8, "i64"}, {"s64", 8, "i64"},
-    {"u64", 8, "i64"}, {"b64", 8, "i64"}, {"bool", 1, "bool"}, {"u8", 1, ""},     {"s8", 1, ""},
-    {"b8", 1, ""},     {"u16", 2, ""},    {"s16", 2, ""},      {"b16", 2, ""}};
+    {"f32", 4, "f32", "f32"}, {"f16", 2, "f16", "f16"}, {"bf16", 2, "", "bf16"},  {"f64", 8, "f64", "f64"},
+    {"i32", 4, "i32", "i32"}, {"s32", 4, "i32", "i32"}, {"u32", 4, "u32", "i32"}, {"b32", 4, "u32", "i32"},
+    {"i64", 8, "i64", "i64"}, {"s64", 8, "i64", "i64"}, {"u64", 8, "u64", "i64"}, {"b64", 8, "u64", "i64"},
+    {"bool", 1, "bool", "bool"}, {"u8", 1, "u8", ""},   {"i8", 1, "i8", ""},      {"s8", 1, "i8", ""},
+    {"b8", 1, "u8", ""},      {"u16", 2, "u16", ""},    {"i16", 2, "i16", ""},    {"s16", 2, "i16", ""},
+    {"b16", 2, "u16", ""}};
 
 const Element *find_element(std::string_view name) {
   const Element *found = std::find_if(std::begin(kElements), std::end(kElements),
@@ -40,6 +43,25 @@ Error wrong(const KernelParameter &parameter, const std::string &text, const std
 
 bool is_tensor_file(std::string_view text) {
   return text.ends_with(".npy") || text.ends_with(".safetensors");
+}
+/// What a buffer can be filled from: beside those raw bytes.
+bool is_buffer_file(std::string_view text) {
+  return is_tensor_file(text) || text.ends_with(".bin");
+}
+
+/// The elements of a file, row-major: .npy of any number, .safetensors, or raw bytes.
+Result<NpyArray> load_elements(const std::string &path) {
+  if (path.ends_with(".npy"))
+    return read_npy_array(path);
+  if (path.ends_with(".bin")) {
+    TENON_ASSIGN_OR_RETURN(std::vector<std::byte> bytes, read_file(path));
+    return NpyArray{"b8", {static_cast<int64_t>(bytes.size())}, std::move(bytes)};
+  }
+  TENON_ASSIGN_OR_RETURN(const Tensor loaded, load_tensor(path));
+  TENON_ASSIGN_OR_RETURN(const Tensor tensor, loaded.contiguous());
+  const auto *first = tensor.data_as<std::byte>();
+  const auto bytes = tensor.element_count() * static_cast<int64_t>(size_in_bytes(tensor.dtype()));
+  return NpyArray{std::string(name(tensor.dtype())), tensor.shape(), {first, first + bytes}};
 }
 
 template <class T> std::vector<std::byte> bytes_of(T value) {
@@ -124,14 +146,11 @@ Result<void> place(const EmulatedDriver &driver, DeviceBuffer &buffer, const voi
 
 Result<DeviceBuffer> file_buffer(const EmulatedDriver &driver, const std::string &path) {
   DeviceBuffer buffer;
-  TENON_ASSIGN_OR_RETURN(const Tensor loaded, load_tensor(path));
-  TENON_ASSIGN_OR_RETURN(const Tensor tensor, loaded.contiguous());
-  buffer.shape = tensor.shape();
-  buffer.element = name(tensor.dtype());
-  buffer.bytes = size_in_bytes(tensor.dtype());
-  for (int64_t extent : tensor.shape())
-    buffer.bytes *= static_cast<size_t>(extent);
-  TENON_TRY(place(driver, buffer, tensor.data()));
+  TENON_ASSIGN_OR_RETURN(const NpyArray array, load_elements(path));
+  buffer.shape = array.shape;
+  buffer.element = array.element;
+  buffer.bytes = array.bytes.size();
+  TENON_TRY(place(driver, buffer, array.bytes.data()));
   return buffer;
 }
 
@@ -171,25 +190,26 @@ Result<DeviceBuffer> fresh_buffer(const EmulatedDriver &driver, const KernelPara
 
 bool is_buffer(std::string_view text) {
   const std::string_view input = text.substr(0, text.find("=>"));
-  return is_tensor_file(input) || input.find('[') != input.npos;
+  return is_buffer_file(input) || input.find('[') != input.npos;
 }
 
 Result<DeviceBuffer> make_buffer(const EmulatedDriver &driver, const KernelParameter &parameter,
                                  const std::string &text) {
   const size_t arrow = text.find("=>");
   const std::string input = text.substr(0, arrow);
-  TENON_ASSIGN_OR_RETURN(DeviceBuffer buffer, is_tensor_file(input)
+  TENON_ASSIGN_OR_RETURN(DeviceBuffer buffer, is_buffer_file(input)
                                                   ? file_buffer(driver, input)
                                                   : fresh_buffer(driver, parameter, input));
   if (arrow == text.npos)
     return buffer;
   buffer.output = text.substr(arrow + 2);
   const Element *element = find_element(buffer.element);
-  if (is_tensor_file(buffer.output) && element->tensor.empty())
+  const bool npy = buffer.output.ends_with(".npy");
+  if (is_tensor_file(buffer.output) && (npy ? element->array : element->tensor).empty())
     return wrong(parameter, text,
-                 "tensors of " + buffer.element +
-                     " have no file format here; write to a .bin file");
-  if (is_tensor_file(buffer.output))
+                 std::string(npy ? ".npy" : ".safetensors") + " cannot hold " + buffer.element + "; write to a " +
+                     (npy ? ".safetensors" : ".npy") + " file, or raw bytes to a .bin file");
+  if (is_tensor_file(buffer.output) && !npy)
     TENON_TRY(check_writable(buffer.output, parse_data_type(element->tensor).value()));
   else
     TENON_TRY(check_replaceable(buffer.output));
@@ -332,7 +352,7 @@ Result<std::string> read_output(const EmulatedDriver &driver, const DeviceBuffer
   return bytes;
 }
 
-/// Elements of a file's types, as numbers.
+/// An element as a number.
 double number_at(std::string_view element, const void *bytes, size_t index) {
   auto at = [&]<class T>(T value) {
     std::memcpy(&value, static_cast<const std::byte *>(bytes) + index * sizeof(T), sizeof(T));
@@ -344,24 +364,38 @@ double number_at(std::string_view element, const void *bytes, size_t index) {
          : element == "bf16" ? static_cast<double>(float_from_bfloat16(at(uint16_t{})))
          : element == "i32"  ? static_cast<double>(at(int32_t{}))
          : element == "i64"  ? static_cast<double>(at(int64_t{}))
+         : element == "u32"  ? static_cast<double>(at(uint32_t{}))
+         : element == "u64"  ? static_cast<double>(at(uint64_t{}))
+         : element == "i16"  ? static_cast<double>(at(int16_t{}))
+         : element == "u16"  ? static_cast<double>(at(uint16_t{}))
+         : element == "i8"   ? static_cast<double>(at(int8_t{}))
                              : static_cast<double>(at(uint8_t{}));
+}
+
+/// The element's name in number_at.
+std::string_view stored_as(const Element &element) {
+  return element.array.empty() ? element.tensor : element.array;
 }
 } // namespace
 
 Result<std::string> compare_output(const EmulatedDriver &driver, const DeviceBuffer &buffer,
                                    const std::string &expected, double tolerance) {
-  TENON_ASSIGN_OR_RETURN(const Tensor loaded, load_tensor(expected));
-  TENON_ASSIGN_OR_RETURN(const Tensor tensor, loaded.contiguous());
-  const std::string_view element = name(tensor.dtype());
-  if (find_element(buffer.element)->tensor != element || tensor.shape() != buffer.shape)
+  TENON_ASSIGN_OR_RETURN(const NpyArray wanted_array, load_elements(expected));
+  const Element &made = *find_element(buffer.element), &given = *find_element(wanted_array.element);
+  const bool raw = expected.ends_with(".bin");
+  const bool same_type = stored_as(made) == stored_as(given) ||
+                         (!made.tensor.empty() && made.tensor == given.tensor); // .safetensors has no unsigned ones
+  if (raw ? wanted_array.bytes.size() != buffer.bytes : !same_type || wanted_array.shape != buffer.shape)
     return Error(ErrorCode::kInvalidArgument,
                  expected + ": its shape or type is not that of '" + buffer.output + "'");
+  const std::string_view element = stored_as(made);
+  const void *const wanted_bytes = wanted_array.bytes.data();
   TENON_ASSIGN_OR_RETURN(const std::string bytes, read_output(driver, buffer));
-  const auto count = static_cast<size_t>(tensor.element_count());
+  const size_t count = buffer.bytes / made.bytes;
   size_t wrong = 0, worst = 0;
   double worst_error = -1;
   for (size_t i = 0; i < count; ++i) {
-    const double got = number_at(element, bytes.data(), i), wanted = number_at(element, tensor.data(), i);
+    const double got = number_at(element, bytes.data(), i), wanted = number_at(element, wanted_bytes, i);
     const bool same = got == wanted || (std::isnan(got) && std::isnan(wanted));
     const double error = same ? 0 : std::abs(got - wanted) / std::max(1.0, std::abs(wanted));
     if (error <= tolerance) // not so of what is not a number
@@ -378,7 +412,7 @@ Result<std::string> compare_output(const EmulatedDriver &driver, const DeviceBuf
   char text[256];
   std::snprintf(text, sizeof text, "%zu of %zu elements are off by more than %g, the worst is element %zu: %.9g where %.9g is expected",
                 wrong, count, tolerance, worst, number_at(element, bytes.data(), worst),
-                number_at(element, tensor.data(), worst));
+                number_at(element, wanted_bytes, worst));
   return buffer.output + " is not " + expected + ": " + text;
 }
 
@@ -388,8 +422,12 @@ Result<void> write_output(const EmulatedDriver &driver, const DeviceBuffer &buff
   TENON_ASSIGN_OR_RETURN(const std::string bytes, read_output(driver, buffer));
   if (!is_tensor_file(buffer.output))
     return replace_file(buffer.output, bytes);
-  TENON_ASSIGN_OR_RETURN(const DataType dtype,
-                         parse_data_type(find_element(buffer.element)->tensor));
+  const Element &element = *find_element(buffer.element);
+  if (buffer.output.ends_with(".npy")) {
+    const auto *first = reinterpret_cast<const std::byte *>(bytes.data());
+    return write_npy_array(buffer.output, {std::string(element.array), buffer.shape, {first, first + bytes.size()}});
+  }
+  TENON_ASSIGN_OR_RETURN(const DataType dtype, parse_data_type(element.tensor));
   TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(buffer.shape, dtype));
   std::memcpy(tensor.data(), bytes.data(), bytes.size());
   return save_tensor(buffer.output, tensor);

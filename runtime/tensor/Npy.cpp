@@ -2,10 +2,12 @@
 #include "tenon/Files.h"
 #include "tensor/Sizes.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 namespace tenon {
 namespace {
@@ -144,9 +146,27 @@ Result<DataType> data_type_of(std::string_view descriptor) {
           "' is not read; one of <f4 <f2 <f8 |b1 <i4 <i8 is, and |u1 as a mask of 0 and 1");
 }
 
-} // namespace
+/// Elements that tensors have, and more.
+struct ArrayElement {
+  std::string_view descriptor, name;
+  size_t bytes;
+};
+constexpr ArrayElement kArrayElements[] = {{"<f4", "f32", 4}, {"<f2", "f16", 2}, {"<f8", "f64", 8}, {"|b1", "bool", 1},
+                                           {"<i4", "i32", 4}, {"<i8", "i64", 8}, {"|u1", "u8", 1},  {"|i1", "i8", 1},
+                                           {"<u2", "u16", 2}, {"<i2", "i16", 2}, {"<u4", "u32", 4}, {"<u8", "u64", 8}};
 
-Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
+const ArrayElement *array_element(std::string_view ArrayElement::*field, std::string_view value) {
+  const auto *found = std::ranges::find(kArrayElements, value, field);
+  return found == std::end(kArrayElements) ? nullptr : found;
+}
+
+/// A header, and what follows it.
+struct Contents {
+  Header header;
+  std::span<const std::byte> data;
+};
+
+Result<Contents> parse_contents(std::span<const std::byte> bytes) {
   auto *text = reinterpret_cast<const char *>(bytes.data());
   if (bytes.size() < 10 || std::string_view(text, kMagic.size()) != kMagic)
     return corrupt_npy("it does not begin with \\x93NUMPY");
@@ -163,21 +183,68 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
   if (length > bytes.size() - start)
     return corrupt_npy("it ends within its header");
   TENON_ASSIGN_OR_RETURN(Header header, parse_header({text + start, length}));
+  return Contents{std::move(header), bytes.subspan(start + length)};
+}
+
+Result<size_t> checked_bytes(const Contents &contents, size_t element_bytes) {
+  const Shape &shape = *contents.header.shape;
+  auto expected = checked_bytes_of(shape, element_bytes);
+  if (!expected)
+    return corrupt_npy(expected.error().message());
+  if (contents.data.size() != *expected)
+    return corrupt_npy("shape " + to_string(shape) + " takes " + std::to_string(*expected) +
+                       " bytes, the file holds " + std::to_string(contents.data.size()));
+  return *expected;
+}
+
+Status write_rows(const std::string &path, std::string_view descriptor, const Shape &shape,
+                  std::span<const std::byte> bytes) {
+  std::string header =
+      "{'descr': '" + std::string(descriptor) + "', 'fortran_order': False, 'shape': (";
+  for (int64_t size : shape)
+    header += std::to_string(size) + ", ";
+  header += "), }";
+  // The data begin at a multiple of 64, and the header ends with a newline.
+  header.append(64 - (10 + header.size() + 1) % 64, ' ');
+  header += '\n';
+  std::string prefix(kMagic);
+  prefix += {'\x01', '\x00', static_cast<char>(header.size() & 0xff),
+             static_cast<char>(header.size() >> 8)};
+  prefix += header;
+  std::span<const std::byte> parts[] = {std::as_bytes(std::span(prefix)), bytes};
+  return replace_file(path, parts);
+}
+
+/// Of columns that are adjacent ("Fortran order").
+void by_rows(NpyArray &array, size_t element_bytes) {
+  const std::vector<std::byte> columns = std::exchange(array.bytes, std::vector<std::byte>(array.bytes.size()));
+  std::vector<size_t> index(array.shape.size());
+  for (size_t at = 0; at < columns.size(); at += element_bytes) {
+    size_t from = 0;
+    for (size_t dimension = index.size(); dimension-- > 0;)
+      from = from * static_cast<size_t>(array.shape[dimension]) + index[dimension];
+    std::memcpy(&array.bytes[at], &columns[from * element_bytes], element_bytes);
+    for (size_t dimension = index.size(); dimension-- > 0;)
+      if (++index[dimension] < static_cast<size_t>(array.shape[dimension]))
+        break;
+      else
+        index[dimension] = 0;
+  }
+}
+
+} // namespace
+
+Result<Tensor> parse_npy(std::span<const std::byte> bytes) {
+  TENON_ASSIGN_OR_RETURN(const Contents contents, parse_contents(bytes));
+  const Header &header = contents.header;
   TENON_ASSIGN_OR_RETURN(DataType dtype, data_type_of(*header.descriptor));
-  auto count = checked_count(*header.shape, dtype);
-  if (!count)
-    return corrupt_npy(count.error().message());
-  size_t expected = static_cast<size_t>(*count) * size_in_bytes(dtype),
-         present = bytes.size() - start - length;
-  if (present != expected)
-    return corrupt_npy("shape " + to_string(*header.shape) + " takes " + std::to_string(expected) +
-                       " bytes, the file holds " + std::to_string(present));
+  TENON_ASSIGN_OR_RETURN(const size_t expected, checked_bytes(contents, size_in_bytes(dtype)));
   Shape shape = *header.shape;
   if (*header.fortran_order)
     shape.assign(header.shape->rbegin(), header.shape->rend());
   TENON_ASSIGN_OR_RETURN(Tensor tensor, Tensor::empty(shape, dtype));
   if (expected)
-    std::memcpy(tensor.data(), text + start + length, expected);
+    std::memcpy(tensor.data(), contents.data.data(), expected);
   if (dtype == DataType::kBool) // any non-zero byte is true, and true is 1 from here on
     for (size_t i = 0; i < expected; ++i) {
       uint8_t &element = tensor.data_as<uint8_t>()[i];
@@ -217,22 +284,37 @@ Status write_npy(const std::string &path, const Tensor &tensor) {
                  path + ": .npy holds at most 32 dimensions, not " + std::to_string(tensor.rank()));
   TENON_ASSIGN_OR_RETURN(Tensor on_host, tensor.to(DeviceLocation{}));
   TENON_ASSIGN_OR_RETURN(Tensor rows, on_host.contiguous());
-  std::string header =
-      "{'descr': '" + std::string(descriptor) + "', 'fortran_order': False, 'shape': (";
-  for (int64_t size : tensor.shape())
-    header += std::to_string(size) + ", ";
-  header += "), }";
-  // The data begin at a multiple of 64, and the header ends with a newline.
-  header.append(64 - (10 + header.size() + 1) % 64, ' ');
-  header += '\n';
-  std::string prefix(kMagic);
-  prefix += {'\x01', '\x00', static_cast<char>(header.size() & 0xff),
-             static_cast<char>(header.size() >> 8)};
-  prefix += header;
-  size_t bytes = static_cast<size_t>(rows.element_count()) * size_in_bytes(rows.dtype());
-  std::span<const std::byte> parts[] = {std::as_bytes(std::span(prefix)),
-                                        {rows.data_as<std::byte>(), bytes}};
-  return replace_file(path, parts);
+  const size_t bytes = static_cast<size_t>(rows.element_count()) * size_in_bytes(rows.dtype());
+  return write_rows(path, descriptor, tensor.shape(), {rows.data_as<std::byte>(), bytes});
+}
+
+Result<NpyArray> read_npy_array(const std::string &path) {
+  TENON_ASSIGN_OR_RETURN(const auto file, read_file(path));
+  const Result<NpyArray> array = [&]() -> Result<NpyArray> {
+    TENON_ASSIGN_OR_RETURN(const Contents contents, parse_contents(file));
+    const Header &header = contents.header;
+    const ArrayElement *element = array_element(&ArrayElement::descriptor, *header.descriptor);
+    if (!element)
+      return Error(ErrorCode::kUnsupportedType, "element type '" + std::string(*header.descriptor) +
+                                                    "' is not read; little-endian numbers of 8 to 64 bits are");
+    TENON_TRY(checked_bytes(contents, element->bytes));
+    NpyArray result{std::string(element->name), *header.shape, {contents.data.begin(), contents.data.end()}};
+    if (*header.fortran_order)
+      by_rows(result, element->bytes);
+    return result;
+  }();
+  return array ? array : in_file(path, array.error());
+}
+
+Status write_npy_array(const std::string &path, const NpyArray &array) {
+  const ArrayElement *element = array_element(&ArrayElement::name, array.element);
+  if (!element)
+    return Error(ErrorCode::kUnsupportedType, path + ": .npy cannot hold " + array.element);
+  const auto bytes = checked_bytes_of(array.shape, element->bytes);
+  if (!bytes || *bytes != array.bytes.size())
+    return Error::invalid_argument("array", std::to_string(array.bytes.size()) + " bytes",
+                                   "as many as shape " + to_string(array.shape) + " of " + array.element + " has");
+  return write_rows(path, element->descriptor, array.shape, array.bytes);
 }
 
 } // namespace tenon

@@ -12,6 +12,9 @@ inline constexpr size_t kMostFileDimensions = 32;
 /// bytes do not fit 63 bits.
 Result<int64_t> checked_count(std::span<const int64_t> shape, DataType dtype);
 
+/// The bytes of so many elements. Errors: as checked_count.
+Result<size_t> checked_bytes_of(std::span<const int64_t> shape, size_t element_bytes);
+
 /// Row-major strides in elements.
 std::vector<int64_t> contiguous_strides(std::span<const int64_t> shape);
 

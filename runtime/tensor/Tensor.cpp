@@ -61,6 +61,11 @@ Result<DeviceMemory *> device_memory(DeviceKind kind) {
 Result<int64_t> checked_count(std::span<const int64_t> shape, DataType dtype) {
   if (dtype > DataType::kFloat64)
     return Error::invalid_argument("dtype", std::to_string(static_cast<int>(dtype)), "a DataType");
+  TENON_ASSIGN_OR_RETURN(const size_t bytes, checked_bytes_of(shape, size_in_bytes(dtype)));
+  return static_cast<int64_t>(bytes / size_in_bytes(dtype));
+}
+
+Result<size_t> checked_bytes_of(std::span<const int64_t> shape, size_t element_bytes) {
   int64_t count = 1, bytes = 0;
   for (int64_t size : shape)
     if (size < 0)
@@ -75,9 +80,9 @@ Result<int64_t> checked_count(std::span<const int64_t> shape, DataType dtype) {
     if (size == 0)
       return 0;
   if (count < 0 ||
-      __builtin_mul_overflow(count, static_cast<int64_t>(size_in_bytes(dtype)), &bytes))
+      __builtin_mul_overflow(count, static_cast<int64_t>(element_bytes), &bytes))
     return Error::invalid_argument("shape", to_string(shape), "below 2^63 bytes in all");
-  return count;
+  return static_cast<size_t>(bytes);
 }
 
 std::vector<int64_t> contiguous_strides(std::span<const int64_t> shape) {

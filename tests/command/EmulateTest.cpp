@@ -90,6 +90,55 @@ TEST_F(Emulate, StructuresHoldNumbersBuffersAndTensors) {
   }
 }
 
+// Elements that tensors have none of: as NumPy writes them, by columns too, and as raw bytes.
+TEST_F(Emulate, BuffersHoldAnyIntegers) {
+  write("add.ptx", R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry add(.param .u64 bytes, .param .u64 words, .param .u64 sums)
+{
+  .reg .b32 %r<8>; .reg .b64 %rd<8>;
+  ld.param.u64 %rd0, [bytes]; ld.param.u64 %rd1, [words]; ld.param.u64 %rd2, [sums]; mov.u32 %r0, %tid.x;
+  cvt.u64.u32 %rd3, %r0; add.s64 %rd0, %rd0, %rd3; shl.b64 %rd3, %rd3, 2; add.s64 %rd1, %rd1, %rd3; add.s64 %rd2, %rd2, %rd3;
+  ld.global.u8 %r1, [%rd0]; ld.global.u32 %r2, [%rd1]; add.u32 %r1, %r1, %r2; st.global.u32 [%rd2], %r1; ret;
+}
+)");
+  // 2 × 3: 1, 2, 3 over 4, 5, 250.
+  std::string columns("\x93NUMPY\x01\x00", 8), header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n";
+  columns += {static_cast<char>(header.size()), 0};
+  write("bytes.npy", columns + header + "\x01\x04\x02\x05\x03\xfa");
+  write("bytes.bin", "\x01\x02\x03\x04\x05\xfa");
+  const auto array_of = [](const std::vector<uint32_t> &words) {
+    NpyArray array{"u32", {2, 3}, std::vector<std::byte>(4 * words.size())};
+    std::memcpy(array.bytes.data(), words.data(), array.bytes.size());
+    return array;
+  };
+  ASSERT_TRUE(write_npy_array(file("words.npy"), array_of({10, 20, 30, 40, 50, 4'000'000'000})));
+  const NpyArray sums = array_of({11, 22, 33, 44, 55, 4'000'000'250});
+  ASSERT_TRUE(write_npy_array(file("expected.npy"), sums));
+  write("expected.bin", {reinterpret_cast<const char *>(sums.bytes.data()), sums.bytes.size()});
+  for (const char *bytes : {"bytes.npy", "bytes.bin"})
+    for (const char *expected : {"expected.npy", "expected.bin"}) {
+      const Ran ran = run(std::string("add.ptx --block 6 --arg ") + bytes +
+                          " --arg words.npy --arg 'u32[2,3]=>sums.npy' --expect " + expected);
+      EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+      const NpyArray made = read_npy_array(file("sums.npy")).value();
+      EXPECT_EQ(made.element, "u32");
+      EXPECT_EQ(made.shape, sums.shape);
+      EXPECT_EQ(made.bytes, sums.bytes);
+    }
+  const Ran other = run("add.ptx --block 6 --arg bytes.bin --arg words.npy --arg 'u32[2,3]=>sums.npy' --expect words.npy");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.out, HasSubstr("6 of 6 elements are off by more than 0, the worst is element 0: 11 where 10"));
+  EXPECT_THAT(run("add.ptx --block 6 --arg bytes.bin --arg words.npy --arg 'bf16[2,3]=>sums.npy'").err,
+              HasSubstr(".npy cannot hold bf16; write to a .safetensors file"));
+}
+
+TEST_F(Emulate, MachineCodeIsNamedAsSuch) {
+  write("k.cubin", std::string("\x7f" "ELF\x02\x01", 6));
+  EXPECT_THAT(run("k.cubin --list").err, HasSubstr("k.cubin: this is machine code; the emulator takes PTX, as nvcc -ptx writes it"));
+}
+
 TEST_F(Emulate, CountsAsJson) {
   const Ran ran = run(std::string(kRun) + "--arg 'zeros:f32[2,64]' --arg 0 --json");
   ASSERT_EQ(ran.status, 0) << ran.out << ran.err;
@@ -188,7 +237,7 @@ TEST_F(Emulate, WrongUseIsToldInOneLine) {
         {"twice.ptx --block 64 --arg two --arg in.npy --arg in.npy --arg 0", 1, "parameter 'scale'"},
         {"twice.ptx --block 64 --arg 2 --arg 3.5 --arg in.npy --arg 0", 1, "parameter 'in'"},
         {"twice.ptx --block 64 --arg 2 --arg 'f32[64' --arg in.npy --arg 0", 1, "f32[1024]"},
-        {"twice.ptx --block 64 --arg 2 --arg in.npy --arg 'u8[64]=>o.npy' --arg 0", 1, ".bin"},
+        {"twice.ptx --block 64 --arg 2 --arg in.npy --arg 'bf16[64]=>o.npy' --arg 0", 1, ".bin"},
         {"twice.ptx --block 64,x --arg 2 --arg in.npy --arg in.npy --arg 0", 2, "--block: '64,x' is not"},
         {"twice.ptx --block 64 --grid 1,2,3,4 --arg 2 --arg in.npy --arg in.npy --arg 0", 2, "--grid: '1,2,3,4' is not"},
         {"in.npy --list", 1, "error"}}) {

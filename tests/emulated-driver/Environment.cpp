@@ -194,5 +194,27 @@ TEST(Environment, AnUnknownCardIsNoDeviceAndIsNamed) {
   EXPECT_NE(told.find("TENON_EMULATOR_CARD: no card 'nonsense'; known are a100, h100, rtx4090, b200"), told.npos) << told;
 }
 
+// Unless they were asked for, printed or written.
+TEST(Settings, AProgramWithFindingsIsToldSoWhenItEnds) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto end_with_findings = [](int count, bool asked) {
+    unsetenv("TENON_EMULATOR_LOG");
+    for (int line = 1; line <= count; line++) {
+      Finding finding{};
+      finding.kernel = "k";
+      finding.location.line = static_cast<uint32_t>(line);
+      finding.thread.emplace();
+      Report::instance().add(finding);
+    }
+    if (asked)
+      Report::instance().text();
+    std::exit(0);
+  };
+  EXPECT_EXIT(end_with_findings(1, false), testing::ExitedWithCode(0), "^emulator: 1 finding: TENON_EMULATOR_LOG=1 prints");
+  EXPECT_EXIT(end_with_findings(2, false), testing::ExitedWithCode(0), "^emulator: 2 findings: TENON_EMULATOR_LOG=1 prints");
+  EXPECT_EXIT(end_with_findings(0, false), testing::ExitedWithCode(0), "^$");
+  EXPECT_EXIT(end_with_findings(1, true), testing::ExitedWithCode(0), "^$");
+}
+
 } // namespace
 } // namespace tenon::emulator

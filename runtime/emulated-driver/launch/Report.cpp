@@ -174,12 +174,17 @@ void Report::add(Finding finding) {
   if (findings_.size() >= kLargestFindingCount)
     return;
   const char *log = std::getenv("TENON_EMULATOR_LOG");
-  if (log && *log && *log != '0')
+  if (log && *log && *log != '0') {
     std::fprintf(stderr, "emulator: %s\n", finding.text.c_str());
+    told_ = true;
+  }
   if (std::FILE *file = file_.empty() ? nullptr : std::fopen(file_.c_str(), "a")) {
     std::fprintf(file, "%s\n", dump(to_json(finding)).c_str());
     std::fclose(file);
+    told_ = true;
   }
+  if (findings_.empty())
+    std::atexit([] { instance().remind(); });
   findings_.push_back(std::move(finding));
 }
 
@@ -190,19 +195,30 @@ void Report::add(const std::string &kernel, const Counters &counters) {
   std::copy(std::begin(counters.static_kinds), std::end(counters.static_kinds), std::begin(sum.static_kinds));
 }
 
+// A program that has a race and looks right would look as if nothing had been found.
+void Report::remind() {
+  std::lock_guard lock(mutex_);
+  if (!told_ && !findings_.empty())
+    std::fprintf(stderr, "emulator: %zu %s: TENON_EMULATOR_LOG=1 prints what was found, TENON_EMULATOR_REPORT=FILE writes it\n",
+                 findings_.size(), findings_.size() == 1 ? "finding" : "findings");
+}
+
 void Report::clear() {
   std::lock_guard lock(mutex_);
+  told_ = true;
   findings_.clear();
   kernels_.clear();
 }
 
 std::vector<Finding> Report::findings() const {
   std::lock_guard lock(mutex_);
+  told_ = true;
   return findings_;
 }
 
 std::string Report::text() const {
   std::lock_guard lock(mutex_);
+  told_ = true;
   if (findings_.empty())
     return "nothing found\n";
   std::string text;
@@ -213,6 +229,7 @@ std::string Report::text() const {
 
 std::string Report::json_lines() const {
   std::lock_guard lock(mutex_);
+  told_ = true;
   std::string lines;
   for (const Finding &finding : findings_)
     lines += dump(to_json(finding)) + "\n";

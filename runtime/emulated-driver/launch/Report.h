@@ -72,12 +72,14 @@ public:
   std::string counters() const;
 
 private:
+  void remind();
   Finding *find(FindingKind kind, const std::string &kernel, Location location);
   Finding *find(const Finding &finding);
   mutable std::mutex mutex_;
   std::vector<Finding> findings_;
   std::map<std::string, Counters> kernels_;
   std::string file_; // of TENON_EMULATOR_REPORT
+  mutable bool told_ = false; // somebody has asked for the findings, or they were written
 };
 
 } // namespace tenon::emulator

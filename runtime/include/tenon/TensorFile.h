@@ -10,6 +10,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 namespace tenon {
 
@@ -29,6 +30,17 @@ TENON_API Result<Tensor> read_npy(const std::string &path);
 TENON_API Status write_npy(const std::string &path, const Tensor &tensor);
 TENON_API Result<NamedTensors> read_safetensors(const std::string &path);
 TENON_API Status write_safetensors(const std::string &path, const NamedTensors &tensors);
+
+/// Elements as a .npy file has them, row-major: f32 f16 f64 bool i32 i64, which tensors have too, u8 i8 u16 i16 u32 u64.
+struct NpyArray {
+  std::string element; ///< "u32"
+  Shape shape;
+  std::vector<std::byte> bytes;
+};
+/// Errors: as load_tensor's.
+TENON_API Result<NpyArray> read_npy_array(const std::string &path);
+/// Errors: kUnsupportedType for another element; kInvalidArgument where the bytes are not as many as the shape's.
+TENON_API Status write_npy_array(const std::string &path, const NpyArray &array);
 
 /// The same from memory; the tensors own their bytes.
 TENON_API Result<Tensor> parse_npy(std::span<const std::byte> bytes);
