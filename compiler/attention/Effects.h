@@ -25,6 +25,7 @@ enum class Effect {
   kRoundedExponentials,
   kFixedPoint,
   kKeptValues,
+  kKeptKeys,
   kPackedTables,
   kAlongRows,
   kRequests,

@@ -141,9 +141,11 @@ struct TileRows {
   Value pointer, rowStride, stepStride; ///< bytes; a step is 32 terms
   Value count;                          ///< rows that exist, of keys; terms, of values: i64
   int64_t steps;
-  Value blockStride = {}; ///< from one 32 rows to the next; null: they follow each other
-  /// Where the rows from the last multiple of 16 on stand that is not followed by 16; null where there are none.
-  Value tail = {}, tailStride = {};
+  Value blockStride = {};    ///< from one block of rows to the next; null: they follow each other
+  int64_t rowsOfBlock = 32;
+  /// Where the rows from the last multiple of 16 on stand that is not followed by 16 below `readable`; null where there
+  /// are none.
+  Value readable = {}, tail = {}, tailStride = {};
 };
 
 /// A reduction of scores in strips of columns, each folded once it is stored. Where nobody else reads the scores, a ring
@@ -157,10 +159,16 @@ struct Folding {
   int64_t ringColumns = 0; ///< a power of two; 0: all columns have a place
 };
 
-/// Values that are kept from one block of queries to the next.
-struct KeptValues {
-  LoadOp load; ///< the first of those that share them
-  int64_t places, bytes, counts, values; ///< their number, the size of each; in the workspace
+/// Keys or values that are kept from one block of queries to the next.
+struct KeptRows {
+  LoadOp load = {};         ///< one that fills a place; null: none are kept
+  int64_t leastQueries = 0; ///< of a launch, or it is not worth it
+  int64_t places = 0, bytes = 0, counts = 0, rows = 0; ///< their number, the size of each; in the workspace
+};
+
+/// Where rows stand, and an i1: whether as they are kept. Null: they never are.
+struct KeptPlace {
+  Value pointer, isKept;
 };
 
 } // namespace tenon::tile

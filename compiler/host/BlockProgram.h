@@ -232,17 +232,20 @@ private:
   Values emitTileScores(const Product &product, const TileRows &right, Folding *folding = nullptr);
   void emitTileOutputs(const Product &product, const TileRows &right);
   void clearTerms(const Product &product, Value from, Value to);
+  bool holdsLeft(int64_t steps) const; ///< queries of so many steps stay in tile registers
   // Their operands: TileOperands.cpp.
   FailureOr<TileRows> tileRowsOf(Value operand, bool transposed);
   TileRows tileRowsOfKeys(LoadOp op, const TensorView &tensor);
+  void copyTail(LoadOp op, const Rows &rows, Value isKept, TileRows &result);
   TileRows tileRowsOfValues(LoadOp op, const TensorView &tensor);
-  void copyRow(LoadOp op, const Rows &rows, Value source, Value target);
+  void copyRow(LoadOp op, const Rows &rows, Value source, Value target, int64_t stepBytes);
   void transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target, int64_t blockBytes);
-  // Values kept: KeptValues.cpp.
-  void reserveOwner(mlir::Block &kernel);
-  bool isKept(LoadOp op);
-  void keepValuesOf(LoadOp op);
-  Value keepOrRewrite(LoadOp op, const Rows &rows, Value otherPlace, llvm::function_ref<void(Value)> rewrite);
+  // Keys and values kept: KeptRows.cpp.
+  void reserveKept(mlir::Block &kernel);
+  const KeptRows *keptOf(LoadOp op, bool transposed);
+  void keepRowsOf(LoadOp op);
+  KeptPlace keepOrRewrite(LoadOp op, bool transposed, const Rows &rows, Value otherPlace, bool liesThere,
+                          llvm::function_ref<void(Value)> rewrite);
 
   // Buffers.
   int64_t allocateBuffer(RankedTensorType type);
@@ -301,7 +304,7 @@ private:
   llvm::DenseMap<RightOperand, Rows> rows_;
   llvm::DenseMap<RightOperand, TileRows> tileRows_;
   bool keepsValues_ = false;
-  KeptValues keptValues_{};
+  KeptRows keptRows_[2]; ///< of products that are not transposed, values, and of those that are, keys
   std::unique_ptr<TileUnits> units_; ///< in use: where products of bfloat16 are theirs
 
   llvm::DenseMap<Value, int64_t> buffers_;

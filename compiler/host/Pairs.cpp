@@ -266,12 +266,13 @@ void BlockProgram::interleaveRows(LoadOp op, const TensorView &tensor, Rows &row
   words.columnStride = i64(kWordBytes);
   if (keepsValues_)
     words.panelStride = i64(pairs * kPanelColumns * kWordBytes);
-  words.pointer = keepOrRewrite(op, rows, buffer(offset), [&](Value target) {
+  auto interleave = [&](Value target) {
     words.pointer = target;
     Value even = arith::AndIOp::create(builder_, rows.count, i64(~int64_t{1}));
     loop(i64(0), even, 2, [&](Value row) { interleaveRow(op, rows, words, row, true); });
     loop(even, rows.count, 1, [&](Value row) { interleaveRow(op, rows, words, row, false); });
-  });
+  };
+  words.pointer = keepOrRewrite(op, /*transposed=*/false, rows, buffer(offset), /*liesThere=*/false, interleave).pointer;
   words.count = arith::DivUIOp::create(builder_, add(rows.count, i64(1)), i64(2));
   words.rows = pairs;
   rows = words;

@@ -1,9 +1,11 @@
 // Right operands of products by tile units (TileProducts.cpp): rows of 32 terms of bfloat16, in 64 bytes each.
 //
-//     keys      lie so in memory, where their width is a multiple of 32; else they are copied, filled with zeros
+//     keys      lie so in memory, where their width is a multiple of 32; else they are copied, filled with zeros. A copy
+//               holds tiles as they are read: for each 32 keys, for each 32 terms, two tiles; or, where queries stay in
+//               tile registers, for each 16 keys, for each 32 terms, one
 //     values    are transposed: for each 32 columns, for each 32 keys, a row of 64 bytes for each column, as they are read
 //
-// Values are kept for the blocks of queries to come: KeptValues.cpp.
+// Both are kept for the blocks of queries to come, keys where these are some: KeptRows.cpp.
 //
 // A tile is read whole, and generated code reads nothing beyond a tensor: the last keys, fewer than 16, are copied.
 #include "compiler/host/BlockProgram.h"
@@ -36,49 +38,77 @@ FailureOr<TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
   return rows;
 }
 
-// Pieces of a row, the largest vectors first, of as many elements as there are.
-void BlockProgram::copyRow(LoadOp op, const Rows &rows, Value source, Value target) {
+// Pieces of a row, the largest vectors first, of as many elements as there are; 32 of them are a step.
+void BlockProgram::copyRow(LoadOp op, const Rows &rows, Value source, Value target, int64_t stepBytes) {
   if (op.getLayout() > 1)
     return loop(i64(0), i64(rows.width), 1, [&](Value column) {
       Value bits = load(builder_.getI16Type(), byte(source, multiply(column, rows.columnStride)), kElementBytes);
-      store(bits, byte(target, multiply(column, i64(kElementBytes))), kElementBytes);
+      Value step = arith::DivUIOp::create(builder_, column, i64(TileUnits::kTerms));
+      Value within = arith::RemUIOp::create(builder_, column, i64(TileUnits::kTerms));
+      Value place = byte(target, multiply(step, i64(stepBytes)));
+      store(bits, byte(place, multiply(within, i64(kElementBytes))), kElementBytes);
     });
   for (int64_t column = 0, piece = TileUnits::kTerms; column < rows.width; column += piece) {
     while (piece > rows.width - column)
       piece /= 2;
     Type type = VectorType::get({piece}, builder_.getI16Type());
-    int64_t offset = column * kElementBytes;
-    store(load(type, byte(source, offset), kElementBytes), byte(target, offset), kElementBytes);
+    int64_t offset = column / TileUnits::kTerms * stepBytes + column % TileUnits::kTerms * kElementBytes;
+    store(load(type, byte(source, column * kElementBytes), kElementBytes), byte(target, offset), kElementBytes);
   }
 }
 
 TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView &tensor) {
-  int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
-  int64_t rowBytes = padded * kElementBytes;
+  int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1), steps = padded / TileUnits::kTerms;
   Rows rows = rowsInMemory(op, tensor);
-  TileRows result{rows.pointer, rows.rowStride, i64(TileUnits::kRowBytes), rows.count, padded / TileUnits::kTerms};
   bool inPlace = op.getLayout() <= 1 && rows.width == padded;
+  int64_t rowsOfBlock = holdsLeft(steps) ? TileUnits::kRows : 2 * TileUnits::kRows;
+  int64_t stepBytes = rowsOfBlock * TileUnits::kRowBytes, blockBytes = steps * stepBytes;
+  auto copy = [&](Value target) {
+    loop(i64(0), rows.count, 1, [&](Value row) {
+      Value block = arith::DivUIOp::create(builder_, row, i64(rowsOfBlock));
+      Value within = arith::RemUIOp::create(builder_, row, i64(rowsOfBlock));
+      Value place = byte(byte(target, multiply(block, i64(blockBytes))), multiply(within, i64(TileUnits::kRowBytes)));
+      if (rows.width != padded)
+        store(filled(VectorType::get({TileUnits::kTerms}, builder_.getI16Type()), 0),
+              byte(place, (steps - 1) * stepBytes), TileUnits::kRowBytes);
+      copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), place, stepBytes);
+    });
+  };
+  TileRows copied{{}, i64(TileUnits::kRowBytes), i64(stepBytes), rows.count, steps, i64(blockBytes), rowsOfBlock};
+  if (!inPlace) {
+    Value other = buffer(allocateRows(op, /*transposed=*/true, rows.rows * padded * kElementBytes));
+    copied.pointer = keepOrRewrite(op, /*transposed=*/true, rows, other, /*liesThere=*/false, copy).pointer;
+    return copied;
+  }
+  KeptPlace place = keepOrRewrite(op, /*transposed=*/true, rows, rows.pointer, /*liesThere=*/true, copy);
+  TileRows result{place.pointer, rows.rowStride, i64(TileUnits::kRowBytes), rows.count, steps};
+  auto ifKept = [&](Value yes, Value no) -> Value { return arith::SelectOp::create(builder_, place.isKept, yes, no); };
+  if (place.isKept)
+    result = {place.pointer, ifKept(copied.rowStride, rows.rowStride), ifKept(copied.stepStride, result.stepStride),
+              rows.count, steps, ifKept(copied.blockStride, multiply(rows.rowStride, i64(rowsOfBlock))), rowsOfBlock};
   IntegerAttr count;
   // Products go over two tiles of rows at a time.
-  if (inPlace && matchPattern(rows.count, m_Constant(&count)) && count.getInt() % (2 * TileUnits::kRows) == 0)
-    return result;
-  Value first = inPlace ? arith::AndIOp::create(builder_, rows.count, i64(-TileUnits::kRows)).getResult() : i64(0);
-  int64_t offset = allocateRows(op, /*transposed=*/true, (inPlace ? TileUnits::kRows : rows.rows) * rowBytes);
-  auto zeros = VectorType::get({TileUnits::kTerms}, builder_.getI16Type());
-  loop(first, rows.count, 1, [&](Value row) {
-    Value target = byte(buffer(offset), multiply(builder_.createOrFold<arith::SubIOp>(row, first), i64(rowBytes)));
-    if (rows.width != padded)
-      store(filled(zeros, 0), byte(target, rowBytes - TileUnits::kRowBytes), TileUnits::kRowBytes);
-    copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), target);
-  });
-  if (inPlace) {
-    result.tail = buffer(offset);
-    result.tailStride = i64(rowBytes);
-  } else {
-    result.pointer = buffer(offset);
-    result.rowStride = i64(rowBytes);
-  }
+  bool wholeTiles = matchPattern(rows.count, m_Constant(&count)) && count.getInt() % (2 * TileUnits::kRows) == 0;
+  if (!wholeTiles)
+    copyTail(op, rows, place.isKept, result);
   return result;
+}
+
+// The rows that make no whole tile, where they are read in memory. What is kept can be read on.
+void BlockProgram::copyTail(LoadOp op, const Rows &rows, Value isKept, TileRows &result) {
+  int64_t rowBytes = result.steps * TileUnits::kRowBytes;
+  Value tail = buffer(allocateRows(op, /*transposed=*/true, TileUnits::kRows * rowBytes));
+  auto ifKept = [&](Value yes) -> Value {
+    return isKept ? arith::SelectOp::create(builder_, isKept, yes, rows.count).getResult() : rows.count;
+  };
+  Value first = arith::AndIOp::create(builder_, rows.count, i64(-TileUnits::kRows)), end = ifKept(first);
+  result.readable = ifKept(i64(rows.rows));
+  loop(first, end, 1, [&](Value row) {
+    Value target = byte(tail, multiply(builder_.createOrFold<arith::SubIOp>(row, first), i64(rowBytes)));
+    copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), target, TileUnits::kRowBytes);
+  });
+  result.tail = tail;
+  result.tailStride = i64(rowBytes);
 }
 
 // Element j of vector k becomes element k of vector j, in each piece of eight: punpcklwd, punpckhwd and their kin.
@@ -163,11 +193,12 @@ TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
   Rows rows = rowsInMemory(op, tensor);
   int64_t steps = rows.rows / TileUnits::kTerms, blockBytes = steps * kStepOfBlock;
   int64_t offset = allocateRows(op, /*transposed=*/false, padded / kColumnsOfBlock * blockBytes);
-  Value place = keepOrRewrite(op, rows, buffer(offset), [&](Value target) {
+  auto transpose = [&](Value target) {
     loop(i64(0), rows.count, TileUnits::kTerms, [&](Value first) {
       Value step = builder_.createOrFold<arith::DivUIOp>(first, i64(TileUnits::kTerms));
       transposeValues(op, rows, first, padded, byte(target, multiply(step, i64(kStepOfBlock))), blockBytes);
     });
-  });
+  };
+  Value place = keepOrRewrite(op, /*transposed=*/false, rows, buffer(offset), /*liesThere=*/false, transpose).pointer;
   return {place, i64(TileUnits::kRowBytes), i64(kStepOfBlock), rows.count, steps, i64(blockBytes)};
 }

@@ -23,7 +23,7 @@ static constexpr int64_t kColumnsBehind = kBlock; ///< the products are folded: 
 static int64_t columnBytesOf(int64_t rows) { return rows * static_cast<int64_t>(sizeof(float)); }
 
 void BlockProgram::configureTiles(Block &kernel) {
-  reserveOwner(kernel);
+  reserveKept(kernel);
   if (!keepsValues_ || products_ == Products::kPairs)
     return;
   bool emulated = products_ == Products::kEmulatedTiles;
@@ -40,17 +40,18 @@ void BlockProgram::releaseTiles() {
 // Where the 16 rows of the right operand from `first` on lie, and how far apart. Those that do not all exist in memory
 // stand in a place of their own.
 std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value first) {
+  Value pointer = right.pointer, within = first;
   if (right.blockStride) {
-    Value block = builder_.createOrFold<arith::DivUIOp>(first, i64(kBlock));
-    Value within = builder_.createOrFold<arith::RemUIOp>(first, i64(kBlock));
-    return {byte(byte(right.pointer, multiply(block, right.blockStride)), multiply(within, right.rowStride)),
-            right.rowStride};
+    Value block = builder_.createOrFold<arith::DivUIOp>(first, i64(right.rowsOfBlock));
+    pointer = byte(pointer, multiply(block, right.blockStride));
+    within = builder_.createOrFold<arith::RemUIOp>(first, i64(right.rowsOfBlock));
   }
-  Value pointer = byte(right.pointer, multiply(first, right.rowStride));
+  if (!right.blockStride || right.rowsOfBlock != TileUnits::kRows)
+    pointer = byte(pointer, multiply(within, right.rowStride));
   if (!right.tail)
     return {pointer, right.rowStride};
   Value end = add(first, i64(TileUnits::kRows));
-  Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, end, right.count);
+  Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, end, right.readable);
   return {arith::SelectOp::create(builder_, inside, pointer, right.tail),
           arith::SelectOp::create(builder_, inside, right.rowStride, right.tailStride)};
 }
@@ -195,6 +196,11 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
   return endColumns(folding->columns, folded);
 }
 
+bool BlockProgram::holdsLeft(int64_t steps) const {
+  constexpr int64_t kMostHeldSteps = 2;
+  return steps <= kMostHeldSteps && !isLeftOut(kernel_, Effect::kHeldTiles);
+}
+
 // A narrow left operand, of two steps, stays in tiles 0 to 3 while all columns pass through 4 and 5 to the sums 6, 7.
 Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
                                   Folding *folding) {
@@ -213,7 +219,7 @@ Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right,
   auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
     auto [pointer, rowStride] = tileRowsAt(right, column);
     for (int step = 0; step < steps; ++step)
-      units_->load(kRight[step], byte(pointer, step * TileUnits::kRowBytes), rowStride, streams());
+      units_->load(kRight[step], byte(pointer, multiply(i64(step), right.stepStride)), rowStride, streams());
     for (int step = 0; step < steps; ++step)
       for (int vector = 0; vector < 2; ++vector) {
         if (step == 0) {
@@ -230,7 +236,6 @@ Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right,
 
 // Scores: all columns that are asked for, 32 rows of the block after the other. What is folded has no more rows.
 Values BlockProgram::emitTileScores(const Product &product, const TileRows &right, Folding *folding) {
-  const int64_t mostHeldSteps = isLeftOut(kernel_, Effect::kHeldTiles) ? 0 : 2;
   Values folded;
   for (int64_t row = 0; row < product.rows; row += kBlock) {
     int64_t vectorOffset = columnBytesOf(row);
@@ -239,7 +244,7 @@ Values BlockProgram::emitTileScores(const Product &product, const TileRows &righ
     };
     auto flush = [&](Value pending) { storeTileBlock(pending, columnBytesOf(product.rows)); };
     int64_t multiplies = kTilesOfBlock * (right.steps <= kMostUnrolledSteps ? right.steps : 1);
-    folded = right.steps <= mostHeldSteps ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
+    folded = holdsLeft(right.steps) ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
                                           : emitStrips(product, kBlock, multiplies, vectorOffset, folding, emit, flush);
   }
   return folded;

@@ -19,13 +19,6 @@ int64_t Workspace::allocate(int64_t bytes) {
   return offset;
 }
 
-int64_t Workspace::allocateBeyond(int64_t bytes) {
-  int64_t offset = bytes_;
-  taken_[offset] = llvm::alignTo(bytes, kAlignment);
-  bytes_ += taken_[offset];
-  return offset;
-}
-
 void Workspace::release(int64_t offset) {
   taken_.erase(offset);
 }

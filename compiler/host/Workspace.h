@@ -15,8 +15,6 @@ public:
 
   int64_t allocate(int64_t bytes);
   void release(int64_t offset);
-  /// For what outlives a block, and so may not lie where anything of the block lies, before or after: beyond all.
-  int64_t allocateBeyond(int64_t bytes);
   /// The largest extent so far.
   int64_t bytes() const { return bytes_; }
 

@@ -90,16 +90,16 @@ TEST_P(Bits, DoNotDependOnRowsThatOutgrowTheirReference) {
     ASSERT_EQ(bytes_of(part(beside, 2, q)), bytes_of(part(all_, 2, q))) << q;
 }
 
-// What a thread keeps of a head's values is of one call.
-TEST_P(Bits, FollowTheValuesOfEachCall) {
+// What a thread keeps of a head's keys and values is of one call.
+TEST_P(Bits, FollowTheKeysAndValuesOfEachCall) {
   Tensor others = Tensor::random(value_.shape(), problem().dtype, 4).value();
-  Tensor next = attend(query_, key_, others);
-  for (int64_t b = 0; b < problem().batch; ++b)
-    for (int64_t h = 0; h < problem().heads; ++h)
-      for (int64_t q = 0; q < problem().queries; ++q) {
-        auto row = [&](const Tensor &all) { return bytes_of(part(part(part(all, 0, b), 1, h), 2, q)); };
-        ASSERT_NE(row(next), row(all_)) << b << " " << h << " " << q;
-      }
+  for (const Tensor &next : {attend(query_, key_, others), attend(query_, others, value_)})
+    for (int64_t b = 0; b < problem().batch; ++b)
+      for (int64_t h = 0; h < problem().heads; ++h)
+        for (int64_t q = 0; q < problem().queries; ++q) {
+          auto row = [&](const Tensor &all) { return bytes_of(part(part(part(all, 0, b), 1, h), 2, q)); };
+          ASSERT_NE(row(next), row(all_)) << b << " " << h << " " << q;
+        }
   EXPECT_EQ(bytes_of(attend(query_, key_, value_)), bytes_of(all_));
 }
 
@@ -214,7 +214,10 @@ INSTANTIATE_TEST_SUITE_P(Every, Bits,
                                                           Problem{DataType::kBFloat16, 2, 4, 2, 100, 700, 64},
                                                           Problem{DataType::kBFloat16, 2, 4, 2, 100, 700, 64, false},
                                                           Problem{DataType::kBFloat16, 1, 2, 2, 70, 512, 128, false},
-                                                          Problem{DataType::kFloat16, 1, 2, 2, 100, 300, 64, false})),
+                                                          Problem{DataType::kFloat16, 1, 2, 2, 100, 300, 64, false},
+                                                          // Of more than eight blocks, which keep keys.
+                                                          Problem{DataType::kBFloat16, 1, 2, 1, 272, 300, 64, false},
+                                                          Problem{DataType::kBFloat16, 2, 1, 1, 272, 321, 128})),
                          [](const auto &info) {
                            return std::get<0>(info.param).name + "_" + std::to_string(info.index);
                          });

@@ -253,6 +253,10 @@ void add_standing(std::vector<Case> &list) {
   add("causal", Inputs::kNormal, 64, [](Case &c) { c.queries = 700, c.causal = CausalAlignment::kTopLeft; });
   add("causal_wide", Inputs::kNormal, 128, [](Case &c) { c.queries = 300, c.causal = CausalAlignment::kBottomRight; });
   add("without", Inputs::kNormal, 64, [](Case &c) { c.without = "standing-reference"; });
+  // More than eight blocks of queries, which keep keys; of width 256 not all keys have a place.
+  for (int64_t width : {32, 72, 96, 128, 256})
+    add("many_queries_width_" + std::to_string(width), Inputs::kNormal, width,
+        [&](Case &c) { c.queries = 260, c.keys = width == 256 ? 2200 : 700; });
   // 768 keys are whole blocks: all of them are open.
   for (int far : {2, 6, 40})
     for (int64_t width : {64, 128, 192})
@@ -270,10 +274,10 @@ void add_standing(std::vector<Case> &list) {
 void add_without(std::vector<Case> &list) {
   static constexpr const char *kEffects[] = {
       "cut-loops",  "few-queries", "packed-heads",   "hidden-blocks",        "folded-maxima", "bounded-columns",
-      "fixed-point", "kept-values", "rare-rescaling", "rounded-exponentials", "packed-tables", "along-rows",
+      "fixed-point", "kept-values", "kept-keys", "rare-rescaling", "rounded-exponentials", "packed-tables", "along-rows",
       "requests",   "existing-rows", "held-tiles",    "streaming-loads"};
   for (std::string effect : kEffects)
-    for (int64_t queries : {3, 150}) {
+    for (int64_t queries : {3, 270}) {
       std::string name = "without_" + effect + (queries == 3 ? "_few" : "_many");
       std::ranges::replace(name, '-', '_');
       Case c = sized(name, DataType::kBFloat16, 1, 4, 2, queries, 500, 64, 64);
