@@ -22,14 +22,28 @@ constexpr uint32_t kRowsAdjacent = 1, kAnyStrides = 2;
 
 void FlashForwardMaker::build() {
   prologue();
-  KeyLoops loops = planKeyLoops(b, plan_, findBounds(), block_.keyLength, chunk_);
+  if (plan_.queryGroups == 1) {
+    beginRows(number_);
+    KeyLoops loops = planLoops(chunk_ ? std::optional(rangeOfChunk(b, plan_, block_.keyLength, chunk_)) : std::nullopt);
+    State first{firstReference(loops.loops.front()), filled(rows_, 0), filled(output_, 0)};
+    epilogue(visit(loops, first));
+  } else {
+    buildGroups();
+  }
+  func::ReturnOp::create(b);
+}
+
+KeyLoops FlashForwardMaker::planLoops(std::optional<KeyRange> range) {
+  KeyLoops loops = planKeyLoops(b, plan_, findBounds(), block_.keyLength, range);
   firstVisited_ = loops.firstVisited;
   prepareDropout();
-  State state{firstReference(loops.loops.front()), filled(rows_, 0), filled(output_, 0)};
+  return loops;
+}
+
+FlashForwardMaker::State FlashForwardMaker::visit(const KeyLoops &loops, State state) {
   for (const KeyLoop &keys : loops.loops)
     state = loop(keys, state);
-  epilogue(state);
-  func::ReturnOp::create(b);
+  return state;
 }
 
 tile::LoadOp FlashForwardMaker::load(Value tensor, Type element, Value head, Value row, Value limit,
@@ -47,8 +61,6 @@ void FlashForwardMaker::prologue() {
   block_.queryLength = tile::SizeOp::create(b, b.getI32Type(), tile::Size::query_length);
   block_.keyLength = tile::SizeOp::create(b, b.getI32Type(), tile::Size::key_length);
   findBlock();
-  query_ = load(queryTensor_, plan_.tile, block_.head, block_.firstRow, block_.rows,
-                plan_.tileQueries, plan_.width, plan_.paddedWidth, plan_.queryLayout, plan_.packed);
 }
 
 // The grid is blocks of rows × heads × batch; with chunks, blocks of rows times chunks along x, so that blocks
@@ -71,12 +83,18 @@ void FlashForwardMaker::findBlock() {
     chunk_ = arith::DivUIOp::create(b, block, blocks);
     block = arith::RemUIOp::create(b, block, blocks);
   }
-  block_.firstRow = arith::MulIOp::create(b, block, index(plan_.tileQueries));
+  number_ = block;
+}
+
+void FlashForwardMaker::beginRows(Value number) {
+  block_.firstRow = arith::MulIOp::create(b, number, index(plan_.tileQueries));
   Value beyond = arith::AddIOp::create(b, block_.firstRow, index(plan_.tileQueries));
   Value end = arith::MinSIOp::create(b, beyond, block_.rows);
   Value lastRow = arith::SubIOp::create(b, end, index(1));
   block_.first = b.createOrFold<arith::DivUIOp>(block_.firstRow, index(plan_.packed));
   block_.last = b.createOrFold<arith::DivUIOp>(lastRow, index(plan_.packed));
+  query_ = load(queryTensor_, plan_.tile, block_.head, block_.firstRow, block_.rows,
+                plan_.tileQueries, plan_.width, plan_.paddedWidth, plan_.queryLayout, plan_.packed);
 }
 
 // The greatest product gives the greatest score where its factor is above 0; else no block is open.

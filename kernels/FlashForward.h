@@ -57,6 +57,11 @@
 /// chunk. Where `packed` heads share a key and a tile, row r of the tile is query r / packed of head r mod packed of the
 /// group, so that the group's keys are read once.
 ///
+/// Where keys and values of a head do not stay in a cache, `queryGroups` blocks of rows, one after the other, share a
+/// chunk of `groupKeys` keys before they go on to the next (kernels/GroupedQueries.cpp):
+///
+///     for each chunk of keys: for each block of rows: m, ℓ, O = places[block]; the loops above, within the chunk
+///
 /// The algorithm knows no target, only this plan.
 #pragma once
 
@@ -92,6 +97,10 @@ struct FlashForwardPlan {
   uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their m and ℓ follow
   bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result
   bool naturalScores = false;            ///< not in base 2: with Rescaling::kEveryTurn
+  int64_t queryGroups = 1;               ///< blocks of rows that share a chunk of keys; 1: none do
+  int64_t groupKeys = 0;                 ///< of such a chunk, a multiple of tileKeys
+  int64_t groupsFromKeys = 0;            ///< so many keys are cut in such chunks, fewer are one,
+  int64_t groupsFromQueries = 0;         ///< and blocks of so many rows share them: who computes what, not what
   bool oneLoop = false;                  ///< open blocks are computed as those with a mask are: half the code
 };
 

@@ -1,5 +1,5 @@
 /// Makes the kernel of FlashForward.h: its frame and the plain step in FlashForward.cpp, the steps that rescale only
-/// where they must in LazyRescaling.cpp.
+/// where they must in LazyRescaling.cpp, blocks that share chunks of keys in GroupedQueries.cpp.
 #pragma once
 
 #include "kernels/FlashForward.h"
@@ -62,6 +62,11 @@ private:
 
   void prologue();
   void findBlock();
+  void beginRows(Value number);
+  KeyLoops planLoops(std::optional<KeyRange> range);
+  State visit(const KeyLoops &loops, State state);
+  void buildGroups();
+  void visitChunk(const KeyRange &range, Value group);
   void prepareDropout();
   std::optional<KeyBounds> findBounds();
   using Step = State (FlashForwardMaker::*)(Value firstKey, const KeyLoop &keys, const State &state);
@@ -101,7 +106,9 @@ private:
   RankedTensorType rows_, scores_, output_;
 
   FlashForwardBlock block_;
-  Value chunk_; // its number, where there are chunks
+  Value number_; // of the block of rows
+  Value chunk_;  // its number, where there are chunks
+  Value keptMaximum_, keptSum_, keptOutput_; // rings of m, ℓ and O, where blocks share chunks
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
   Value factor_;       // log₂e · c, where maxima are taken of products
   Value firstVisited_; // key, where the loops count distances down from it

@@ -13,7 +13,7 @@ class Planner {
 public:
   Planner(ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan) : b(builder), plan_(plan) {}
 
-  void clipToChunk(KeyBounds &bounds, Value chunk, Value keyLength);
+  void clip(KeyBounds &bounds, const KeyRange &range);
   KeyLoops plan(KeyBounds bounds);
 
 private:
@@ -39,15 +39,11 @@ void Planner::addLoop(Value end, Visibility visibility) {
   next_ = end;
 }
 
-// What of the bounds lies in the chunk, whose ends are multiples of tileKeys. Bounds known to be 0 stay so: they
-// say that there is no such loop.
-void Planner::clipToChunk(KeyBounds &bounds, Value chunk, Value keyLength) {
-  Value keys = keysOfChunk(b, keyLength, plan_.chunkKeys, plan_.mostChunks);
-  Value low = arith::MulIOp::create(b, chunk, keys);
-  Value high = arith::AddIOp::create(b, low, keys);
+// What of the bounds lies in the range. Bounds known to be 0 stay so: they say that there is no such loop.
+void Planner::clip(KeyBounds &bounds, const KeyRange &range) {
   for (Value *end : {&bounds.keyBegin, &bounds.keyEnd, &bounds.openBegin, &bounds.openEnd})
     if (end == &bounds.keyBegin || !matchPattern(*end, m_Zero()))
-      *end = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, *end, low), high);
+      *end = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, *end, range.begin), range.end);
 }
 
 // Without a whole open block all loops have a mask.
@@ -117,8 +113,14 @@ Value kernels::keysOfChunk(ImplicitLocOpBuilder &b, Value keyLength, int64_t chu
   return arith::MulIOp::create(b, index(chunkKeys), ceilDiv(ceilDiv(keyLength, chunkKeys), mostChunks));
 }
 
+KeyRange kernels::rangeOfChunk(ImplicitLocOpBuilder &b, const FlashForwardPlan &plan, Value keyLength, Value chunk) {
+  Value keys = keysOfChunk(b, keyLength, plan.chunkKeys, plan.mostChunks);
+  Value begin = arith::MulIOp::create(b, chunk, keys);
+  return {begin, arith::AddIOp::create(b, begin, keys)};
+}
+
 KeyLoops kernels::planKeyLoops(ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan,
-                               std::optional<KeyBounds> bounds, Value keyLength, Value chunk) {
+                               std::optional<KeyBounds> bounds, Value keyLength, std::optional<KeyRange> range) {
   Planner planner(builder, plan);
   if (!bounds) {
     Value zero = arith::ConstantOp::create(builder, builder.getI32IntegerAttr(0));
@@ -126,7 +128,7 @@ KeyLoops kernels::planKeyLoops(ImplicitLocOpBuilder &builder, const FlashForward
   }
   if (plan.oneLoop)
     bounds->openBegin = bounds->openEnd = arith::ConstantOp::create(builder, builder.getI32IntegerAttr(0));
-  if (chunk)
-    planner.clipToChunk(*bounds, chunk, keyLength);
+  if (range)
+    planner.clip(*bounds, *range);
   return planner.plan(*bounds);
 }

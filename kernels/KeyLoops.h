@@ -6,7 +6,7 @@
 ///
 ///     [keyBegin, openBegin) [openBegin, openEnd) [openEnd, keyEnd),
 ///
-/// from the last key on over distances from `firstVisited` down. With chunks each bound is clipped to the chunk.
+/// from the last key on over distances from `firstVisited` down. Where a range is given, each bound is clipped to it.
 #pragma once
 
 #include "kernels/FlashForward.h"
@@ -29,8 +29,15 @@ struct KeyLoops {
 /// Keys of a chunk: `chunkKeys`, or the least multiple of it that cuts the keys in at most `mostChunks`; 0: in any number.
 mlir::Value keysOfChunk(mlir::ImplicitLocOpBuilder &builder, mlir::Value keyLength, int64_t chunkKeys, int64_t mostChunks);
 
-/// Makes the bounds where the builder stands. `bounds` empty: all keys are open. `chunk`: its number, or null.
+/// Keys of a chunk, i32: the ends are multiples of tileKeys, or beyond all keys.
+struct KeyRange {
+  mlir::Value begin, end;
+};
+KeyRange rangeOfChunk(mlir::ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan, mlir::Value keyLength,
+                      mlir::Value chunk);
+
+/// Makes the bounds where the builder stands. `bounds` empty: all keys are open. `range` empty: all keys are visited.
 KeyLoops planKeyLoops(mlir::ImplicitLocOpBuilder &builder, const FlashForwardPlan &plan,
-                      std::optional<KeyBounds> bounds, mlir::Value keyLength, mlir::Value chunk);
+                      std::optional<KeyBounds> bounds, mlir::Value keyLength, std::optional<KeyRange> range);
 
 } // namespace tenon::kernels

@@ -20,6 +20,8 @@ struct Schedule {
   int64_t chunkKeys = 0;   ///< of few queries: keys of a block of the grid; 0: all of them
   int64_t mostChunks = 0;  ///< longer ones where there would be more; 0: in any number
   int64_t packedHeads = 1; ///< in the rows of a tile
+  int64_t queryGroups = 1; ///< blocks of queries that share chunks of keys: kernels/FlashForward.h
+  int64_t groupKeys = 0, groupsFromKeys = 0;
   std::string explanation;
 
   mlir::DictionaryAttr attribute(mlir::MLIRContext *context) const;

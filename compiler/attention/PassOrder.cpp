@@ -2,6 +2,7 @@
 
 #include "compiler/attention/ChooseSchedule.h"
 #include "dialects/attention/Attention.h"
+#include "dialects/tile/Schedule.h"
 #include "dialects/tile/Tile.h"
 
 using namespace mlir;
@@ -35,6 +36,13 @@ bool multipliesLoads(func::FuncOp function) {
   });
 }
 
+// Whether it is shared memory that more than what a kernel itself writes goes to (kernels/GroupedQueries.cpp).
+bool holdsCopies(Operation *op) {
+  return isa<tile::SharedAllocOp, tile::StageOp>(op) && llvm::any_of(op->getUsers(), [](Operation *user) {
+           return !isa<tile::StageOp, tile::ReadOp, tile::WriteOp>(user);
+         });
+}
+
 // "fuse-attention, choose-schedule and tile-attention"
 std::string passesBetween(Form from, Form to) {
   std::string text;
@@ -55,7 +63,7 @@ std::optional<Form> formOf(func::FuncOp function) {
     return Form::kGraph;
   if (function->hasAttr(kThreadsAttribute))
     return Form::kLaidOut;
-  if (holds(function, [](Operation *op) { return isa<tile::SharedAllocOp>(op); }))
+  if (holds(function, holdsCopies))
     return Form::kStaged;
   bool tiles = function->hasAttr("tile.kernel") ||
                holds(function, [](Operation *op) { return isa_and_nonnull<tile::TileDialect>(op->getDialect()); });

@@ -37,6 +37,8 @@ using kernels::FlashForwardBlock;
 using Builder = ImplicitLocOpBuilder;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+// Of a head with so many groups of blocks that share keys, no processor waits long for the last.
+constexpr int64_t kLeastGroupsOfHead = 8;
 
 /// Makes the kernel of one fused operation.
 class KernelMaker {
@@ -145,6 +147,10 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan.chunkKeys = schedule_.chunkKeys;
   plan.mostChunks = schedule_.mostChunks;
   plan.packed = schedule_.packedHeads;
+  plan.queryGroups = schedule_.queryGroups;
+  plan.groupKeys = schedule_.groupKeys;
+  plan.groupsFromKeys = schedule_.groupsFromKeys;
+  plan.groupsFromQueries = kLeastGroupsOfHead * schedule_.queryGroups * schedule_.tileQueries;
   // On the host few queries wait for their keys: they have the time for a mask, and compile in half of it.
   plan.storesLoneChunk = figures && !figures->gpu;
   plan.oneLoop = plan.storesLoneChunk && plan.chunkKeys != 0;

@@ -154,8 +154,8 @@ static Elements poisoned(Type type) {
 
 LogicalResult sharedAlloc(Operation *op, TileBlock &block) {
   auto type = cast<SharedType>(op->getResult(0).getType());
-  bool isRing = type.getShape().size() == 3;
-  auto tile = SharedType::get(type.getContext(), type.getShape().take_back(2), type.getElementType(),
+  bool isRing = type.getShape().size() == 3 || llvm::any_of(op->getUsers(), llvm::IsaPred<StageOp>);
+  auto tile = SharedType::get(type.getContext(), type.getShape().drop_front(isRing ? 1 : 0), type.getElementType(),
                               type.getConflicts());
   for (int64_t stage = 0; stage < (isRing ? type.getShape()[0] : 1); ++stage)
     block.set(TileBlock::Place(op->getResult(0), stage), poisoned(tile));

@@ -81,7 +81,7 @@ CompileAnswer compile(const Request &request, MLIRContext &context) {
 #ifdef NDEBUG
   passes.enableVerifier(false);
 #endif
-  PipelineOptions options{request.target, request.tileQueries, request.tileKeys, request.stages,
+  PipelineOptions options{request.target, request.tileQueries, request.tileKeys, request.queryGroups, request.stages,
                           request.warps,  request.rescaling,   request.shared};
   Stage last = stageOf(request.emit);
   if (last != Stage::kDevice) {

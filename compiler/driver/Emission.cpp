@@ -107,6 +107,11 @@ std::string scheduleText(const Schedule &schedule, const LaunchPhase &phase) {
                             {"shared_bytes", static_cast<int64_t>(phase.shared_bytes)},
                             {"workspace_bytes", static_cast<int64_t>(phase.workspace.fixed_bytes)},
                             {"explanation", schedule.explanation}};
+  if (schedule.queryGroups != 1) {
+    object["query_groups"] = schedule.queryGroups;
+    object["group_keys"] = schedule.groupKeys;
+    object["groups_from_keys"] = schedule.groupsFromKeys;
+  }
   if (!schedule.shared.empty())
     object["shared"] = schedule.shared;
   if (schedule.chunkKeys != 0) {

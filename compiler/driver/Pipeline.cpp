@@ -55,6 +55,7 @@ static void buildTileStage(OpPassManager &passes, const PipelineOptions &options
   schedule.target = options.target;
   schedule.tileQueries = options.tileQueries;
   schedule.tileKeys = options.tileKeys;
+  schedule.queryGroups = options.queryGroups;
   schedule.stages = options.stages;
   schedule.warps = options.warps;
   schedule.rescaling = options.rescaling;

@@ -20,7 +20,7 @@ enum class Stage {
 
 struct PipelineOptions {
   std::string target; ///< a name of tenon/Target.h
-  int64_t tileQueries = 0, tileKeys = 0, stages = 0, warps = 0; ///< 0: by the target's figures
+  int64_t tileQueries = 0, tileKeys = 0, queryGroups = 0, stages = 0, warps = 0; ///< 0: by the target's figures
   std::string rescaling;                             ///< nothing: by the score
   std::string shared;                                ///< nothing: by the length of rows
 };

@@ -17,7 +17,7 @@ constexpr std::pair<llvm::StringLiteral, Emit> kEmits[] = {
 
 // Options of a request, by name.
 constexpr std::pair<llvm::StringLiteral, int64_t Request::*> kOptions[] = {
-    {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}, {"stages", &Request::stages},
+    {"tile_queries", &Request::tileQueries}, {"tile_keys", &Request::tileKeys}, {"query_groups", &Request::queryGroups}, {"stages", &Request::stages},
     {"warps", &Request::warps}};
 // Names: compiler/attention/ChooseSchedule.td, Effects.h.
 constexpr std::pair<llvm::StringLiteral, std::string Request::*> kNames[] = {
@@ -65,7 +65,7 @@ llvm::Error readOptions(const json::Object &object, Request &request) {
     }
     const auto *found = llvm::find_if(kOptions, isThis);
     if (found == std::end(kOptions))
-      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, stages, "
+      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, query_groups, stages, "
                    "warps, rescaling, shared and without");
     std::optional<int64_t> number = value.getAsInteger();
     if (!number || *number < 0)

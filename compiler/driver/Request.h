@@ -19,7 +19,7 @@ struct Request {
   std::string target;
   Emit emit = Emit::kImage;
   std::string options; ///< as text, for the key
-  int64_t tileQueries = 0, tileKeys = 0, stages = 0, warps = 0;
+  int64_t tileQueries = 0, tileKeys = 0, queryGroups = 0, stages = 0, warps = 0;
   std::string rescaling, shared, without;
 
   bool isGpu() const { return llvm::StringRef(target).starts_with("sm_"); }

@@ -32,7 +32,7 @@ LogicalResult BlockProgram::lowerBlock(Block &block) {
 LogicalResult BlockProgram::lower(Operation *op) {
   // Computed where they are needed.
   bool computesMatrix = op->getNumResults() == 1 && isMatrix(op->getResult(0).getType());
-  if (computesMatrix && !isa<DotOp, RandomOp, scf::ForOp, scf::IfOp>(op))
+  if (computesMatrix && !isa<DotOp, RandomOp, ReadOp, scf::ForOp, scf::IfOp>(op))
     return success();
 
   LogicalResult result = llvm::TypeSwitch<Operation *, LogicalResult>(op)
@@ -45,6 +45,10 @@ LogicalResult BlockProgram::lower(Operation *op) {
                              .Case([&](OffsetOp op) { return lowerOffset(op); })
                              .Case([&](ProgramIdOp op) { return lowerProgramId(op); })
                              .Case([&](StoreOp op) { return lowerStore(op); })
+                             .Case([&](SharedAllocOp op) { return lowerSharedAlloc(op); })
+                             .Case([&](StageOp op) { return lowerStage(op); })
+                             .Case([&](ReadOp op) { return lowerRead(op); })
+                             .Case([&](WriteOp op) { return lowerWrite(op); })
                              .Case([&](DotOp op) { return lowerDot(op); })
                              .Case([&](ReduceOp op) { return lowerReduce(op); })
                              .Case([&](AnyOp op) { return lowerAny(op); })
@@ -58,9 +62,18 @@ LogicalResult BlockProgram::lower(Operation *op) {
 //===-- Buffers
 //--------------------------------------------------------------------------------===//
 
+int64_t BlockProgram::bytesOf(RankedTensorType type) const {
+  int64_t columns = type.getRank() == 1 ? 1 : hasPairs(type) ? type.getDimSize(1) / 2 : type.getDimSize(1) + kSlackColumns;
+  return columns * type.getDimSize(0) * static_cast<int64_t>(sizeof(float));
+}
+
+Value BlockProgram::buffer(int64_t offset) {
+  Value start = byte(workspacePointer_, offset), shift = shifts_.lookup(offset);
+  return shift ? byte(start, shift) : start;
+}
+
 int64_t BlockProgram::allocateBuffer(RankedTensorType type) {
-  int64_t columns = hasPairs(type) ? type.getDimSize(1) / 2 : type.getDimSize(1) + kSlackColumns;
-  int64_t offset = workspace_.allocate(columns * type.getDimSize(0) * sizeof(float));
+  int64_t offset = workspace_.allocate(bytesOf(type));
   owners_[offset] = block_;
   return offset;
 }
@@ -75,7 +88,7 @@ bool BlockProgram::isDone(Operation *op) {
   if (done_.contains(op))
     return true;
   if (op->getNumResults() != 1 || !isMatrix(op->getResult(0).getType()) ||
-      op->getNumRegions() != 0 || isa<DotOp, RandomOp>(op) || isNeeded(op->getResult(0)))
+      op->getNumRegions() != 0 || isa<DotOp, RandomOp, ReadOp>(op) || isNeeded(op->getResult(0)))
     return false;
   done_.insert(op);
   return true;
@@ -107,7 +120,8 @@ void BlockProgram::releaseBuffers(Block *ending) {
     for (auto [key, offset] : dead) {
       buffers.erase(key);
       // Another tile may have been computed in the same place.
-      if (llvm::none_of(buffers, [&](auto &entry) { return entry.second == offset; })) {
+      bool isPlace = shifts_.contains(offset);
+      if (!isPlace && llvm::none_of(buffers, [&](auto &entry) { return entry.second == offset; })) {
         workspace_.release(offset);
         owners_.erase(offset);
       }

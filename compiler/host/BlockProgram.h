@@ -247,7 +247,14 @@ private:
   KeptPlace keepOrRewrite(LoadOp op, bool transposed, const Rows &rows, Value otherPlace, bool liesThere,
                           llvm::function_ref<void(Value)> rewrite);
 
+  // Tiles that stay in places of their own: Places.cpp.
+  LogicalResult lowerSharedAlloc(SharedAllocOp op);
+  LogicalResult lowerStage(StageOp op);
+  LogicalResult lowerRead(ReadOp op);
+  LogicalResult lowerWrite(WriteOp op);
+
   // Buffers.
+  int64_t bytesOf(RankedTensorType type) const;
   int64_t allocateBuffer(RankedTensorType type);
   void bind(Value tile, int64_t offset);
   bool isDone(Operation *op);
@@ -266,7 +273,7 @@ private:
   Value widen(Value i32);
   Value byte(Value pointer, Value offset);
   Value byte(Value pointer, int64_t offset);
-  Value buffer(int64_t offset) { return byte(workspacePointer_, offset); }
+  Value buffer(int64_t offset);
   Value load(Type type, Value pointer, int64_t alignment = 4);
   void store(Value value, Value pointer, int64_t alignment = 4);
   Value broadcast(Value scalar, int64_t lanes);
@@ -308,6 +315,8 @@ private:
   std::unique_ptr<TileUnits> units_; ///< in use: where products of bfloat16 are theirs
 
   llvm::DenseMap<Value, int64_t> buffers_;
+  llvm::DenseMap<Value, int64_t> places_;  ///< of a ring of tiles, and of its stage
+  llvm::DenseMap<int64_t, Value> shifts_; ///< of a ring's buffer: bytes to the stage at hand, i64
   llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten
   /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.
   llvm::DenseMap<int64_t, mlir::Block *> owners_;

@@ -34,7 +34,7 @@ def Tile_DropOp : Tile_Op<"drop", [Pure, AllTypesMatch<["source", "result"]>]> {
 def Tile_StageOp : Tile_Op<"stage", [Pure]> {
   let summary = "result = ring[index]";
   let description = [{
-    A ring is a shared tile of three sizes: stages, rows and columns.
+    A ring is a shared tile of three sizes: stages, rows and columns; or of two, of tiles that have rows alone.
   }];
   let arguments = (ins Tile_SharedType:$ring, I32:$index);
   let results = (outs Tile_SharedType:$result);

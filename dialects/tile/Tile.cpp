@@ -173,7 +173,7 @@ LogicalResult SharedAllocOp::verify() {
 
 LogicalResult StageOp::verify() {
   SharedType ring = getRing().getType(), tile = getResult().getType();
-  if (ring.getShape().size() != 3 || ring.getShape().drop_front() != tile.getShape() ||
+  if (ring.getShape().size() < 2 || ring.getShape().drop_front() != tile.getShape() ||
       ring.getElementType() != tile.getElementType() || ring.getConflicts() != tile.getConflicts())
     return emitOpError("takes a tile out of a ring of such tiles, not ") << tile << " out of " << ring;
   return success();

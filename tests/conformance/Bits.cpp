@@ -158,6 +158,28 @@ TEST(BitsOfParts, DoNotDependOnTheHeadsBeside) {
   }
 }
 
+// Keys beyond a cache that is said to be small are cut in chunks of 512, which blocks of queries share: 700 in two of them,
+// by four blocks where there are 1,024 queries, one by one where there are fewer.
+TEST(BitsOfGroups, AreThoseOfBlocksAlone) {
+  const std::string target = "host:x86-64-v4+amx-emulated:l2=128K";
+  if (!Device::open(DeviceKind::kHost).value()->can_execute(Target::parse(target).value()).ok())
+    GTEST_SKIP() << "this processor cannot execute " << target;
+  for (auto [queries, keys, width, causal] : std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{
+           {1100, 700, 128, false}, {1100, 1100, 64, true}, {100, 1024, 128, false}, {200, 513, 64, true}, {1030, 0, 64, false}}) {
+    auto attend = [&](const std::string &schedule) {
+      const Function function = attention_function({.causal = causal}, {.device = Way::kHost, .target = target, .schedule = schedule}).value();
+      LaunchOptions launch;
+      launch.scalars.add({"scale", 0.125});
+      const auto random = [&](int64_t rows, uint64_t seed) {
+        return Tensor::random({1, 2, rows, width}, DataType::kBFloat16, seed).value();
+      };
+      return bytes_of(function.call({random(queries, 1), random(keys, 2), random(keys, 3)}, launch).value()[0]);
+    };
+    EXPECT_EQ(attend(R"({"query_groups": 4, "tile_keys": 256})"), attend(R"({"query_groups": 1, "tile_keys": 256})"))
+        << queries << " queries, " << keys << " keys, width " << width << (causal ? ", causal" : "");
+  }
+}
+
 std::vector<RunWay> compiled_ways() {
   std::vector<RunWay> list;
   for (const RunWay &way : ways())

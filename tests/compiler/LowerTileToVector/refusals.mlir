@@ -17,6 +17,17 @@ func.func @half() attributes {tile.kernel} {
 // expected-error @below {{finds a kernel with tiles in shared memory: tenon-stage-shared-memory must not run before it}}
 func.func @shared() attributes {tile.kernel} {
   %a = tile.shared_alloc : !tile.shared<64x16xf32>
+  %tensor = tile.tensor 0 : !tile.tensor<f32>
+  %zero = arith.constant 0 : i32
+  tile.copy_async %tensor[%zero, %zero, %zero] rows %zero width 16 layout 0, %a : !tile.tensor<f32> -> !tile.shared<64x16xf32>
+  return
+}
+
+// -----
+
+func.func @places() attributes {tile.kernel} {
+  // expected-error @below {{on the host is a ring of float32, of which one stage is used at a time}}
+  %a = tile.shared_alloc : !tile.shared<64x16xf32>
   return
 }
 

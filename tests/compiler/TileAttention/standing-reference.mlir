@@ -2,7 +2,7 @@
 // of the open loop takes no maximum: only where a row's sum of probabilities is beyond 2^12, or no number, are the scores
 // formed again and followed.
 //
-// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+amx}),tile-attention,canonicalize)" | FileCheck %s
+// RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+amx query-groups=1}),tile-attention,canonicalize)" | FileCheck %s
 
 // CHECK-DAG: %[[GREATEST_SUM:.*]] = arith.constant dense<4.096000e+03> : tensor<32xf32>
 // CHECK-DAG: %[[NONE:.*]] = arith.constant dense<0xFF800000> : tensor<32xf32>
