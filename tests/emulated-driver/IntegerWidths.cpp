@@ -122,5 +122,50 @@ TEST(Carries, JoinHalvesOfProducts) {
     ASSERT_EQ(d[i], static_cast<uint64_t>(static_cast<unsigned __int128>(a[i]) * b[i] >> 64)) << a[i] << " " << b[i];
 }
 
+/// Differences and sums share the carry: sub.cc leaves 1 where nothing is borrowed (ptxas: IADD3 with a predicate, which
+/// addc selects by), and subc takes one away where the carry is 0, whoever left it. nvcc divides 128 bits so.
+struct Mixed {
+  const char *name, *first, *second;
+  uint64_t (*exact)(uint64_t a, uint64_t b);
+};
+class MixedCarries : public testing::TestWithParam<Mixed> {};
+TEST_P(MixedCarries, OfSumsAndDifferences) {
+  auto a = values(8), b = values(9);
+  for (size_t i = 0; i < b.size(); i += 5)
+    b[i] = a[i];
+  const std::string first = GetParam().first, second = GetParam().second;
+  auto d = run_many<uint64_t>({"b64", "b64"}, "b64", first + ".u64 %y0, %a0, %a1; " + second + ".u64 %d, %a0, %a1;", a, b);
+  for (size_t i = 0; i < d.size(); i++)
+    ASSERT_EQ(d[i], GetParam().exact(a[i], b[i])) << a[i] << " " << b[i];
+  auto narrow = run_many<uint32_t>({"b32", "b32"}, "b32", first + ".u32 %x0, %a0, %a1; " + second + ".u32 %d, %a0, %a1;",
+                                   std::vector<uint32_t>(a.begin(), a.end()), std::vector<uint32_t>(b.begin(), b.end()));
+  for (size_t i = 0; i < narrow.size(); i++) { // the high halves of words of 64 bits carry alike
+    const uint64_t x = a[i] << 32, y = b[i] << 32;
+    const bool carries = first == "add.cc" ? x + y < x : x >= y;
+    ASSERT_EQ(narrow[i], static_cast<uint32_t>(second == "addc" ? a[i] + b[i] + carries : a[i] - b[i] - !carries));
+  }
+}
+const Mixed kMixed[] = {
+    {"DifferenceThenSum", "sub.cc", "addc", [](uint64_t a, uint64_t b) { return a + b + (a >= b); }},
+    {"DifferenceThenDifference", "sub.cc", "subc", [](uint64_t a, uint64_t b) { return a - b - (a < b); }},
+    {"SumThenDifference", "add.cc", "subc", [](uint64_t a, uint64_t b) { return a - b - (a + b >= a); }},
+    {"SumThenSum", "add.cc", "addc", [](uint64_t a, uint64_t b) { return a + b + (a + b < a); }},
+};
+INSTANTIATE_TEST_SUITE_P(All, MixedCarries, testing::ValuesIn(kMixed), [](const auto &info) { return std::string(info.param.name); });
+
+/// The remainder of a long difference: subc.cc passes on what it takes.
+TEST(Carries, PassThroughLongDifferences) {
+  auto a = values(10), b = values(11), c = values(12);
+  auto d = run_many<uint64_t>({"b64", "b64", "b64"}, "b64",
+                              "sub.cc.u64 %y0, %a0, %a1; subc.cc.u64 %y1, %a1, %a2; subc.cc.u64 %y2, %a2, %a0; addc.u64 %d, 0, 0;",
+                              a, b, c);
+  for (size_t i = 0; i < d.size(); i++) {
+    bool borrows = a[i] < b[i];
+    borrows = b[i] < c[i] || (b[i] == c[i] && borrows);
+    borrows = c[i] < a[i] || (c[i] == a[i] && borrows);
+    ASSERT_EQ(d[i], uint64_t{!borrows}) << a[i] << " " << b[i] << " " << c[i];
+  }
+}
+
 } // namespace
 } // namespace tenon::emulator

@@ -354,17 +354,17 @@ struct GreaterEqual { template <class T> static bool apply(T a, T b) { return a 
 template <class T> struct SelectBySign { static T apply(T a, T b, s32 c) { return c >= 0 ? a : b; } };
 template <class T> struct SelectByFloatSign { static T apply(T a, T b, f32 c) { return c >= 0 ? a : b; } };
 
-/// Extended precision: the carry lives in the warp's condition-code register, the operand behind the sources.
+/// Extended precision: the carry lives in the warp's condition-code register, the operand behind the sources. A difference is
+/// a + ~b + carry, as the hardware adds it: CC.CF is set where nothing was borrowed, also for what follows a sum, or adds.
 template <class T, bool Subtracts, bool CarryIn, bool CarryOut>
 const Op *with_carry(Warp &warp, const Op *op, u32 mask) {
   const T *a = lanes<T>(warp, op->operand[1]);
   const T *b = lanes<T>(warp, op->operand[2]);
-  u32 carry = CarryIn ? predicate(warp, op->operand[3]) : 0, carry_out = 0;
+  u32 carry = CarryIn ? predicate(warp, op->operand[3]) : Subtracts ? kAllLanes : 0, carry_out = 0;
   alignas(64) T result[32];
   for (int lane = 0; lane < 32; lane++) {
-    T in = is_on(carry, lane), y = b[lane], x = a[lane];
-    T sum = Subtracts ? x - y - in : x + y + in;
-    bool out = Subtracts ? x < y || (in && x == y) : sum < x || (in && sum == x);
+    T in = is_on(carry, lane), y = Subtracts ? static_cast<T>(~b[lane]) : b[lane], x = a[lane], sum = x + y + in;
+    bool out = sum < x || (in && sum == x);
     carry_out |= static_cast<u32>(out) << lane;
     result[lane] = sum;
   }
