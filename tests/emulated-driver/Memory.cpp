@@ -213,6 +213,39 @@ TEST(Memory, DynamicSharedMemoryFollowsStatic) {
   EXPECT_EQ(card.download<uint32_t>(out, 1)[0], 59u);
 }
 
+/// What the system keeps of shared memory is no kernel's: cooperative groups of several warps count their arrivals there.
+TEST(Memory, ReservedSharedMemoryIsApart) {
+  Card card;
+  const std::string names[] = {"begin", "end", "cap", "0", "1"};
+  std::string body = "st.shared.b32 [mine], %r1; ld.param.u64 %d, [out];\n";
+  for (size_t i = 0; i < std::size(names); i++)
+    body += "mov.u32 %r1, %reserved_smem_offset_" + names[i] + "; st.global.b32 [%d+" + std::to_string(4 * i) + "], %r1;\n";
+  body += "red.shared.and.b32 [%r1], -2; red.shared.or.b32 [%r1], 1; mov.u32 %r2, mine; st.global.b32 [%d+20], %r2; mov.u32 %r2, %total_smem_size;\n"
+          "st.global.b32 [%d+24], %r2; ld.shared.b32 %r2, [mine]; st.global.b32 [%d+28], %r2; mov.u32 %r2, more; st.global.b32 [%d+32], %r2;\n";
+  auto text = [&](const char *target) {
+    return ptx_header(target) + ".extern .shared .align 16 .b8 more[];\n.visible .entry kernel(.param .u64 out) {\n.shared .b32 mine;\n"
+           ".reg .b32 %r<3>; .reg .b64 %d; mov.u32 %r1, 7;\n" + body + "ret;\n}\n";
+  };
+  auto *kernel = card.load(text("sm_80"));
+  ASSERT_TRUE(kernel);
+  auto out = card.allocate(36);
+  ASSERT_EQ(card.launch(kernel, 1, 1, 64, out), kSuccess);
+  EXPECT_EQ(Card::report(), "nothing found\n");
+  auto d = card.download<uint32_t>(out, 9);
+  EXPECT_LE(d[0], d[3]);
+  EXPECT_LT(d[3], d[4]);
+  EXPECT_LT(d[4], d[1]);
+  EXPECT_EQ(d[1] - d[0], d[2]);
+  EXPECT_GE(d[5], d[1]);
+  EXPECT_EQ(d[6], 16u + 64u);
+  EXPECT_EQ(d[7], 7u);
+  EXPECT_EQ(d[8], d[5] + 16);
+  int bytes = 0;
+  EXPECT_EQ(cuFuncGetAttribute(&bytes, kFunctionSharedBytes, kernel), kSuccess);
+  EXPECT_EQ(bytes, 16);
+  EXPECT_NE(card.refusal(text("sm_75")), "");
+}
+
 /// Of a constant variable only its own bytes can be read by ld.const.
 TEST(ConstantMemory, EndsWhereItsVariableDoes) {
   const std::string text = ptx_header() + ".const .align 4 .u32 table[4] = {1, 2, 3, 4};\n.global .align 4 .u32 others[1024];\n"

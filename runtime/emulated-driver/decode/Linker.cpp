@@ -75,7 +75,7 @@ private:
   }
 
   static void note_names(const Operand &operand, std::unordered_map<std::string, bool> &named) {
-    if (operand.kind == Operand::Kind::kSymbol)
+    if (operand.kind == Operand::Kind::kSymbol || operand.kind == Operand::Kind::kSpecial)
       named[operand.name] = true;
     for (const Operand &part : operand.parts)
       note_names(part, named);
@@ -88,6 +88,10 @@ private:
       for (const Instruction &instruction : source->instructions)
         for (const Operand &operand : instruction.operands)
           note_names(operand, named);
+    for (const auto &name : named)
+      if (name.first.starts_with("%reserved_smem"))
+        program_.reserved_shared = kSystemShared;
+    const uint64_t reserved = program_.reserved_shared;
     std::vector<std::pair<const Variable *, Symbols *>> dynamic;
     own_shared_.resize(sources_.size());
     uint32_t dynamic_alignment = 16;
@@ -99,9 +103,9 @@ private:
         dynamic_alignment = std::max(dynamic_alignment, variable.alignment);
         return;
       }
-      uint64_t at = align_up(program_.static_shared, variable.alignment);
+      uint64_t at = align_up(reserved + program_.static_shared, variable.alignment);
       symbols[variable.name] = {Space::kShared, at, variable.size};
-      program_.static_shared = at + variable.size;
+      program_.static_shared = at + variable.size - reserved;
     };
     for (size_t i = 0; i < sources_.size(); i++)
       for (const Variable &variable : sources_[i]->variables)
@@ -111,9 +115,9 @@ private:
         place(variable, module_shared_);
     program_.has_dynamic_shared = !dynamic.empty();
     if (!dynamic.empty())
-      program_.static_shared = align_up(program_.static_shared, dynamic_alignment);
+      program_.static_shared = align_up(reserved + program_.static_shared, dynamic_alignment) - reserved;
     for (auto [variable, symbols] : dynamic)
-      (*symbols)[variable->name] = {Space::kShared, program_.static_shared, 0};
+      (*symbols)[variable->name] = {Space::kShared, reserved + program_.static_shared, 0};
     const Kernel &kernel = *sources_[0];
     if (program_.static_shared > kLargestStaticShared)
       fail(kernel.location, "kernel '" + kernel.name + "' uses " + std::to_string(program_.static_shared) +

@@ -49,6 +49,11 @@ constexpr SpecialName kSpecialNames[] = {
     {"%nclusterid.x", SpecialRegister::kBlocksX},
     {"%nclusterid.y", SpecialRegister::kBlocksY},
     {"%nclusterid.z", SpecialRegister::kBlocksZ},
+    {"%reserved_smem_offset_begin", SpecialRegister::kZero},
+    {"%reserved_smem_offset_end", SpecialRegister::kReservedEnd},
+    {"%reserved_smem_offset_cap", SpecialRegister::kReservedEnd},
+    {"%reserved_smem_offset_0", SpecialRegister::kZero},
+    {"%reserved_smem_offset_1", SpecialRegister::kReservedSecond},
     {"%envreg1", SpecialRegister::kGridWorkspaceHigh}, // what the driver leaves there for cooperative groups
     {"%envreg2", SpecialRegister::kGridWorkspaceLow},
 };
@@ -114,9 +119,12 @@ uint32_t Decoder::special(const Operand &operand, uint8_t width) {
     fail(operand.location, "unknown register '" + operand.name + "'");
   if (operand.name.find("cluster") != std::string::npos)
     require_target(90, "'" + operand.name + "'", operand.location);
+  const bool reserved = operand.name.starts_with("%reserved_smem");
+  if (reserved)
+    require_target(80, "'" + operand.name + "'", operand.location);
   if (!instruction_->opcode.starts_with("mov") && !instruction_->opcode.starts_with("cvt."))
     fail(operand.location, "a special register is an operand of mov alone");
-  if (operand.name.starts_with("%envreg") && width != 4)
+  if ((reserved || operand.name.starts_with("%envreg")) && width != 4)
     fail(operand.location, "'" + operand.name + "' is " + width_name(4));
   auto [at, fresh] = specials_.try_emplace({static_cast<int>(*known), width}, static_cast<uint32_t>(slots_.size()));
   if (fresh)

@@ -18,6 +18,7 @@ enum class SpecialRegister : uint8_t {
   kMaskEqual, kMaskLessEqual, kMaskLess, kMaskGreaterEqual, kMaskGreater,
   kDynamicShared, kTotalShared, kZero, kOne,
   kGridWorkspaceLow, kGridWorkspaceHigh, // of a cooperative launch: where its blocks count who came to a grid barrier
+  kReservedEnd, kReservedSecond, // of the shared memory that the system keeps, %reserved_smem_offset_end and _1
 };
 
 /// A special register or a constant that the start of a warp puts at `offset` of its registers.
@@ -37,6 +38,11 @@ struct ConstantSlot {
 inline constexpr uint8_t kPseudo = 255;
 
 inline constexpr uint64_t kFrameAlignment = 16; // of a call's local memory
+
+/// Shared memory that the system keeps for itself: 1 KB from sm_80 on, CUDA programming guide, table of technical
+/// specifications. Cooperative groups of several warps have their barriers there. Here it stands in front of a block's own, of
+/// the kernels that name it; those of all others begin at 0.
+inline constexpr uint64_t kSystemShared = 1024, kSecondReserved = 512; // _1 of %reserved_smem_offset_<2> is at the second
 
 /// Bytes of local memory that carry an argument or a result.
 struct ParameterPlace {
@@ -73,6 +79,7 @@ struct Program {
   std::vector<uint32_t> function_at;             // for each function of the module its number here, or kNoFunction
   std::vector<std::string> suspect_registers; // registers that a path reads unwritten, for findings
   uint32_t register_count = 0; // 32-bit registers a thread would need without reuse across classes
+  uint64_t reserved_shared = 0; // kSystemShared or none; not counted in what follows
   uint64_t static_shared = 0;
   uint64_t local_bytes = 0; // of one thread: the kernel's, and the stack of its calls
   uint32_t parameter_bytes = 0;

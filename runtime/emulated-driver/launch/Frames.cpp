@@ -21,7 +21,7 @@ AlignedBytes aligned_bytes(size_t size) {
 void fill_registers(const LaunchRequest &request, const Block &block, uint32_t warp, const FunctionCode &code,
                     std::byte *registers, uint64_t local, bool block_only) {
   const uint32_t *grid = request.grid, *shape = request.block, *index = block.index;
-  const auto total = static_cast<uint32_t>(block.shared_bytes);
+  const auto total = static_cast<uint32_t>(block.shared_bytes - request.program->reserved_shared);
   const uint32_t multiprocessor = (index[0] + index[1] + index[2]) % request.multiprocessors;
   auto put = [](std::byte *at, uint8_t width, uint32_t lane, uint64_t value) {
     std::memcpy(at + size_t{lane} * width, &value, width);
@@ -34,7 +34,7 @@ void fill_registers(const LaunchRequest &request, const Block &block, uint32_t w
           shape[0], shape[1], shape[2], index[0], index[1], index[2], grid[0], grid[1], grid[2],
           lane, warp, block.warp_count, multiprocessor, request.multiprocessors, 0,
           bit, bit | (bit - 1), bit - 1, ~(bit - 1), ~(bit | (bit - 1)), request.dynamic_shared, total, 0, 1,
-          request.grid_workspace & 0xffffffff, request.grid_workspace >> 32};
+          request.grid_workspace & 0xffffffff, request.grid_workspace >> 32, kSystemShared, kSecondReserved};
       put(registers + slot.offset, slot.width, lane, values[static_cast<size_t>(slot.which)]);
     }
   if (block_only)

@@ -60,7 +60,7 @@ void Launch::prepare(Workspace &workspace, Worker &worker) {
   const Program &program = *request_.program;
   workspace.worker = &worker;
   Block &block = workspace.block;
-  block.shared_bytes = program.static_shared + request_.dynamic_shared;
+  block.shared_bytes = program.reserved_shared + program.static_shared + request_.dynamic_shared;
   workspace.shared = aligned_bytes(block.shared_bytes);
   workspace.shadow.resize(block.shared_bytes + 64);
   block.shared = workspace.shared.get();
@@ -149,6 +149,7 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
   block.index[1] = static_cast<uint32_t>(number / request_.grid[0] % request_.grid[1]);
   block.index[2] = static_cast<uint32_t>(number / request_.grid[0] / request_.grid[1]);
   std::fill(workspace.shadow.begin(), workspace.shadow.end(), kNeverWritten);
+  std::fill_n(workspace.shadow.begin(), request_.program->reserved_shared, kWritten); // the system's: it holds something
   std::fill(workspace.local_shadow.begin(), workspace.local_shadow.end(), kNeverWritten);
   std::fill(std::begin(workspace.arrived), std::end(workspace.arrived), 0);
   std::fill(std::begin(workspace.expected), std::end(workspace.expected), 0);
