@@ -29,6 +29,21 @@ INSTANTIATE_TEST_SUITE_P(
                   "setp.eq.u32 %p0, %r0, 0; @%p0 st.volatile.shared.b32 [box+128], 0; bar.sync 0; setp.lt.u32 %p1, %r0, 32; @!%p1 bra TAKE; st.shared.b32 [%r2], %r0; "
                   "bar.warp.sync -1; membar.cta; @%p0 st.volatile.shared.b32 [box+128], 1; bra END; TAKE: ld.volatile.shared.b32 %r4, [box+128]; "
                   "setp.ne.u32 %p2, %r4, 1; @%p2 bra TAKE; membar.cta; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; END:"},
+        // The consumer gives the word back; the flag itself is ordered by nothing else.
+        std::pair{"AFlagGoesToAndFro",
+                  "setp.eq.u32 %p0, %r0, 0; setp.eq.u32 %p1, %r0, 32; @%p0 st.volatile.shared.b32 [box+128], 0; mov.u32 %r6, 0; bar.sync 0; @%p1 bra TAKE; @!%p0 bra END; "
+                  "GIVE: st.shared.b32 [box], %r6; membar.cta; st.volatile.shared.b32 [box+128], 1; BACK: ld.volatile.shared.b32 %r4, [box+128]; setp.ne.u32 %p2, %r4, 0; "
+                  "@%p2 bra BACK; membar.cta; add.u32 %r6, %r6, 1; setp.lt.u32 %p2, %r6, 3; @%p2 bra GIVE; bra END; "
+                  "TAKE: ld.volatile.shared.b32 %r4, [box+128]; setp.eq.u32 %p2, %r4, 0; @%p2 bra TAKE; membar.cta; ld.shared.b32 %r5, [box]; membar.cta; "
+                  "st.volatile.shared.b32 [box+128], 0; add.u32 %r6, %r6, 1; setp.lt.u32 %p2, %r6, 3; @%p2 bra TAKE; END:"},
+        std::pair{"OneHasFoundItAndTheOthersLook",
+                  "setp.eq.u32 %p0, %r0, 0; @%p0 st.volatile.shared.b32 [box], 0; mov.u32 %r6, 0; bar.sync 0; "
+                  "LOOK: ld.volatile.shared.b32 %r4, [box]; setp.ne.u32 %p1, %r4, 0; @%p1 bra END; add.u32 %r6, %r6, 1; setp.eq.u32 %p2, %r6, %r0; "
+                  "@%p2 st.volatile.shared.b32 [box], 1; setp.lt.u32 %p1, %r6, 99; @%p1 bra LOOK; END:"},
+        std::pair{"VolatileWordsBetweenBarriersOfAWarp",
+                  "st.volatile.shared.b32 [%r2], %r0; bar.warp.sync -1; xor.b32 %r4, %r2, 4; ld.volatile.shared.b32 %r5, [%r4]; bar.warp.sync -1; "
+                  "st.volatile.shared.b32 [%r2], %r5; bar.warp.sync -1; ld.volatile.shared.b32 %r5, [%r4];"},
+        std::pair{"AnAtomicAndAVolatileLoad", "atom.shared.exch.b32 %r5, [box], %r0; bar.sync 0; red.shared.add.u32 [box], 1; ld.volatile.shared.b32 %r4, [box];"},
         std::pair{"LanesOfOneWarpWaitForItsOthers",
                   GATE "and.b32 %r7, %r0, 31; setp.gt.u32 %p1, %r7, 1; @%p1 bra OTHERS;\n"
                        "WAIT: mbarrier.test_wait.parity.shared.b64 %p3, [gate], 0; @!%p3 bra WAIT; setp.eq.u32 %p2, %r7, 0; @%p2 bra END;\n"

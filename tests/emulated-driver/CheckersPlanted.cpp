@@ -100,6 +100,20 @@ const Planted kPlanted[] = {
     {"RegisterWrittenOnOnePath", FindingKind::kUninitialisedRegister,
      "setp.lt.u32 %p0, %r0, 40; mov.u32 %r9, 1; @%p0 mov.u32 %r9, 2; st.global.b32 [%rd2], %r9;", "mov.u32 %r9, 1;", ""},
     // races in shared memory
+    {"VolatileIsNoBarrier", FindingKind::kSharedRace,
+     "st.volatile.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; "
+     "@%p0 ld.volatile.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",
+     "bar.sync 0;", "", true},
+    {"VolatileIsNoWarpBarrier", FindingKind::kWarpRace,
+     "st.volatile.shared.b32 [%r2], %r0; bar.warp.sync -1; xor.b32 %r4, %r2, 4; ld.volatile.shared.b32 %r5, [%r4]; bar.warp.sync -1; "
+     "st.volatile.shared.b32 [%r2], %r5; st.global.b32 [%rd2], %r5;",
+     "bar.warp.sync -1;", "", true},
+    {"ALoopOverVolatileWordsWaitsForNobody", FindingKind::kSharedRace,
+     "st.volatile.shared.b32 [%r2], %r0; bar.sync 0; mov.u32 %r4, box; mov.u32 %r5, 0; mov.u32 %r6, 0; NEXT: ld.volatile.shared.b32 %r7, [%r4]; "
+     "add.u32 %r5, %r5, %r7; add.u32 %r4, %r4, 4; add.u32 %r6, %r6, 1; setp.lt.u32 %p0, %r6, 64; @%p0 bra NEXT; st.global.b32 [%rd2], %r5;",
+     "bar.sync 0;", "bar.warp.sync -1;"},
+    {"LanesWriteOneVolatileWord", FindingKind::kWarpRace,
+     "setp.eq.u32 %p0, %r0, 0; @%p0 st.volatile.shared.b32 [box], %r0;", "setp.eq.u32 %p0, %r0, 0;", "setp.lt.u32 %p0, %r0, 32;"},
     {"MissingBarrierBeforeReading", FindingKind::kSharedRace,
      "st.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; "
      "@%p0 ld.shared.b32 %r5, [%r4]; st.global.b32 [%rd2], %r5;",

@@ -14,7 +14,7 @@ uint8_t ordering_of(std::string_view opcode) {
     std::string_view part;
     uint8_t bits;
   };
-  static constexpr Row kModifiers[] = {{".volatile", kStrong},
+  static constexpr Row kModifiers[] = {{".volatile", kStrong | kVolatile},
                                        {".relaxed", kStrong},
                                        {".mmio", kStrong},
                                        {".acquire", kStrong | kAcquire},

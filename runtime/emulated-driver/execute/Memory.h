@@ -156,7 +156,7 @@ template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) 
           __builtin_memcpy(access.bytes(lane) + i * sizeof(T), &values[i][lane], sizeof(T));
         }
       if constexpr (P == Space::kShared || P == Space::kGlobal)
-        if (!access.consecutive && !(op->ordering & kStrong)) {
+        if (!access.consecutive && (!(op->ordering & kStrong) || (P == Space::kShared && op->ordering & kVolatile))) {
           if (u32 lost = overwritten_lanes(part, access, values, op->count))
             report_access(warp, op, FindingKind::kWarpRace, static_cast<u32>(__builtin_ctz(lost)),
                           {P, AccessKind::kWrite, access.offset[__builtin_ctz(lost)], total});

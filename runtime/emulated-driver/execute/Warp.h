@@ -42,6 +42,7 @@ inline constexpr uint8_t kStrong = 1;  // volatile, relaxed, acquire, release, a
 inline constexpr uint8_t kAcquire = 2; // what other warps released at that address is known from here on
 inline constexpr uint8_t kRelease = 4;
 inline constexpr uint8_t kDivisible = 8; // a barrier at which the lanes of a warp may arrive apart
+inline constexpr uint8_t kVolatile = 16; // strong to global memory; to shared memory only as far as a flag goes: Order.cpp
 /// Op::flags of mma and wmma: the generation (Hopper and later), and what the opcode says.
 enum TensorFlags : uint8_t { kFusesWholeK = 1, kSaturates = 2, kHalfResult = 4, kHalfAccumulator = 8 };
 

@@ -6,6 +6,7 @@
 #include "memory/DeviceMemory.h"
 #include <atomic>
 #include <chrono>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace tenon::emulator {
@@ -71,6 +72,8 @@ public:
   /// Blocks that published what they did to other blocks (of those that this launch numbers from `first_block`).
   void note_released(uint64_t block);
   bool has_released(uint64_t block);
+  /// Whether the operation is a volatile load that waits in a loop for its word (Flow.h).
+  bool polls_at(uint64_t op);
   /// A block reached memory that the host may write to without a call: it may wait for that.
   void note_host_memory() { reaches_host_memory_ = true; }
   uint64_t first_block() const { return first_block_; }
@@ -120,6 +123,8 @@ private:
   uint32_t turn_;            // backward branches of a warp before others get a turn
   std::mutex released_mutex_;
   std::unordered_set<uint64_t> released_;
+  std::mutex polls_mutex_;
+  std::unordered_map<uint64_t, bool> polls_;
   std::chrono::steady_clock::time_point deadline_;
   std::atomic<uint64_t> next_block_{0};
   std::atomic<uint64_t> resident_{0}; // blocks begun and not over

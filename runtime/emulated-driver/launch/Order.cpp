@@ -1,4 +1,5 @@
 // Whether something orders two accesses: what the records of words and the knowledge of warps say together.
+#include "launch/Flow.h"
 #include "launch/Launch.h"
 #include <algorithm>
 #include <bit>
@@ -38,11 +39,25 @@ struct Meeting {
   uint32_t lane, bytes; // bytes: a mask of those of the word
   Space space;
   bool earlier_reads; // the record is of reads
+  uint64_t last_reader; // the operation that read the word last
 
   bool divided() const { return warp.mask != warp.live; }
 
+  /// Two strong accesses never race. Volatile ones to shared memory are no synchronisation, whatever old code hopes of them,
+  /// unless the word is a flag: one of the two waits for it in a loop, or who read it last does.
+  bool never_races(const Record &earlier) const {
+    if (!earlier.is(kStrongAccess) || !(op->ordering & kStrong))
+      return false;
+    Launch &launch = launch_of(*warp.block);
+    const Program &program = *launch.request().program;
+    const bool both_volatile = space == Space::kShared && op->ordering & kVolatile && earlier.operation != kMostOperations &&
+                               program.ops[earlier.operation].ordering & kVolatile;
+    return !both_volatile || launch.polls_at(static_cast<uint64_t>(op - warp.program)) || launch.polls_at(earlier.operation) ||
+           launch.polls_at(last_reader);
+  }
+
   Race race(const Record &earlier) const {
-    if (earlier.is(kUnclear) || !(earlier.bytes & bytes) || (earlier.is(kStrongAccess) && op->ordering & kStrong))
+    if (earlier.is(kUnclear) || !(earlier.bytes & bytes) || never_races(earlier))
       return {};
     if (space == Space::kGlobal)
       return race_in_global(earlier);
@@ -104,8 +119,9 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
         const uint64_t where = (earlier_reads ? records.reads : records.writes) + 2 * (at & ~uint64_t{3});
         const uint64_t bits = *reinterpret_cast<const uint64_t *>(where);
         const Record earlier(bits);
-        const Race race =
-            bits < records.since ? Race{} : Meeting{warp, op, lane, touched, space, earlier_reads}.race(earlier);
+        const Record last_read(*reinterpret_cast<const uint64_t *>(records.reads + 2 * (at & ~uint64_t{3})));
+        const Meeting meeting{warp, op, lane, touched, space, earlier_reads, last_read.operation};
+        const Race race = bits < records.since ? Race{} : meeting.race(earlier);
         if (!race.why || (!earlier_reads && stored && writes_the_same(block, space, address[lane], lane, bytes, *stored)))
           continue;
         const FindingKind found = space == Space::kGlobal           ? FindingKind::kGlobalRace
@@ -127,20 +143,6 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
 }
 
 namespace {
-/// Registers that an operand names, but for those of an address.
-void add_registers(const Operand &operand, std::vector<uint32_t> &registers) {
-  if (operand.kind == Operand::Kind::kRegister)
-    registers.push_back(operand.index);
-  else if (operand.kind != Operand::Kind::kAddress)
-    for (const Operand &part : operand.parts)
-      add_registers(part, registers);
-}
-bool names_any(const Operand &operand, const std::vector<uint32_t> &registers) {
-  std::vector<uint32_t> named;
-  add_registers(operand, named);
-  return std::ranges::any_of(named, [&](uint32_t index) { return std::ranges::find(registers, index) != registers.end(); });
-}
-
 /// Whether `store` may store what was computed from what `load` loaded, with nothing between at which a warp synchronises.
 bool is_made_of(const Program &program, uint64_t load, uint64_t store) {
   for (const FunctionCode &function : program.functions) {
@@ -158,13 +160,7 @@ bool is_made_of(const Program &program, uint64_t load, uint64_t store) {
     }
     std::vector<uint32_t> made;
     add_registers(program.instruction(program.ops[load])->operands[0], made);
-    for (size_t before = 0; before != made.size();) { // values may go around a loop
-      before = made.size();
-      for (const Instruction *instruction : body)
-        for (size_t i = 1; i < instruction->operands.size(); i++)
-          if (names_any(instruction->operands[i], made) && !names_any(instruction->operands[0], made))
-            add_registers(instruction->operands[0], made);
-    }
+    add_made(body, made);
     const std::vector<Operand> &stored = program.instruction(program.ops[store])->operands;
     return stored.size() > 1 && names_any(stored[1], made);
   }
@@ -242,6 +238,17 @@ void adopt_order(Warp &warp, uint32_t key) {
   for (uint32_t i = 0; i < block.warp_count; i++)
     warp.known[i] = std::max(warp.known[i], published.of[i]);
   block.acquired |= key == kFenceKey;
+}
+
+bool Launch::polls_at(uint64_t op) {
+  const Program &program = *request_.program;
+  if (op >= program.ops.size() || !(program.ops[op].ordering & kVolatile))
+    return false;
+  std::lock_guard lock(polls_mutex_);
+  auto [known, fresh] = polls_.try_emplace(op, false);
+  if (fresh)
+    known->second = polls(program, op);
+  return known->second;
 }
 
 void Launch::note_released(uint64_t block) {
