@@ -22,6 +22,9 @@ INSTANTIATE_TEST_SUITE_P(
                   ".reg .b16 %h<2>; cvt.u16.u32 %h0, %r0; setp.eq.u32 %p0, %r0, 31; setp.eq.u32 %p1, %r0, 32; @%p0 st.shared.b16 [box], %h0; "
                   "@%p1 st.shared.b16 [box+2], %h0; @%p0 ld.shared.b16 %h1, [box];"},
         std::pair{"EveryoneWritesTheSame", "mov.u32 %r4, 5; st.shared.b32 [box], %r4; st.global.b32 [%rd0], %r4;"},
+        std::pair{"HolesOfStructuresAreCopied",
+                  "st.local.b8 [own], 1; st.local.b32 [own+4], %r0; ld.local.b64 %rd5, [own]; st.local.b64 [own+8], %rd5; ld.local.v2.b32 {%r4, %r5}, [own+8]; "
+                  "st.local.v2.b32 [own+16], {%r4, %r5}; ld.local.b32 %r6, [own+20]; add.u32 %r6, %r6, 1;"},
         std::pair{"ProducerAndConsumerByNamedBarriers",
                   "setp.lt.u32 %p0, %r0, 32; @!%p0 bra TAKE; st.shared.b32 [%r2], %r0; bar.arrive 1, 64; bar.sync 2, 64; st.shared.b32 [%r2], 0; bra END; "
                   "TAKE: bar.sync 1, 64; xor.b32 %r4, %r2, 128; ld.shared.b32 %r5, [%r4]; bar.arrive 2, 64; END:"},

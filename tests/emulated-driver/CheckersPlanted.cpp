@@ -99,6 +99,18 @@ const Planted kPlanted[] = {
      "mov.u32 %r9, 0;", "", true},
     {"RegisterWrittenOnOnePath", FindingKind::kUninitialisedRegister,
      "setp.lt.u32 %p0, %r0, 40; mov.u32 %r9, 1; @%p0 mov.u32 %r9, 2; st.global.b32 [%rd2], %r9;", "mov.u32 %r9, 1;", ""},
+    // What is copied is told where it is used: holes of structures are copied along, as compilers do.
+    {"ACopyOfLocalMemoryIsComputedWith", FindingKind::kUninitialisedMemory,
+     "st.local.b32 [own], %r0; ld.local.v2.b32 {%r4, %r5}, [own]; st.local.v2.b32 [own+8], {%r4, %r5}; ld.local.b32 %r6, [own+8]; "
+     "add.u32 %r6, %r6, 1; st.global.b32 [%rd2], %r6;", "ld.local.b32 %r6, [own+8]", "ld.local.b32 %r6, [own+12]"},
+    {"ACopyOfLocalMemoryGetsToOtherThreads", FindingKind::kUninitialisedMemory,
+     "mov.u64 %rd6, own; cvta.local.u64 %rd5, %rd6; st.local.b32 [own], %r0; ld.b32 %r4, [%rd5]; st.b32 [%rd2], %r4;", "[own], %r0",
+     "[own+4], %r0"},
+    {"HalfOfACopiedWordIsUsed", FindingKind::kUninitialisedMemory,
+     ".reg .b16 %h<4>; cvt.u16.u32 %h0, %r0; st.local.b16 [own+2], %h0; ld.local.b32 %r4, [own]; st.local.b32 [own+8], %r4; ld.local.b16 %h1, [own+10]; "
+     "st.global.b16 [%rd2], %h1;", "[own+10]", "[own+8]"},
+    {"ACopyThatAlsoDecides", FindingKind::kUninitialisedMemory,
+     "st.local.b32 [own], %r0; ld.local.b32 %r4, [own]; setp.eq.u32 %p0, %r4, 0; st.local.b32 [own+8], %r4;", "%r4, [own]", "%r4, [own+4]", true},
     // races in shared memory
     {"VolatileIsNoBarrier", FindingKind::kSharedRace,
      "st.volatile.shared.b32 [%r2], %r0; bar.sync 0; xor.b32 %r4, %r2, 128; setp.gt.u32 %p0, %r0, 31; mov.u32 %r5, 0; "

@@ -163,6 +163,7 @@ void Decoder::decode_instruction(uint32_t number) {
   if (op_.immediate && op_.flags == kPseudo) { // ld.param at a constant offset, see Forms.cpp
     op_.handler = context_.executor->load_parameter[op_.target];
     op_.flags = 0;
+    op_.target = 0;
     op_.immediate--;
   }
   more_at_.push_back(op_more_.empty() ? kNoSlot : static_cast<uint32_t>(program_.more.size()));

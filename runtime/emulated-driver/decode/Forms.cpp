@@ -84,7 +84,18 @@ void OperandForms::load() {
     op.immediate++; // the decoder takes it back, and the handler for one value in all lanes
     op.flags = kPseudo;
     op.target = static_cast<uint32_t>(type_number);
+    return;
   }
+  note_copy();
+}
+
+// Registers.cpp decides whether it is one.
+void OperandForms::note_copy() {
+  const std::string_view spelling = opcode_row(d.row_).spelling;
+  bool may_be_local = !(op.ordering & kStrong);
+  for (std::string_view other : {".global", ".shared", ".const", ".param"})
+    may_be_local = may_be_local && spelling.find(other) == std::string_view::npos;
+  op.target = may_be_local ? type_bytes(type_index(type())) : 0;
 }
 
 void OperandForms::store() {
@@ -93,6 +104,7 @@ void OperandForms::store() {
   bool constant = false;
   op.operand[0] = d.address(operands[0], op.width[0], op.immediate, constant);
   read_elements(operands[1], false, type_bytes(type_index(type())));
+  note_copy();
 }
 
 // The address, and one or two values behind it; before them a result, where there is one.

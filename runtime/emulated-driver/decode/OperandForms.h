@@ -31,6 +31,8 @@ struct OperandForms {
   void use_frame(const Operand &address);
   void load();
   void store();
+  /// Op::target becomes the bytes of an element where the access may be one to local memory, else 0.
+  void note_copy();
   /// What atom and red share: the address behind `results` results, the values, an optional cache policy.
   void read_and_modify(size_t results);
   void atomic();

@@ -45,6 +45,7 @@ public:
   void run(const Executor &executor) {
     find_successors();
     find_liveness();
+    find_copies();
     colour();
     place();
     insert_checks(executor);
@@ -119,6 +120,56 @@ private:
   }
   size_t end_of(size_t block) const { return block + 1 < blocks_.size() ? blocks_[block + 1] : program_.ops.size(); }
 
+  bool may_copy(size_t op, std::string_view form) const { return is_row(op, form) && program_.ops[op].target != 0; }
+  /// Which elements of a load or store are `slot`.
+  uint32_t elements_of(size_t op, uint32_t slot) const {
+    uint32_t elements = 0;
+    for (uint32_t i = 0; i < program_.ops[op].count; i++)
+      elements |= static_cast<uint32_t>(program_.ops[op].operand[1 + i] == slot) << i;
+    return elements;
+  }
+
+  /// A register that one load writes and that stores of that width alone read is a copy: of local memory it carries bytes
+  /// nobody wrote along, as whoever copies a structure with holes must. Op::flags become the elements that are such registers.
+  void find_copies() {
+    std::vector<uint32_t> load_of(slots_.size(), kNoSlot);
+    std::vector<bool> computes(slots_.size()), stored(slots_.size());
+    for (size_t i = 0; i < program_.ops.size(); i++)
+      for (const SlotUse &use : uses_of_[i]) {
+        const Op &op = program_.ops[i];
+        const bool loads = use.writes && may_copy(i, "@load") && load_of[use.slot] == kNoSlot && op.operand[0] != use.slot;
+        const bool stores = !use.writes && may_copy(i, "@store") && op.operand[0] != use.slot && op.guard != use.slot;
+        if (loads)
+          load_of[use.slot] = static_cast<uint32_t>(i);
+        else if (stores)
+          stored[use.slot] = true;
+        else
+          computes[use.slot] = true;
+      }
+    auto is_copy = [&](uint32_t slot) { return load_of[slot] != kNoSlot && stored[slot] && !computes[slot]; };
+    for (size_t i = 0; i < program_.ops.size(); i++)
+      if (may_copy(i, "@store"))
+        for (const SlotUse &use : uses_of_[i])
+          if (is_copy(use.slot) && program_.ops[load_of[use.slot]].target != program_.ops[i].target)
+            computes[use.slot] = true;
+    for (size_t i = 0; i < program_.ops.size(); i++) { // what one load writes is copied together, or checked together
+      bool all = may_copy(i, "@load");
+      for (const SlotUse &use : uses_of_[i])
+        all = all && (!use.writes || is_copy(use.slot));
+      for (const SlotUse &use : uses_of_[i])
+        computes[use.slot] = computes[use.slot] || (may_copy(i, "@load") && use.writes && !all);
+    }
+    for (size_t i = 0; i < program_.ops.size(); i++) {
+      if (!may_copy(i, "@load") && !may_copy(i, "@store"))
+        continue;
+      for (const SlotUse &use : uses_of_[i])
+        if (use.writes == is_row(i, "@load") && is_copy(use.slot))
+          program_.ops[i].flags |= static_cast<uint8_t>(elements_of(i, use.slot));
+      copies_ |= program_.ops[i].flags != 0;
+      program_.ops[i].target = 0;
+    }
+  }
+
   /// Colours the graph of registers that are live together; only registers of one width share a place.
   void colour() {
     std::vector<std::vector<uint32_t>> neighbours(slots_.size());
@@ -179,6 +230,12 @@ private:
       starts[width] = end;
       end += counts[width] * storage(width);
       end = (end + 63) & ~63u;
+    }
+    if (copies_) { // behind the registers, the states of their bytes
+      for (size_t i = 0; i < program_.ops.size(); i++)
+        if (Op &op = program_.ops[i]; op.flags && (is_row(i, "@load") || is_row(i, "@store")))
+          op.target = end;
+      end *= 2;
     }
     program_.register_count = counts[8] * 2 + counts[4] + counts[2] + counts[1];
     offsets_.assign(slots_.size(), kNoSlot);
@@ -296,6 +353,7 @@ private:
   std::vector<std::vector<SlotUse>> uses_of_;
   std::vector<std::vector<uint32_t>> successors_;
   std::vector<bool> leads_;
+  bool copies_ = false;
   std::vector<uint32_t> blocks_, block_of_;
   std::vector<Bits> live_in_, live_out_;
   std::vector<uint32_t> colours_, offsets_;

@@ -42,20 +42,56 @@ inline void order_after(Warp &warp, const Op *op) {
     adopt_order(warp, kFenceKey);
 }
 
+/// What is copied in local memory takes the states of its bytes along: flags say which elements are registers that are copied
+/// and nothing else (Registers.cpp), target how far behind each register its states stand.
+template <class T> inline u8 *copied_states(Warp &warp, const Op *op, u32 element, int lane) {
+  return reinterpret_cast<u8 *>(warp.registers + op->operand[1 + element] + op->target) + u64(lane) * sizeof(T);
+}
+template <class T> __attribute__((noinline)) void keep_states(Warp &warp, const Op *op, u32 mask, bool local, const Access &access) {
+  for (u32 i = 0; i < op->count; i++)
+    for (u32 rest = op->flags >> i & 1 ? mask : 0; rest; rest &= rest - 1) {
+      int lane = __builtin_ctz(rest);
+      if (local)
+        __builtin_memcpy(copied_states<T>(warp, op, i, lane), access.states(lane) + i * sizeof(T), sizeof(T));
+      else
+        __builtin_memset(copied_states<T>(warp, op, i, lane), kWritten, sizeof(T));
+    }
+}
+/// Other memory is read by others: bytes that nobody wrote are told where they get there.
+template <class T>
+__attribute__((noinline)) void pass_states(Warp &warp, const Op *op, u32 mask, Space space, const Access &access) {
+  for (u32 i = 0; i < op->count; i++)
+    for (u32 rest = op->flags >> i & 1 ? mask : 0; rest; rest &= rest - 1) {
+      int lane = __builtin_ctz(rest);
+      const u8 *kept = copied_states<T>(warp, op, i, lane);
+      if (space == Space::kLocal)
+        __builtin_memcpy(access.states(lane) + i * sizeof(T), kept, sizeof(T));
+      else if (states_word<sizeof(T)>(kept) != kWritten)
+        return report_access(warp, op, FindingKind::kUninitialisedMemory, static_cast<u32>(lane),
+                             {space, AccessKind::kWrite, access.offset[lane] + i * sizeof(T), sizeof(T)});
+    }
+}
+
 /// ld: operand 0 is the address, operands 1 to 4 the destinations of width[1] bytes.
 template <Space S, class T> const Op *load(Warp &warp, const Op *op, u32 mask) {
   u32 total = sizeof(T) * op->count;
   bool done = for_each_space<S>(warp, op, mask, [&]<Space P>(u32 part, Access &access) {
     if (!resolve<P>(warp, op, part, total, AccessKind::kRead, access))
       return false;
-    if (total <= 4)
+    const bool copies = (P == Space::kLocal || S == Space::kGeneric) && __builtin_expect(op->flags != 0, 0);
+    if (copies)
+      keep_states<T>(warp, op, part, P == Space::kLocal, access);
+    if (copies && P == Space::kLocal) {
+      // Told where it is used.
+    } else if (total <= 4) {
       total == 4   ? check_states<4>(warp, op, part, P, AccessKind::kRead, access)
       : total == 2 ? check_states<2>(warp, op, part, P, AccessKind::kRead, access)
                    : check_states<1>(warp, op, part, P, AccessKind::kRead, access);
-    else
+    } else {
       total == 8    ? check_states<8>(warp, op, part, P, AccessKind::kRead, access)
       : total == 16 ? check_states<16>(warp, op, part, P, AccessKind::kRead, access)
                     : check_states<32>(warp, op, part, P, AccessKind::kRead, access);
+    }
     for (u32 i = 0; i < op->count; i++) {
       if (op->operand[1 + i] == kNoSlot)
         continue;
@@ -171,6 +207,9 @@ template <Space S, class T> const Op *store(Warp &warp, const Op *op, u32 mask) 
     else
       for (u32 rest = part; rest; rest &= rest - 1)
         __builtin_memset(access.states(__builtin_ctz(rest)), kWritten, total);
+    if constexpr (P == Space::kLocal || S == Space::kGeneric)
+      if (__builtin_expect(op->flags != 0, 0))
+        pass_states<T>(warp, op, part, P, access);
     return true;
   });
   return done ? op + 1 : stop_here(warp, op);

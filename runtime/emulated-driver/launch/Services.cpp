@@ -150,6 +150,8 @@ void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, co
   if (!launch.is_known(op, kind))
     launch.report(warp, op, kind, lane,
                   kind == FindingKind::kWarpRace      ? "another lane of the warp writes another value there"
+                  : kind == FindingKind::kUninitialisedMemory && access.access == AccessKind::kWrite
+                      ? "copies bytes of local memory that nobody wrote"
                   : kind == FindingKind::kPendingCopy ? describe_pending(*warp.block, access.address, access.bytes)
                                                       : "",
                   &told);
