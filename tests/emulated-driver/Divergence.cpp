@@ -79,5 +79,34 @@ TEST(Divergence, ThreadsThatExitAreNotAwaitedAtABarrier) {
     EXPECT_TRUE(findings_of(body, 64).empty()) << body << Card::report();
 }
 
+/// Who is past the barrier, where all must come in the end, has not left early: he should have been there.
+struct Skipped {
+  const char *name, *body;
+};
+class Skips : public testing::TestWithParam<Skipped> {};
+TEST_P(Skips, ABarrierOfItsWarp) {
+  const auto found = findings_of(GetParam().body, 64);
+  ASSERT_EQ(found.size(), 1u) << Card::report();
+  EXPECT_EQ(found[0].kind, FindingKind::kDivergentBarrier);
+  EXPECT_TRUE(found[0].opcode.starts_with("bar")) << found[0].text;
+}
+const Skipped kSkipped[] = {
+    {"ByHalfOfEachWarp", "setp.ge.u32 %p0, %r1, 16; @%p0 bra ON; bar.sync 0; ON: st.global.u32 [%rd1], %r0;"},
+    {"ByAGuard", "setp.lt.u32 %p0, %r1, 16; @%p0 bar.sync 0; st.global.u32 [%rd1], %r0;"},
+    {"ByLanesOfTheLastWarp", "setp.ge.u32 %p0, %r0, 40; @%p0 bra ON; bar.sync 0; ON: st.global.u32 [%rd1], %r0; bra END; END: ret;"},
+    {"ByThoseWhoWentRoundLess", "mov.u32 %r5, 0; NEXT: bar.sync 0; add.u32 %r5, %r5, 1; setp.le.u32 %p0, %r5, %r1; @%p0 bra NEXT; st.global.u32 [%rd1], %r0;"},
+    {"InAReduction", "setp.ge.u32 %p0, %r1, 16; @%p0 bra ON; bar.red.popc.u32 %r5, 0, %p1; ON: st.global.u32 [%rd1], %r0;"},
+};
+INSTANTIATE_TEST_SUITE_P(All, Skips, testing::ValuesIn(kSkipped), [](const auto &row) { return std::string(row.param.name); });
+
+/// Work before an early return, wherever the compiler puts it, is no code that the others come to.
+TEST(Divergence, LanesThatLeaveEarlyMayWorkBefore) {
+  for (const char *body : {"setp.ge.u32 %p0, %r1, 16; @%p0 bra OUT; bar.sync 0; st.global.u32 [%rd1], %r0; ret; OUT: st.global.u32 [%rd1], %r2; ret;",
+                           "mov.u32 %r5, 0; NEXT: setp.ge.u32 %p0, %r5, %r1; @%p0 bra OUT; bar.sync 0; add.u32 %r5, %r5, 1; setp.lt.u32 %p0, %r5, 40; @%p0 bra NEXT; ret; "
+                           "OUT: st.global.u32 [%rd1], %r2; ret;",
+                           "setp.ge.u32 %p0, %r1, 16; @%p0 bra OUT; barrier.sync 0; OUT: st.global.u32 [%rd1], %r0;"})
+    EXPECT_TRUE(findings_of(body, 64).empty()) << body << Card::report();
+}
+
 } // namespace
 } // namespace tenon::emulator

@@ -10,7 +10,7 @@ namespace tenon::emulator::TENON_ISA {
 enum BarrierReduction : int { kCountReduction, kAndReduction, kOrReduction };
 template <int Reduction> const Op *reduce_at_barrier(Warp &warp, const Op *op, u32 mask) {
   if (!warp.takes_reduction) {
-    if (!converged(warp, op, mask, kAllLanes, Group::kAtBarrier))
+    if (!meets_at_barrier(warp, op, mask))
       return op;
     int first = __builtin_ctz(mask);
     u32 bits = predicate(warp, op->operand[3]);

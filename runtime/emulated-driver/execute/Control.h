@@ -161,9 +161,25 @@ inline const Op *fence(Warp &warp, const Op *op, u32) {
 }
 inline const Op *nothing(Warp &, const Op *op, u32) { return op + 1; }
 
+/// True if all lanes that live are at the barrier. Those that went past it and exited since have met nobody there.
+inline bool meets_at_barrier(Warp &warp, const Op *op, u32 mask) {
+  const bool met = converged(warp, op, mask, kAllLanes, Group::kAtBarrier);
+  if (__builtin_expect(!met, 0)) {
+    if (!(op->ordering & kDivisible))
+      note_passed(warp, op);
+    return false;
+  }
+  const u32 missing = warp.passed & ~warp.live;
+  warp.passed = 0;
+  if (__builtin_expect(missing != 0, 0))
+    report_operation(warp, op, FindingKind::kDivergentBarrier, missing,
+                     "these lanes of the warp went on and exited, while others waited for them here");
+  return true;
+}
+
 /// bar.sync and barrier.sync: operand 0 the barrier, operand 1 the number of threads (none: all).
 template <bool Arrives> const Op *barrier(Warp &warp, const Op *op, u32 mask) {
-  if (!converged(warp, op, mask, kAllLanes, Group::kAtBarrier))
+  if (!meets_at_barrier(warp, op, mask))
     return op;
   int first = __builtin_ctz(mask);
   warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];

@@ -61,6 +61,7 @@ inline Stop arrive_divided(Warp &warp) {
   warp.mask = warp.groups[0].mask;
   warp.registers = warp.groups[0].frame->registers;
   warp.arrives_only = false;
+  warp.passed = 0;
   warp.barrier = op->operand[0] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[0])[first];
   warp.barrier_threads = op->operand[1] == kNoSlot ? 0 : lanes<u32>(warp, op->operand[1])[first];
   for (int i = 0; i < warp.group_count; i++) {

@@ -50,6 +50,10 @@ void report_access(Warp &warp, const Op *op, FindingKind kind, uint32_t lane, co
 /// Records a finding about an operation as a whole.
 void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes, const char *detail);
 
+/// Notes in Warp::passed which lanes are past the barrier `op` while others of their warp wait there: every way from the barrier
+/// leads through the place where they are, and that is not the end. Those that leave early, by `if (i >= n) return`, are not.
+void note_passed(Warp &warp, const Op *op);
+
 /// Lanes of one instruction write, or read, words that records say others may be using. Reports the first that no
 /// barrier, fence or atomic orders. `values`, where given, are the bytes that each lane writes, `stride` apart for each
 /// of `parts`: writing what is there already is no race.

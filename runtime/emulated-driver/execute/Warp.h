@@ -100,6 +100,7 @@ struct Warp {
   uint8_t group_count = 0;
   uint32_t index = 0;      // in the block
   uint32_t budget = 0;     // backward branches and calls until other warps get a turn
+  uint32_t passed = 0;     // lanes that were past the barrier at which others of the warp wait
   uint32_t barrier = 0;    // the barrier it waits at, and how many threads that one expects (0: all)
   uint32_t barrier_threads = 0;
   bool takes_reduction = false; // bar.red: it has arrived, and is executed again for its result

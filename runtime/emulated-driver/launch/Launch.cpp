@@ -179,6 +179,7 @@ void Launch::start_block(Workspace &workspace, uint64_t number) {
     warp.last = warp.program;
     warp.mask = warp.live;
     warp.force = false;
+    warp.passed = 0;
     workspace.states[i] = Workspace::State::kReady;
     workspace.copies[i].pending.clear();
     workspace.copies[i].arrivals.clear();

@@ -1,5 +1,6 @@
 // The slow paths of the executor.
 #include "execute/Services.h"
+#include "launch/Flow.h"
 #include "launch/Launch.h"
 #include <bit>
 #include <chrono>
@@ -191,6 +192,56 @@ void report_operation(Warp &warp, const Op *op, FindingKind kind, uint32_t lanes
   if (kind == FindingKind::kTrap) {
     launch.fail(LaunchFailure::kTrap);
     warp.stop = Stop::kFault;
+  }
+}
+
+/// A place in the calls of a warp's lanes: before `next` of `frame`.
+struct Place {
+  const Frame *frame;
+  const Op *next;
+};
+/// True if lanes there do nothing more than exit.
+static bool leads_straight_out(const Program &program, Place at) {
+  for (size_t steps = 0; steps < program.ops.size(); steps++) {
+    const auto op = static_cast<uint64_t>(at.next - program.ops.data());
+    if (at.next->guard != kNoSlot)
+      return false;
+    if (program.rows[op] >= 0 && opcode_row(program.rows[op]).operands == "@branch") {
+      at.next = program.ops.data() + at.next->target;
+    } else if (!may_end_at(program, op)) {
+      return false;
+    } else if (!at.frame->caller || !opcode_row(program.rows[op]).spelling.starts_with("ret")) {
+      return true;
+    } else {
+      at = {at.frame->caller, at.frame->call + 1};
+    }
+  }
+  return false;
+}
+/// True if lanes at `from` cannot but come to where others are; calls are compared where both began from one frame.
+static bool leads_to(const Program &program, Place from, Place to) {
+  auto out_of_from = [&] { from = {from.frame->caller, from.frame->call + 1}; };
+  auto out_of_to = [&] { to = {to.frame->caller, to.frame->call}; };
+  while (from.frame != to.frame) {
+    const bool from_is_deeper = from.frame->depth >= to.frame->depth, to_is_deeper = to.frame->depth >= from.frame->depth;
+    if (from_is_deeper)
+      out_of_from();
+    if (to_is_deeper)
+      out_of_to();
+  }
+  return must_pass(program, static_cast<uint64_t>(from.next - program.ops.data()),
+                   static_cast<uint64_t>(to.next - program.ops.data()));
+}
+
+void note_passed(Warp &warp, const Op *op) {
+  const Program &program = *launch_of(*warp.block).request().program;
+  for (int i = 0; i < warp.group_count; i++) {
+    const Group &group = warp.groups[i];
+    if (group.next == op && group.frame == warp.frame)
+      continue;
+    const Place others{group.frame, group.next};
+    if (!leads_straight_out(program, others) && leads_to(program, {warp.frame, op + 1}, others))
+      warp.passed |= group.mask;
   }
 }
 
