@@ -136,6 +136,64 @@ TEST(Conversions, PacksTwo) {
   }
 }
 
+/// A bit pattern of float16 that is `narrowed`, cut to what is finite.
+uint16_t finite(uint16_t narrowed, uint16_t infinity) { return static_cast<uint16_t>(narrowed - ((narrowed & 0x7fff) == infinity)); }
+
+TEST(Conversions, SaturateToTheLargestNumber) {
+  const std::vector<float> a = spread<float>({1, -1e30f, 65520, 65519, 0x1.ffp127f, -0x1.ffffp127f, kInf, -kInf, -65535, 0.5f}, 1);
+  for (auto [type, infinity] : {std::pair{"f16", uint16_t{0x7c00}}, std::pair{"bf16", uint16_t{0x7f80}}}) {
+    const std::string cvt = "cvt.rn", tail = std::string(".") + type + ".f32 %d, %a0;", pair = std::string(".") + type + "x2.f32 %d, %a0, %a1;";
+    auto plain = run_lanes<uint16_t>({"f32"}, "b16", cvt + tail, a), cut = run_lanes<uint16_t>({"f32"}, "b16", cvt + ".satfinite" + tail, a);
+    auto positive = run_lanes<uint16_t>({"f32"}, "b16", cvt + ".relu.satfinite" + tail, a);
+    auto two = run_lanes<uint32_t>({"f32", "f32"}, "b32", cvt + ".satfinite" + pair, a, std::vector<float>(a.rbegin(), a.rend()));
+    auto two_positive = run_lanes<uint32_t>({"f32", "f32"}, "b32", cvt + ".satfinite.relu" + pair, a, a);
+    for (size_t i = 0; i < 32; i++) {
+      EXPECT_EQ(cut[i], finite(plain[i], infinity)) << a[i];
+      EXPECT_EQ(positive[i], a[i] < 0 ? 0 : cut[i]) << a[i];
+      EXPECT_EQ(two[i], uint32_t{cut[i]} << 16 | cut[31 - i]) << a[i];
+      EXPECT_EQ(two_positive[i], uint32_t{positive[i]} << 16 | positive[i]) << a[i];
+    }
+  }
+}
+
+/// .sat to a floating-point format limits to [0, 1]; what is not a number is 0 there.
+TEST(Conversions, SaturateToOne) {
+  const std::vector<double> a = spread<double>({0.25, -0.25, 1.5, -0.0, NAN, 1, 1e300, 0.75, -1e300}, 1);
+  auto limited = [](double x) { return x > 0 ? std::min(x, 1.0) : 0.0; };
+  const std::vector<float> narrow(a.begin(), a.end());
+  std::vector<int32_t> whole;
+  for (size_t i = 0; i < 32; i++)
+    whole.push_back(static_cast<int32_t>(i) - 16);
+  auto d = run_lanes<double>({"f64"}, "f64", "cvt.sat.f64.f64 %d, %a0;", a);
+  auto f = run_lanes<double>({"f32"}, "f64", "cvt.sat.f64.f32 %d, %a0;", narrow);
+  auto rounded = run_lanes<double>({"f64"}, "f64", "cvt.rpi.sat.f64.f64 %d, %a0;", a);
+  auto half = run_lanes<uint16_t>({"f32"}, "b16", "cvt.rn.f16.f32 %h0, %a0; cvt.sat.f16.f16 %d, %h0;", narrow);
+  auto half_double = run_lanes<double>({"f32"}, "f64", "cvt.rn.f16.f32 %h0, %a0; cvt.sat.f64.f16 %d, %h0;", narrow);
+  auto half_rounded = run_lanes<uint16_t>({"f32"}, "b16", "cvt.rn.f16.f32 %h0, %a0; cvt.rpi.sat.f16.f16 %d, %h0;", narrow);
+  auto from_integer = run_lanes<float>({"b32"}, "f32", "cvt.rn.sat.f32.s32 %d, %a0;", whole);
+  auto flushed = run_lanes<float>({"b32"}, "f32", "cvt.rz.ftz.f32.s32 %d, %a0;", whole);
+  auto double_from_integer = run_lanes<double>({"b32"}, "f64", "cvt.rp.sat.f64.s32 %d, %a0;", whole);
+  auto half_from_integer = run_lanes<uint16_t>({"b32"}, "b16", "cvt.rn.sat.f16.s32 %d, %a0;", whole);
+  for (size_t i = 0; i < 32; i++) {
+    EXPECT_EQ(d[i], limited(a[i]));
+    EXPECT_EQ(f[i], limited(a[i]));
+    EXPECT_EQ(rounded[i], limited(std::ceil(a[i])));
+    EXPECT_EQ(half_value(half[i], 10, 15), limited(a[i]));
+    EXPECT_EQ(half_double[i], limited(a[i]));
+    EXPECT_EQ(half_value(half_rounded[i], 10, 15), limited(std::ceil(a[i])));
+    EXPECT_EQ(from_integer[i], limited(whole[i]));
+    EXPECT_EQ(flushed[i], static_cast<float>(whole[i]));
+    EXPECT_EQ(double_from_integer[i], limited(whole[i]));
+    EXPECT_EQ(half_value(half_from_integer[i], 10, 15), limited(whole[i]));
+  }
+}
+
+TEST(Conversions, OfBfloat16SaturateNothing) {
+  Card card("h100");
+  for (const char *body : {"cvt.rn.sat.bf16.s32 %h, %r;", "cvt.rni.sat.s32.bf16 %r, %h;", "cvt.rzi.sat.u16.bf16 %h, %h;"})
+    EXPECT_NE(card.refusal(ptx_header("sm_90") + ".visible .entry kernel() { .reg .b16 %h; .reg .b32 %r; mov.b16 %h, 0; mov.b32 %r, 0;\n" + body + "\nret; }\n").find("unsupported form"), std::string::npos) << body;
+}
+
 TEST(Conversions, FloatsToIntegralFloats) {
   auto d = run_lanes<float>({"f32"}, "f32", "cvt.rmi.f32.f32 %d, %a0;", kFloats);
   auto tf32 = run_lanes<uint32_t>({"f32"}, "b32", "cvt.rna.tf32.f32 %d, %a0;", spread<float>({1.0f + 0x1p-11f, 1.0f + 0x1.8p-11f, 1.0f + 0x1p-12f}, 1));

@@ -137,5 +137,31 @@ INSTANTIATE_TEST_SUITE_P(All, Halves,
                            return name + (std::get<2>(info.param) ? "_two" : "");
                          });
 
+/// The lesser or greater magnitude, with the sign of the product; of a number and what is none, the number, but for .NaN.
+TEST(HalvesChosen, ByMagnitudeWithTheSignOfTheProduct) {
+  for (const Format &format : {kF16, kBf16})
+    for (bool packed : {false, true})
+      for (std::string choice : {"min", "max", "min.NaN", "max.NaN"}) {
+        const std::string body = choice + ".xorsign.abs." + format.name + (packed ? "x2" : "") + " %d, %a0, %a1;", storage = packed ? "b32" : "b16";
+        const std::vector<uint16_t> a = values(format, 4), b = values(format, 5);
+        Card card("h100");
+        auto *kernel = card.load(elementwise({storage, storage}, storage, body, "sm_90"));
+        ASSERT_TRUE(kernel);
+        const size_t step = packed ? 64 : 32;
+        auto result = card.allocate(step * 2);
+        ASSERT_EQ(card.launch(kernel, 1, 32, 0, result, card.upload(a), card.upload(b)), kSuccess);
+        auto d = card.download<uint16_t>(result, step);
+        for (size_t i = 0; i < step; i++) {
+          const uint16_t x = a[i] & 0x7fff, y = b[i] & 0x7fff, sign = (a[i] ^ b[i]) & 0x8000;
+          const bool none = format.is_nan(x) && format.is_nan(y), any = format.is_nan(x) || format.is_nan(y);
+          uint16_t chosen = format.is_nan(x) ? y : format.is_nan(y) ? x : choice.starts_with("max") ? std::max(x, y) : std::min(x, y);
+          if (none || (any && choice.ends_with("NaN")))
+            EXPECT_TRUE(format.is_nan(d[i])) << body << std::hex << a[i] << " " << b[i];
+          else
+            EXPECT_EQ(d[i], chosen | sign) << body << std::hex << a[i] << " " << b[i];
+        }
+      }
+}
+
 } // namespace
 } // namespace tenon::emulator

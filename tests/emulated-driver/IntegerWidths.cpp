@@ -1,5 +1,6 @@
 // Integer arithmetic of every width against arithmetic of 128 bits, on edges and on random numbers.
 #include "Elementwise.h"
+#include <cmath>
 #include <random>
 
 namespace tenon::emulator {
@@ -106,6 +107,21 @@ TEST_P(Comparisons, MatchExactArithmetic) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(All, Comparisons, testing::ValuesIn(kTypes), [](const auto &info) { return std::string(info.param.name); });
+
+/// set gives one or nothing as a float, of doubles too.
+TEST(Comparisons, OfDoublesGiveFloats) {
+  std::vector<double> a, b;
+  for (int i = 0; i < 64; i++) {
+    a.push_back(i % 7 == 0 ? NAN : i % 5);
+    b.push_back(i % 3);
+  }
+  auto d = run_many<float>({"f64", "f64"}, "f32", "setp.eq.f64 %p0, %a1, %a1; pmevent 3; set.lt.and.f32.f64 %d, %a0, %a1, %p0;", a, b);
+  auto unordered = run_many<float>({"f64", "f64"}, "f32", "set.geu.f32.f64 %d, %a0, %a1; pmevent.mask 65535;", a, b);
+  for (size_t i = 0; i < d.size(); i++) {
+    EXPECT_EQ(d[i], a[i] < b[i] ? 1.0f : 0.0f);
+    EXPECT_EQ(unordered[i], a[i] < b[i] ? 0.0f : 1.0f);
+  }
+}
 
 /// A product of 64 by 64 bits from halves, as compilers make it with carries.
 TEST(Carries, JoinHalvesOfProducts) {

@@ -276,6 +276,20 @@ TEST(ConstantMemory, EndsWhereItsVariableDoes) {
   }
 }
 
+TEST(ConstantMemory, IsToldFromTheRest) {
+  Card card;
+  auto *kernel = card.load(ptx_header() + ".const .align 4 .u32 table[4] = {1, 2, 3, 4};\n.visible .entry kernel(.param .u64 out) {\n"
+                           ".shared .b32 box; .reg .b64 %d<6>; .reg .b32 %r<6>; .reg .pred %p<6>; ld.param.u64 %d0, [out];\n"
+                           "mov.u64 %d1, table; cvta.const.u64 %d1, %d1; add.u64 %d2, %d1, 15; mov.u64 %d3, box; cvta.shared.u64 %d3, %d3;\n"
+                           "isspacep.const %p0, %d1; isspacep.const %p1, %d2; isspacep.const %p2, %d3; isspacep.const %p3, %d0;\n"
+                           "selp.b32 %r0, 1, 0, %p0; selp.b32 %r1, 1, 0, %p1; selp.b32 %r2, 1, 0, %p2; selp.b32 %r3, 1, 0, %p3;\n"
+                           "st.global.v4.b32 [%d0], {%r0, %r1, %r2, %r3}; ret; }\n");
+  ASSERT_TRUE(kernel);
+  const DevicePointer out = card.allocate(16);
+  ASSERT_EQ(card.launch(kernel, 1, 1, 0, out), kSuccess);
+  EXPECT_EQ(card.download<uint32_t>(out, 4), (std::vector<uint32_t>{1, 1, 0, 0}));
+}
+
 /// What no one wrote must not go to the host unnoticed; what anyone wrote may.
 TEST(CopiesToTheHost, TellOfBytesThatNobodyWrote) {
   Card card;

@@ -76,7 +76,7 @@ std::string operands_of_form(const std::string &opcode, const std::vector<std::s
   std::string type = opcode.substr(opcode.rfind('.') + 1), hint = has("L2::cache_hint") ? ", %rd6" : "";
   auto reg = [&](size_t argument, int number) { return prefix(form[argument].back()) + std::to_string(number); };
   const std::map<std::string, std::string> kFixed = {
-      {"@branch", "LABEL"}, {"@shuffle", "%r1|%p1, %r2, 1, 31, -1"}, {"@elect", "%r1|%p1, -1"}, {"@isspacep", "%p1, %rd1"}, {"@lop3", "%r1|%p1, %r2, %r3, %r4, 0x3f, %p2"},
+      {"@branch", "LABEL"}, {"@shuffle", "%r1|%p1, %r2, 1, 31, -1"}, {"@elect", "%r1|%p1, -1"}, {"@isspacep", "%p1, %rd1"}, {"@event", "3"}, {"@lop3", "%r1|%p1, %r2, %r3, %r4, 0x3f, %p2"},
       {"@barrier", has("arrive") ? "0, 32" : "0"}, {"@ignore", has("discard") || has("applyp") ? "[%rd7], 128" : "[%rd7]"},
       {"@policy", has("fractional") ? "%rd1, 1.0" : has("range") ? "%rd1, [%rd7], 128, 256" : "%rd1, %rd2"},
       {"@copy", "[%rd7], [%rd6], 16" + std::string(has("cache_hint") ? ", %rd5" : "")}};

@@ -100,6 +100,13 @@ void OperandForms::elect() {
 
 void OperandForms::ignore() { d.expect_operands(1, 3); }
 
+void OperandForms::event() {
+  d.expect_operands(1, 1);
+  const std::string most(arguments[1]);
+  if (d.integer(operands[0]) > std::stoull(most))
+    d.fail(operands[0].location, "'" + instruction.opcode + "' takes a number from 0 to " + most);
+}
+
 void OperandForms::copy() {
   bool hinted = has(".L2::cache_hint");
   size_t count = operands.size() - (hinted && operands.size() > 3 ? 1 : 0);

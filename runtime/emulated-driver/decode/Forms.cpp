@@ -294,6 +294,7 @@ void decode_form(Decoder &decoder, std::string_view form) {
       {"@match", &OperandForms::match},
       {"@elect", &OperandForms::elect},
       {"@ignore", &OperandForms::ignore},
+      {"@event", &OperandForms::event},
       {"@copy", &OperandForms::copy},
       {"@ldmatrix", &OperandForms::load_matrix},
       {"@stmatrix", &OperandForms::store_matrix},

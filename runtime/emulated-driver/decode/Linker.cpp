@@ -48,6 +48,8 @@ private:
 
   void need(int function, Location location) {
     const Kernel &callee = module_.functions[static_cast<size_t>(function)];
+    if (!callee.has_body && (callee.name == "malloc" || callee.name == "free"))
+      fail(location, "'" + callee.name + "' in a kernel: allocation there is not supported by the emulator");
     if (!callee.has_body && builtin_named(callee.name) == Builtin::kNone)
       fail(location, "function '" + callee.name + "' is declared and never defined");
     uint32_t &number = program_.function_at[static_cast<size_t>(function)];

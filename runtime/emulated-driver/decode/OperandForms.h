@@ -60,6 +60,8 @@ struct OperandForms {
   void match();
   void elect();
   void ignore();
+  /// pmevent: a number up to the one that the form names.
+  void event();
   void copy();
   void matrix(bool writes);
   void load_matrix();

@@ -81,6 +81,9 @@ const Op *convert_to_integer(Warp &warp, const Op *op, u32 mask) {
   return op + 1;
 }
 
+inline f32 limited(f32 x) { return saturate(x); }
+inline f64 limited(f64 x) { return saturate(x); }
+inline f16 limited(f16 x) { return to_f16<kNearest>(saturate(to_f32(x))); }
 template <class To, int R> struct FloatFrom;
 template <int R> struct FloatFrom<f32, R> { template <class T> static f32 from(T x) { return static_cast<f32>(x); } };
 template <int R> struct FloatFrom<f64, R> { template <class T> static f64 from(T x) { return static_cast<f64>(x); } };
@@ -98,7 +101,8 @@ template <class T> inline f32 odd_f32(T value) {
 template <int R> struct FloatFrom<f16, R> { template <class T> static f16 from(T x) { return to_f16<R>(odd_f32(x)); } };
 template <int R> struct FloatFrom<bf16, R> { template <class T> static bf16 from(T x) { return to_bf16<R>(odd_f32(x)); } };
 
-template <class To, class From, int R> const Op *convert_from_integer(Warp &warp, const Op *op, u32 mask) {
+/// With .sat the result lies from 0 to 1.
+template <class To, class From, int R, bool Sat = false> const Op *convert_from_integer(Warp &warp, const Op *op, u32 mask) {
   alignas(64) u64 raw[32];
   alignas(64) To result[32];
   read_wide(warp, op->operand[1], op->width[1], raw);
@@ -115,6 +119,8 @@ template <class To, class From, int R> const Op *convert_from_integer(Warp &warp
       result[lane] = converted;
     }
   }
+  if constexpr (Sat)
+    TENON_LANES result[lane] = limited(result[lane]);
   write_lanes<To>(warp, op->operand[0], result, mask);
   return op + 1;
 }
@@ -133,6 +139,15 @@ template <class H, int R, bool Relu = false> struct NarrowTo {
       return to_bf16<R>(value);
   }
 };
+/// .satfinite: beyond the largest number is that.
+template <class H, int R, bool Relu = false> struct NarrowFinite {
+  template <class T> static H apply(T x) {
+    constexpr u16 kInfinity = __is_same(H, f16) ? 0x7c00 : 0x7f80;
+    H narrowed = NarrowTo<H, R, Relu>::apply(x);
+    narrowed.bits = static_cast<u16>(narrowed.bits - ((narrowed.bits & 0x7fff) == kInfinity));
+    return narrowed;
+  }
+};
 template <class F, bool Sat> struct SaturateThen {
   template <class T> static auto apply(T x) { return F::apply(Sat ? saturate(x) : x); }
 };
@@ -141,6 +156,14 @@ struct Widen {
   static f32 apply(bf16 x) { return canonical(to_f32(x)); }
   static f64 apply(f32 x) { return canonical(f64{x}); }
 };
+/// Any format to float64, from 0 to 1.
+struct WidenSaturatedDouble {
+  static f64 apply(f64 x) { return saturate(x); }
+  static f64 apply(f32 x) { return saturate(f64{x}); }
+  static f64 apply(f16 x) { return saturate(f64{to_f32(x)}); }
+};
+struct WidenSaturatedFlushed { static f64 apply(f32 x) { return saturate(f64{flush(x)}); } };
+struct CopySaturated { static f16 apply(f16 x) { return limited(x); } };
 struct WidenSaturated { template <class T> static f32 apply(T x) { return saturate(to_f32(x)); } };
 struct WidenFlushed { static f64 apply(f32 x) { return canonical(f64{flush(x)}); } };
 struct WidenHalfDouble { template <class T> static f64 apply(T x) { return canonical(f64{to_f32(x)}); } };
@@ -164,8 +187,11 @@ template <int R> const Op *narrow_double_directed(Warp &warp, const Op *op, u32 
 }
 template <int R, bool Ftz, bool Sat> struct RoundToIntegral {
   static f32 apply(f32 x) { return Real<Copy, Ftz, Sat>::finish(round_integral<R>(flushed<Ftz>(x))); }
-  static f64 apply(f64 x) { return canonical(round_integral<R>(x)); }
-  static f16 apply(f16 x) { return to_f16<kNearest>(round_integral<R>(to_f32(x))); }
+  static f64 apply(f64 x) { return Sat ? saturate(round_integral<R>(x)) : canonical(round_integral<R>(x)); }
+  static f16 apply(f16 x) {
+    f16 rounded = to_f16<kNearest>(round_integral<R>(to_f32(x)));
+    return Sat ? limited(rounded) : rounded;
+  }
   static bf16 apply(bf16 x) { return to_bf16<kNearest>(round_integral<R>(to_f32(x))); }
 };
 /// float32 to tf32: 10 bits of fraction stay, to nearest with ties away (.rna) or to even (.rn), or truncated (.rz).
@@ -179,9 +205,9 @@ template <int R> struct ToTf32 { // 0 away, 1 even, 2 truncate
   }
 };
 /// cvt.rn.f16x2.f32 d, a, b: a to the upper half, b to the lower.
-template <class H, int R, bool Relu = false> struct PackTwo {
+template <class H, int R, bool Relu = false, template <class, int, bool> class Narrow = NarrowTo> struct PackTwo {
   static u32 apply(f32 a, f32 b) {
-    return u32{NarrowTo<H, R, Relu>::apply(b).bits} | u32{NarrowTo<H, R, Relu>::apply(a).bits} << 16;
+    return u32{Narrow<H, R, Relu>::apply(b).bits} | u32{Narrow<H, R, Relu>::apply(a).bits} << 16;
   }
 };
 

@@ -275,6 +275,14 @@ template <Space S> const Op *is_space(Warp &warp, const Op *op, u32 mask) {
   return op + 1;
 }
 
+/// isspacep.const: constant variables stand in global memory, and are told apart by where they are.
+inline const Op *is_constant(Warp &warp, const Op *op, u32 mask) {
+  alignas(64) u64 address[32];
+  read_wide(warp, op->operand[1], op->width[1], address);
+  write_predicate(warp, op->operand[0], collect([&](int lane) { return find_constant(*warp.block, address[lane], 1); }), mask);
+  return op + 1;
+}
+
 /// cp.async: operand 0 and width[0] are the global source (so that resolve serves both), operand 1 the shared destination,
 /// operand 2 the number of bytes to read (the rest is zero) or, with flag 1, the predicate that ignores the source.
 enum CopyFlags : u8 { kSourceSize = 1, kIgnoreSource = 2, kIgnoreNegated = 4, kNarrowDestination = 8 };
