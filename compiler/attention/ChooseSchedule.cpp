@@ -187,7 +187,8 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
   bool standing = tileUnits && !problem.few && plain && !isLeftOut(getOperation(), Effect::kStandingReference);
   if (standing)
     schedule.rescaling = kByRowSum;
-  if (tileUnits && !problem.few)
+  // Causal blocks see half of the keys, of which the cache holds more.
+  if (tileUnits && !problem.few && (queryGroups || !problem.endsAtQuery))
     chooseGroups(figures, schedule);
   auto kib = [](int64_t bytes) { return llvm::divideCeil(bytes, 1024); };
   schedule.explanation = llvm::formatv(

@@ -4,7 +4,7 @@
 // RUN:   | tenon-opt --tenon-lower-tile-to-vector="bfloat16=tiles" | FileCheck %s --check-prefix=WITHOUT
 //
 // Keys lie in memory as tile units take them; of eight blocks of queries on they are copied once for all of a head, tile
-// after tile: rows of 64 bytes instead of those of the tensor. Fewer queries read them where they lie.
+// after tile: rows of 64 bytes instead of those of the tensor. Fewer queries, and keys of 128 bytes or less, are read where they lie.
 
 // CHECK-LABEL: llvm.func @attention(
 // CHECK: %[[ENOUGH:.*]] = arith.cmpi sge, %{{.*}}, %c256_i32
@@ -25,9 +25,9 @@ func.func @attention() attributes {tile.kernel} {
   %zero = arith.constant 0 : i32
   %length = tile.size key_length
   %none = arith.constant dense<0.0> : tensor<32x64xf32>
-  %q = tile.load %tensor[%zero, %zero, %zero] rows %length width 64 layout 0 : !tile.tensor<bf16> -> tensor<32x64xbf16>
-  %k = tile.load %tensor[%zero, %zero, %zero] rows %length width 64 layout 0 {tile.whole} : !tile.tensor<bf16> -> tensor<64x64xbf16>
-  %s = tile.dot %q, %k transposed, %none : tensor<32x64xbf16>, tensor<64x64xbf16> -> tensor<32x64xf32>
+  %q = tile.load %tensor[%zero, %zero, %zero] rows %length width 128 layout 0 : !tile.tensor<bf16> -> tensor<32x128xbf16>
+  %k = tile.load %tensor[%zero, %zero, %zero] rows %length width 128 layout 0 {tile.whole} : !tile.tensor<bf16> -> tensor<64x128xbf16>
+  %s = tile.dot %q, %k transposed, %none : tensor<32x128xbf16>, tensor<64x128xbf16> -> tensor<32x64xf32>
   tile.store %s, %out[%zero, %zero, %zero] rows %length width 64 layout 0 : tensor<32x64xf32>, !tile.tensor<f32>
   return
 }
