@@ -51,7 +51,9 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfChunks[] = {
     {"chunk_keys", &Schedule::chunkKeys}, {"most_chunks", &Schedule::mostChunks}, {"packed_heads", &Schedule::packedHeads}};
 
 constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfGroups[] = {
-    {"query_groups", &Schedule::queryGroups}, {"group_keys", &Schedule::groupKeys}, {"groups_from_keys", &Schedule::groupsFromKeys}};
+    {"query_groups", &Schedule::queryGroups},
+    {"group_keys", &Schedule::groupKeys},
+    {"groups_from_keys", &Schedule::groupsFromKeys}};
 
 constexpr std::pair<StringLiteral, std::string Schedule::*> kTexts[] = {
     {"rescaling", &Schedule::rescaling}, {"shared", &Schedule::shared}, {"explanation", &Schedule::explanation}};
@@ -115,10 +117,11 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
     return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
   if (queryGroups < 0 || queryGroups > kMostQueryGroups)
-    return refuse(function, "schedule", "query-groups is " + Twine(queryGroups) + ", must be 1 to " + Twine(kMostQueryGroups));
-  if (figures.gpu && queryGroups > 1)
-    return refuse(function, "schedule", "query-groups is " + Twine(queryGroups) + ", must be left out: it is a host's, the "
-                                            "target is " + figures.name);
+    return refuse(function, "schedule",
+                  "query-groups is " + Twine(queryGroups) + ", must be 1 to " + Twine(kMostQueryGroups));
+  if (queryGroups > 1 && !(figures.tileUnits && problem.storage.isBF16()))
+    return refuse(function, "schedule", "query-groups is " + Twine(queryGroups) + ", must be left out: it is for bfloat16 by "
+                                            "tile units, the target is " + figures.name);
   const std::pair<StringRef, std::string> ofGpu[] = {
       {"warps", warps ? std::to_string(warps) : ""}, {"stages", stages ? std::to_string(stages) : ""},
       {"rescaling", rescaling == kEveryTurn ? "" : rescaling.getValue()}, {"shared", shared.getValue()}};
@@ -202,8 +205,8 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
                    "exceeds 2^12"
                  : "; products by tile units; maxima each turn");
   if (schedule.queryGroups != 1)
-    schedule.explanation += llvm::formatv("; from {0} keys on, which the second-level cache does not hold with their values, "
-                                          "{1} blocks of queries share {2} of them",
+    schedule.explanation += llvm::formatv("; from {0} keys on, which the second-level cache does not hold with their "
+                                          "values, {1} blocks of queries share {2} of them",
                                           schedule.groupsFromKeys, schedule.queryGroups, schedule.groupKeys);
 }
 

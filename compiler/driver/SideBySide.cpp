@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Parallel.h"
 
 using namespace mlir;
@@ -47,6 +48,7 @@ LogicalResult tenon::runSideBySide(ModuleOp module, const OpPassManager &passes,
   SmallVector<LogicalResult> results(parts.size(), failure());
   ParallelDiagnosticHandler diagnostics(context); // in the order of the functions
   parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t i) {
+    const FloatingPointMode mode(Subnormals::kKept);
     diagnostics.setOrderIDForThread(i);
     PassManager apart(context);
     static_cast<OpPassManager &>(apart) = passes; // clones of them

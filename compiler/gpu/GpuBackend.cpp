@@ -30,6 +30,7 @@
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
 
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Parallel.h"
 
 #include <optional>
@@ -254,6 +255,7 @@ llvm::Expected<std::string> tenon::emitPtx(ModuleOp module, const GpuTarget &tar
   module.getContext()->enableMultithreading();
   std::vector<std::optional<llvm::Expected<std::string>>> texts(kernels.size());
   parallel_for(static_cast<int64_t>(kernels.size()), [&](int64_t i) {
+    const FloatingPointMode mode(Subnormals::kKept);
     texts[i].emplace(ptxOf(*alone(module, kernels[i], kSharedBytesAttribute), target));
   });
   Joined joined;

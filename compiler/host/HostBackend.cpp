@@ -20,6 +20,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include "tenon/FloatingPointMode.h"
 #include "tenon/Parallel.h"
 
 #include <array>
@@ -92,7 +93,7 @@ llvm::Expected<std::string> emit(llvm::TargetMachine &machine, llvm::Module &mod
   llvm::raw_svector_ostream stream(buffer);
   llvm::legacy::PassManager passes;
   {
-    // Loop strength reduction would take a third of the compile time, and the loops run as fast without it: their
+    // Loop strength reduction would take a quarter of LLVM's time, and the loops run as fast without it: their
     // addresses are made of a base and an index as they are lowered.
     ProcessOptions without({"disable-lsr"});
     if (machine.addPassesToEmitFile(passes, stream, nullptr, type, kSkipsVerifier))
@@ -185,6 +186,7 @@ llvm::Expected<HostCode> tenon::emitHostCode(ModuleOp module, const HostTarget &
     if (llvm::Error error = part.translated.translate(*alone(module, kernel, kWorkspaceBytesAttribute), target))
       return error;
   parallel_for(static_cast<int64_t>(parts.size()), [&](int64_t i) {
+    const FloatingPointMode mode(Subnormals::kKept);
     parts[i].object.emplace(parts[i].translated.emit(llvm::CodeGenFileType::ObjectFile));
   });
 

@@ -21,6 +21,7 @@ static constexpr int64_t kNearBytes = 128;
 // In the first bytes of the workspace.
 static constexpr int64_t kOwner = 0, kNoOnesCount = sizeof(int64_t);
 
+static int64_t queriesOf(Value tile) { return cast<RankedTensorType>(tile.getType()).getDimSize(0); }
 static RankedTensorType tileOf(LoadOp op) { return cast<RankedTensorType>(op.getResult().getType()); }
 
 // Of few queries there is one block, which rewrites nothing twice.
@@ -35,7 +36,7 @@ void BlockProgram::reserveKept(Block &kernel) {
     KeptRows &kept = rows[dot.getTransposed()];
     auto load = dot.getB().getDefiningOp<LoadOp>();
     if (load && (!kept.load || tileOf(load).getDimSize(0) > tileOf(kept.load).getDimSize(0)))
-      kept = {load, dot.getTransposed() ? kLeastBlocksForKeys * cast<RankedTensorType>(dot.getA().getType()).getDimSize(0) : 0};
+      kept = {load, dot.getTransposed() ? kLeastBlocksForKeys * queriesOf(dot.getA()) : 0};
   });
   keepsValues_ &= products_ != Products::kFloat32 && (ofTiles || (!few && !isLeftOut(function, Effect::kKeptValues)));
   if (!keepsValues_)

@@ -290,7 +290,7 @@ Status write_npy(const std::string &path, const Tensor &tensor) {
 
 Result<NpyArray> read_npy_array(const std::string &path) {
   TENON_ASSIGN_OR_RETURN(const auto file, read_file(path));
-  const Result<NpyArray> array = [&]() -> Result<NpyArray> {
+  Result<NpyArray> array = [&]() -> Result<NpyArray> {
     TENON_ASSIGN_OR_RETURN(const Contents contents, parse_contents(file));
     const Header &header = contents.header;
     const ArrayElement *element = array_element(&ArrayElement::descriptor, *header.descriptor);
@@ -303,13 +303,18 @@ Result<NpyArray> read_npy_array(const std::string &path) {
       by_rows(result, element->bytes);
     return result;
   }();
-  return array ? array : in_file(path, array.error());
+  if (!array)
+    return in_file(path, array.error());
+  return array;
 }
 
 Status write_npy_array(const std::string &path, const NpyArray &array) {
   const ArrayElement *element = array_element(&ArrayElement::name, array.element);
   if (!element)
     return Error(ErrorCode::kUnsupportedType, path + ": .npy cannot hold " + array.element);
+  if (array.shape.size() > kMostFileDimensions)
+    return Error(ErrorCode::kUnsupported,
+                 path + ": .npy holds at most 32 dimensions, not " + std::to_string(array.shape.size()));
   const auto bytes = checked_bytes_of(array.shape, element->bytes);
   if (!bytes || *bytes != array.bytes.size())
     return Error::invalid_argument("array", std::to_string(array.bytes.size()) + " bytes",

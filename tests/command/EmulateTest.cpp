@@ -134,6 +134,25 @@ TEST_F(Emulate, BuffersHoldAnyIntegers) {
               HasSubstr(".npy cannot hold bf16; write to a .safetensors file"));
 }
 
+// As float64 both would be 2^53.
+TEST_F(Emulate, ExpectedIntegersAreComparedBitByBit) {
+  write("put.ptx", R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry put(.param .u64 value, .param .u64 out)
+{
+  .reg .b64 %rd<4>;
+  ld.param.u64 %rd0, [value]; ld.param.u64 %rd1, [out]; st.global.u64 [%rd1], %rd0; ret;
+}
+)");
+  NpyArray wanted{"u64", {1}, std::vector<std::byte>(8)};
+  const uint64_t value = (uint64_t{1} << 53) + 1;
+  std::memcpy(wanted.bytes.data(), &value, 8);
+  ASSERT_TRUE(write_npy_array(file("wanted.npy"), wanted));
+  EXPECT_EQ(run("put.ptx --block 1 --arg 9007199254740993 --arg 'u64[1]=>o.npy' --expect wanted.npy").status, 0);
+  EXPECT_EQ(run("put.ptx --block 1 --arg 9007199254740992 --arg 'u64[1]=>o.npy' --expect wanted.npy").status, 1);
+}
+
 TEST_F(Emulate, MachineCodeIsNamedAsSuch) {
   write("k.cubin", std::string("\x7f" "ELF\x02\x01", 6));
   EXPECT_THAT(run("k.cubin --list").err, HasSubstr("k.cubin: this is machine code; the emulator takes PTX, as nvcc -ptx writes it"));

@@ -54,9 +54,17 @@ public:
   }
 
 private:
+  // In place of one that is free and too small: needs that grow slowly would else leave an area each.
   Area make(size_t bytes) {
     if (bytes > (size_t{1} << 62))
       return {};
+    if (const auto small = std::ranges::find_if(free_, [&](const Area &area) { return area.bytes < bytes; });
+        small != free_.end()) {
+      std::free(small->data);
+      sizes_.erase(std::ranges::find(sizes_, small->bytes));
+      *small = free_.back();
+      free_.pop_back();
+    }
     const size_t least = std::max(bytes, kSmallestArea), step = std::bit_floor(least) / 8;
     const size_t size = (least + step - 1) / step * step;
     void *data = std::aligned_alloc(kAlignment, size);

@@ -119,8 +119,9 @@ void judge_accesses(Warp &warp, const Op *op, uint32_t mask, Space space, Access
         const uint64_t where = (earlier_reads ? records.reads : records.writes) + 2 * (at & ~uint64_t{3});
         const uint64_t bits = *reinterpret_cast<const uint64_t *>(where);
         const Record earlier(bits);
-        const Record last_read(*reinterpret_cast<const uint64_t *>(records.reads + 2 * (at & ~uint64_t{3})));
-        const Meeting meeting{warp, op, lane, touched, space, earlier_reads, last_read.operation};
+        const uint64_t last = *reinterpret_cast<const uint64_t *>(records.reads + 2 * (at & ~uint64_t{3}));
+        const uint64_t last_reader = last < records.since ? kNoOperation : Record(last).operation;
+        const Meeting meeting{warp, op, lane, touched, space, earlier_reads, last_reader};
         const Race race = bits < records.since ? Race{} : meeting.race(earlier);
         if (!race.why || (!earlier_reads && stored && writes_the_same(block, space, address[lane], lane, bytes, *stored)))
           continue;

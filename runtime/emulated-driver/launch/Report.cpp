@@ -173,6 +173,7 @@ void Report::add(Finding finding) {
   }
   if (findings_.size() >= kLargestFindingCount)
     return;
+  told_ = false;
   const char *log = std::getenv("TENON_EMULATOR_LOG");
   if (log && *log && *log != '0') {
     std::fprintf(stderr, "emulator: %s\n", finding.text.c_str());
@@ -183,8 +184,8 @@ void Report::add(Finding finding) {
     std::fclose(file);
     told_ = true;
   }
-  if (findings_.empty())
-    std::atexit([] { instance().remind(); });
+  if (!reminds_)
+    reminds_ = std::atexit([] { instance().remind(); }) == 0;
   findings_.push_back(std::move(finding));
 }
 

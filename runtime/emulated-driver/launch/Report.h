@@ -80,6 +80,7 @@ private:
   std::map<std::string, Counters> kernels_;
   std::string file_; // of TENON_EMULATOR_REPORT
   mutable bool told_ = false; // somebody has asked for the findings, or they were written
+  bool reminds_ = false;      // when the program ends
 };
 
 } // namespace tenon::emulator

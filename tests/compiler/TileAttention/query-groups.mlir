@@ -3,6 +3,7 @@
 //
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+amx}),tile-attention,canonicalize)" | FileCheck %s
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=sm_80 query-groups=2}))" 2>&1 | FileCheck %s --check-prefix=GPU
+// RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+bf16 query-groups=2}))" 2>&1 | FileCheck %s --check-prefix=PAIRS
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host query-groups=9}))" 2>&1 | FileCheck %s --check-prefix=MANY
 
 // CHECK: %[[OUTPUTS:.*]] = tile.shared_alloc : !tile.shared<4x32x64xf32>
@@ -24,7 +25,8 @@
 // CHECK: else
 // CHECK-COUNT-3: tile.write
 
-// GPU: query-groups is 2, must be left out: it is a host's, the target is sm_80
+// GPU: query-groups is 2, must be left out: it is for bfloat16 by tile units, the target is sm_80
+// PAIRS: query-groups is 2, must be left out: it is for bfloat16 by tile units, the target is host:x86-64-v4+bf16
 // MANY: query-groups is 9, must be 1 to 8
 func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},
                  %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},

@@ -192,7 +192,7 @@ TEST(HostDevice, ManyCallersAtOnceDoNotOversubscribe) {
   }
   EXPECT_EQ(right, kCallers * kQueries);
   EXPECT_GT(most, before); // callers were seen
-  EXPECT_LE(most, before + kCallers);
+  EXPECT_LE(most, before + kCallers + parallel_concurrency() - 1); // a worker may have slept until now
 }
 
 TEST(HostDevice, TakesTheSectionThatTheProcessorExecutes) {
