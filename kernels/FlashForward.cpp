@@ -25,7 +25,7 @@ void FlashForwardMaker::build() {
   if (plan_.queryGroups == 1) {
     beginRows(number_);
     KeyLoops loops = planLoops(chunk_ ? std::optional(rangeOfChunk(b, plan_, block_.keyLength, chunk_)) : std::nullopt);
-    State first{firstReference(loops.loops.front()), filled(rows_, 0), filled(output_, 0)};
+    State first{firstReference(loops), filled(rows_, 0), filled(output_, 0)};
     epilogue(visit(loops, first));
   } else {
     buildGroups();
@@ -36,6 +36,7 @@ void FlashForwardMaker::build() {
 KeyLoops FlashForwardMaker::planLoops(std::optional<KeyRange> range) {
   KeyLoops loops = planKeyLoops(b, plan_, findBounds(), block_.keyLength, range);
   firstVisited_ = loops.firstVisited;
+  standsBesideMasks_ = hasFirstReference(loops);
   prepareDropout();
   return loops;
 }
@@ -167,7 +168,7 @@ FlashForwardMaker::State FlashForwardMaker::turn(Value firstKey, const KeyLoop &
   return {branch.getResult(0), branch.getResult(1), branch.getResult(2)};
 }
 
-// Where the sum decides, blocks with a mask take maxima: they are few, and the first gives a reference. Beside random
+// Where the sum decides, blocks with a mask take maxima if they come first, and give a reference. Beside random
 // numbers and an output wider than the block lanes compare theirs instead: without the rescaling of every turn fewer
 // registers are alive at once.
 FlashForwardMaker::Step FlashForwardMaker::stepOf(const KeyLoop &keys) const {
@@ -175,22 +176,27 @@ FlashForwardMaker::Step FlashForwardMaker::stepOf(const KeyLoop &keys) const {
     return &FlashForwardMaker::step;
   if (plan_.rescaling == Rescaling::kByLaneMaxima)
     return &FlashForwardMaker::stepByLaneMaxima;
-  if (keys.visibility == Visibility::kAll)
+  if (keys.visibility == Visibility::kAll || standsBesideMasks_)
     return &FlashForwardMaker::stepByRowSum;
   bool crowded = threshold_ && plan_.paddedValueWidth > plan_.tileKeys;
   return crowded ? &FlashForwardMaker::stepByLaneMaxima : &FlashForwardMaker::step;
 }
 
 // The mask of the graph, and the end of the keys, if given; null where neither hides anything.
-Value FlashForwardMaker::visible(Value firstKey, Value end) {
-  Value mask = holes_.mask(b, firstKey);
+Value FlashForwardMaker::visible(Value firstKey, Value end, RankedTensorType scores) {
+  Value mask = holes_.mask(b, firstKey, scores.getDimSize(1));
   if (!end)
     return mask;
-  auto indices = scores_.clone(b.getI32Type());
+  auto indices = scores.clone(b.getI32Type());
   Value key = tile::IndexOp::create(b, indices, tile::Direction::columns, firstKey);
   Value limit = tile::SplatOp::create(b, indices, end);
   Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, key, limit);
   return mask ? Value(arith::AndIOp::create(b, mask, inside)) : inside;
+}
+
+// -∞ where the mask, if there is one, hides a key.
+Value FlashForwardMaker::hidden(Value mask, Value scores) {
+  return mask ? select(mask, scores, filled(cast<RankedTensorType>(scores.getType()), -kInfinity)) : scores;
 }
 
 // dropout(P), of the rounded probabilities where they have 16 bits.
@@ -241,14 +247,14 @@ Value FlashForwardMaker::score(Value firstKey, Value key) {
 // m' = max(m, rowmax X), α = 2^(m − m'), P = 2^(X − m'); where m' = −∞ the reference is 0. Rows that are not
 // stale keep their m, and α is 1.
 FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value blockMaximum, Value before,
-                                                                 Value stale) {
+                                                                 Value stale, Value mask) {
   Value maximum = arith::MaxNumFOp::create(b, before, blockMaximum);
   if (stale)
     maximum = select(stale, maximum, before);
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, filled(rows_, -kInfinity));
   Value reference = select(nothing, filled(rows_, 0), maximum);
   Value correction = power(contracted<arith::SubFOp>(before, reference));
-  return {maximum, correction, power(contracted<arith::SubFOp>(x, expand(reference, scores_)))};
+  return {maximum, correction, power(hidden(mask, contracted<arith::SubFOp>(x, expand(reference, scores_))))};
 }
 
 // 2 to a difference of scores.
@@ -283,10 +289,9 @@ FlashForwardMaker::State FlashForwardMaker::step(Value firstKey, const KeyLoop &
   Value end = endOf(keys);
   Value x = score(firstKey, loadKey(firstKey, end));
   if (keys.visibility != Visibility::kAll)
-    if (Value mask = visible(firstKey, end))
-      x = select(mask, x, filled(scores_, -kInfinity));
+    x = hidden(visible(firstKey, end, scores_), x);
   Value blockMaximum = greatestScore(x, /*factor=*/Value(), /*ofLane=*/false);
-  auto [maximum, correction, p] = exponentiate(x, blockMaximum, state.maximum, /*stale=*/Value());
+  auto [maximum, correction, p] = exponentiate(x, blockMaximum, state.maximum, /*stale=*/Value(), /*mask=*/Value());
 
   // ℓ' = α ℓ + rowsum P
   Value operand = rounded(p);

@@ -24,11 +24,12 @@
 ///
 ///     P = 2^(X − m)                    where rowsum P ≤ 2¹²: ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
 ///
-/// In ascending order the first reference is the greatest score of the first 32 keys, where the score is a multiple c > 0
+/// In ascending order the first reference is the greatest score of the first 32 keys, where the score is a multiple c
 /// of the product; unless c > 0 no block is then taken for open. A row whose sum is beyond that, infinite or NaN takes its
 /// maximum and goes on as above; scores are formed again for it, since they were not kept. Rows are tested one by one: a
-/// row's bits do not depend on others.
-/// Blocks with a mask take maxima, or, where dropout and an output wider than the block leave few registers, compare
+/// row's bits do not depend on others. Trailing blocks with a mask do the same where that reference is there, P = 0 where
+/// a key is hidden; of a row that has seen nothing it is −∞, and the first key it sees makes its sum infinite.
+/// Other blocks with a mask take maxima, or, where dropout and an output wider than the block leave few registers, compare
 /// lane maxima as below. P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless
 /// the logsumexp is asked for; 2¹² is within float16.
 ///
@@ -126,8 +127,8 @@ struct FlashForwardHoles {
   std::function<mlir::Value(Builder &, mlir::Value products, mlir::Value firstKey)> score;
   /// Before the loops, after `bounds`: an f32, log₂e · c, where the score is c times the product; else null.
   std::function<mlir::Value(Builder &)> factor;
-  /// A tile of i1, or null where everything is visible.
-  std::function<mlir::Value(Builder &, mlir::Value firstKey)> mask;
+  /// A tile of i1 with so many keys, or null where everything is visible.
+  std::function<mlir::Value(Builder &, mlir::Value firstKey, int64_t keys)> mask;
   /// In a turn of the loop: an i1, false where a table hides the block's keys from all rows; null where none does.
   std::function<mlir::Value(Builder &, mlir::Value firstKey)> someVisible;
   /// Before the loops: an f32, or null without dropout.

@@ -72,7 +72,8 @@ private:
   using Step = State (FlashForwardMaker::*)(Value firstKey, const KeyLoop &keys, const State &state);
   State loop(const KeyLoop &keys, State state);
   State turn(Value firstKey, const KeyLoop &keys, const State &state);
-  Value firstReference(const KeyLoop &first);
+  bool hasFirstReference(const KeyLoops &keys) const;
+  Value firstReference(const KeyLoops &keys);
   Step stepOf(const KeyLoop &keys) const;
   State step(Value firstKey, const KeyLoop &keys, const State &state);
   State stepByRowSum(Value firstKey, const KeyLoop &keys, const State &state);
@@ -81,7 +82,7 @@ private:
   SmallVector<Value> follow(Value x, Value factor, const State &state);
   Value greatestScore(Value x, Value factor, bool ofLane);
   Value grown(Value maximum, Value reference);
-  SmallVector<Value> renew(Value firstKey, Value key, Value stale, const State &state);
+  SmallVector<Value> renew(Value firstKey, Value key, Value mask, Value stale, const State &state);
   tile::LoadOp load(Value tensor, Type element, Value head, Value row, Value limit, int64_t rows,
                     int64_t width, int64_t padded, uint32_t layout, int64_t group = 1);
   Value loadKey(Value firstKey, Value end) { return loadKey(firstKey, end, plan_.tileKeys); }
@@ -89,9 +90,10 @@ private:
   Value loadValue(Value firstKey, Value end);
   Value products(Value key, bool again);
   Value score(Value firstKey, Value key);
-  Probabilities exponentiate(Value x, Value blockMaximum, Value maximum, Value stale);
+  Probabilities exponentiate(Value x, Value blockMaximum, Value maximum, Value stale, Value mask);
   Value power(Value difference);
-  Value visible(Value firstKey, Value end);
+  Value visible(Value firstKey, Value end, RankedTensorType scores);
+  Value hidden(Value mask, Value scores);
   Value rounded(Value probabilities);
   Value rowSum(Value probabilities, Value operand);
   Value dropped(Value probabilities, Value operand, Value firstKey);
@@ -111,6 +113,7 @@ private:
   Value keptMaximum_, keptSum_, keptOutput_; // rings of m, ℓ and O, where blocks share chunks
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
   Value factor_;       // log₂e · c, where maxima are taken of products
+  bool standsBesideMasks_ = false; // the reference of rows, in blocks with a mask too
   Value firstVisited_; // key, where the loops count distances down from it
   // Dropout: the threshold of the 16-bit numbers, 1 / (1 − p), and what the numbers depend on.
   Value threshold_, keepScale_, seed_, offset_, stream_;

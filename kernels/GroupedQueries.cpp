@@ -55,7 +55,7 @@ void FlashForwardMaker::visitChunk(const KeyRange &range, Value group) {
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(begins.thenBlock());
-    keep({firstReference(loops.loops.front()), filled(rows_, 0), filled(output_, 0)});
+    keep({firstReference(loops), filled(rows_, 0), filled(output_, 0)});
   }
   State state = visit(loops, {tile::ReadOp::create(b, rows_, maximum), tile::ReadOp::create(b, rows_, sum),
                               tile::ReadOp::create(b, output_, output)});

@@ -11,29 +11,39 @@ constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 constexpr int64_t kReferenceKeys = 32;
 } // namespace
 
-// Where the first loop is open and the sum decides, the greatest score of a few keys, so that no row begins stale.
-Value FlashForwardMaker::firstReference(const KeyLoop &first) {
+// Where the first loop is open and the sum decides: then all loops look at the sum.
+bool FlashForwardMaker::hasFirstReference(const KeyLoops &keys) const {
+  return plan_.rescaling == Rescaling::kByRowSum && factor_ && keys.loops.front().visibility == Visibility::kAll;
+}
+
+// The greatest score of a few keys, so that no row that sees one of them begins stale.
+Value FlashForwardMaker::firstReference(const KeyLoops &keys) {
   Value none = filled(rows_, -kInfinity);
-  if (plan_.rescaling != Rescaling::kByRowSum || first.visibility != Visibility::kAll || !factor_)
+  if (!hasFirstReference(keys))
     return none;
-  Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first.begin, first.end);
+  Value begin = keys.loops.front().begin, end = keys.loops.back().end;
+  Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, begin, end);
   auto branch = scf::IfOp::create(b, TypeRange{rows_}, some, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.elseBlock());
   scf::YieldOp::create(b, none);
   b.setInsertionPointToStart(branch.thenBlock());
-  Value key = loadKey(first.begin, /*end=*/Value(), kReferenceKeys);
+  Value key = loadKey(begin, end, kReferenceKeys);
   auto scores = RankedTensorType::get({plan_.tileQueries, kReferenceKeys}, f32_);
   Value x = tile::DotOp::create(b, scores, query_, key, filled(scores, 0), /*transposed=*/true, plan_.tf32);
-  scf::YieldOp::create(b, greatestScore(x, factor_, /*ofLane=*/false));
+  x = contracted<arith::MulFOp>(x, tile::SplatOp::create(b, scores, factor_));
+  x = hidden(visible(begin, end, scores), x);
+  scf::YieldOp::create(b, greatestScore(x, /*factor=*/Value(), /*ofLane=*/false));
   return branch.getResult(0);
 }
 
-FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const KeyLoop &, const State &state) {
+FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const KeyLoop &keys, const State &state) {
   // P = 2^(X − m)
-  Value key = loadKey(firstKey, /*end=*/Value());
+  bool open = keys.visibility == Visibility::kAll;
+  Value end = endOf(keys), key = loadKey(firstKey, end);
+  Value mask = open ? Value() : visible(firstKey, end, scores_);
   Value x = score(firstKey, key);
-  Value exact = math::Exp2Op::create(b, contracted<arith::SubFOp>(x, expand(state.maximum, scores_)));
+  Value exact = math::Exp2Op::create(b, hidden(mask, contracted<arith::SubFOp>(x, expand(state.maximum, scores_))));
   Value p = rounded(exact);
   Value blockSum = rowSum(exact, p);
 
@@ -45,7 +55,7 @@ FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const K
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
-    scf::YieldOp::create(b, renew(firstKey, key, stale, state));
+    scf::YieldOp::create(b, renew(firstKey, key, mask, stale, state));
     b.setInsertionPointToStart(branch.elseBlock());
     scf::YieldOp::create(b, kept);
   }
@@ -53,17 +63,24 @@ FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const K
   // ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
   Value sum = contracted<arith::AddFOp>(branch.getResult(1), branch.getResult(4));
   Value operand = dropped(Value(), branch.getResult(3), firstKey);
-  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, /*end=*/Value()),
-                                     branch.getResult(2), /*transposed=*/UnitAttr());
+  Value output = tile::DotOp::create(b, output_, operand, loadValue(firstKey, end), branch.getResult(2),
+                                     /*transposed=*/UnitAttr());
   return {branch.getResult(0), sum, output};
 }
 
 // The scores of the block again, their maxima, and with these m', α ℓ, α O, P and rowsum P. Where the maxima are of
-// products, the scores are used once as in the usual branch, and the P of rows that stay are the same, bit by bit.
-SmallVector<Value> FlashForwardMaker::renew(Value firstKey, Value key, Value stale, const State &state) {
-  Value again = products(key, /*again=*/true), x = holes_.score(b, again, firstKey);
-  Value greatest = factor_ ? greatestScore(again, factor_, /*ofLane=*/false) : greatestScore(x, Value(), /*ofLane=*/false);
-  auto [maximum, correction, p] = exponentiate(x, greatest, state.maximum, stale);
+// products, the scores are used once as in the usual branch, and the P of rows that stay are the same, bit by bit. Beside
+// a mask they may be of the products' negatives, since c may be below 0.
+SmallVector<Value> FlashForwardMaker::renew(Value firstKey, Value key, Value mask, Value stale, const State &state) {
+  Value again = products(key, /*again=*/true), x = holes_.score(b, again, firstKey), factor = factor_, greatest = again;
+  if (mask) {
+    Value positive = b.createOrFold<arith::CmpFOp>(arith::CmpFPredicate::OGT, factor, real(0));
+    Value sign = select(positive, real(1), real(-1));
+    factor = arith::MulFOp::create(b, factor, sign);
+    greatest = hidden(mask, arith::MulFOp::create(b, again, tile::SplatOp::create(b, scores_, sign)));
+  }
+  greatest = greatestScore(factor ? greatest : x, factor, /*ofLane=*/false);
+  auto [maximum, correction, p] = exponentiate(x, greatest, state.maximum, stale, mask);
   Value operand = rounded(p);
   return {maximum, contracted<arith::MulFOp>(state.sum, correction),
           contracted<arith::MulFOp>(state.output, expand(correction, output_)), operand, rowSum(p, operand)};
@@ -76,8 +93,7 @@ FlashForwardMaker::State FlashForwardMaker::stepByLaneMaxima(Value firstKey, con
   if (!factor)
     x = holes_.score(b, x, firstKey);
   if (!open)
-    if (Value mask = visible(firstKey, end))
-      x = select(mask, x, filled(scores_, -kInfinity));
+    x = hidden(visible(firstKey, end, scores_), x);
 
   // Where a row grew: m', α ℓ and α O
   Value some = tile::AnyOp::create(b, b.getI1Type(), grown(greatestScore(x, factor, /*ofLane=*/true), state.maximum));

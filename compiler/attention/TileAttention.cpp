@@ -47,8 +47,7 @@ public:
   KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, bool chunks)
       : function_(function), fused_(fused), schedule_(std::move(schedule)),
         inputs_(firstSlots(fused, chunks)),
-        mask_(fused.getMask(), schedule_.tileQueries, schedule_.tileKeys),
-        score_(fused.getScore(), schedule_.tileQueries, schedule_.tileKeys) {}
+        mask_(fused.getMask(), schedule_.tileQueries), score_(fused.getScore(), schedule_.tileQueries) {}
 
   LogicalResult make();
 
@@ -59,7 +58,7 @@ private:
   kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
   std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
   std::optional<kernels::KeyBounds> prepare(Builder &b, const FlashForwardBlock &block);
-  Value keys(Builder &b, Value firstKey);
+  Value keys(Builder &b, Value firstKey, int64_t number);
   Value someVisible(Builder &b, Value firstKey);
   LogicalResult checkInputs();
   void explain(StringRef more);
@@ -195,7 +194,7 @@ std::optional<kernels::KeyBounds> KernelMaker::prepare(Builder &b, const FlashFo
     Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
     return kernels::KeyBounds{zero, zero, zero, block.keyLength};
   }
-  TileExpressions bounds(fused_.getBounds(), schedule_.tileQueries, schedule_.tileKeys);
+  TileExpressions bounds(fused_.getBounds(), schedule_.tileQueries);
   TileExpressions::Argument first{block.first, Extent::kScalar}, last{block.last, Extent::kScalar};
   TileExpressions::Argument anyHead{block.head, Extent::kScalar}; // of packed ones bounds do not depend
   bounds.prepare(b, {batch, anyHead, first, last}, block, inputs_);
@@ -251,8 +250,8 @@ void KernelMaker::fixSizes(func::FuncOp kernel) {
   });
 }
 
-Value KernelMaker::keys(Builder &b, Value firstKey) {
-  auto type = RankedTensorType::get({schedule_.tileQueries, schedule_.tileKeys}, b.getI32Type());
+Value KernelMaker::keys(Builder &b, Value firstKey, int64_t number) {
+  auto type = RankedTensorType::get({schedule_.tileQueries, number}, b.getI32Type());
   return tile::IndexOp::create(b, type, tile::Direction::columns, firstKey);
 }
 
@@ -263,9 +262,9 @@ Value KernelMaker::someVisible(Builder &b, Value firstKey) {
     return {};
   Value shown;
   if (ElementOp element = mask_.decidingElement(kQueryOfMask)) {
-    shown = mask_.buildElement(b, kQueryOfMask + 1, keys(b, firstKey), element);
+    shown = mask_.buildElement(b, kQueryOfMask + 1, keys(b, firstKey, schedule_.tileKeys), element);
   } else if (ElementOp bias = score_.decidingElement(kQueryOfScore)) {
-    Value elements = score_.buildElement(b, kQueryOfScore + 1, keys(b, firstKey), bias);
+    Value elements = score_.buildElement(b, kQueryOfScore + 1, keys(b, firstKey, schedule_.tileKeys), bias);
     auto hidden = DenseElementsAttr::get(cast<RankedTensorType>(elements.getType()), -kInfinity);
     shown = arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, elements, arith::ConstantOp::create(b, hidden));
   } else {
@@ -284,13 +283,13 @@ LogicalResult KernelMaker::make() {
   kernels::FlashForwardHoles holes;
   holes.bounds = [&](Builder &b, const FlashForwardBlock &block) { return prepare(b, block); };
   holes.score = [&](Builder &b, Value products, Value firstKey) {
-    return score_.build(b, {{0u, products}, {4u, keys(b, firstKey)}});
+    return score_.build(b, {{0u, products}, {4u, keys(b, firstKey, schedule_.tileKeys)}});
   };
   holes.factor = [&](Builder &) { return score_.factorOf(0); };
   Value visible = fused_.getMask().front().getTerminator()->getOperand(0);
   bool allVisible = matchPattern(visible, m_One());
-  holes.mask = [&, allVisible](Builder &b, Value firstKey) {
-    return allVisible ? Value() : mask_.build(b, {{3u, keys(b, firstKey)}});
+  holes.mask = [&, allVisible](Builder &b, Value firstKey, int64_t number) {
+    return allVisible ? Value() : mask_.build(b, {{3u, keys(b, firstKey, number)}});
   };
   holes.someVisible = [&](Builder &b, Value firstKey) { return someVisible(b, firstKey); };
   holes.dropoutProbability = [&](Builder &b) -> Value {

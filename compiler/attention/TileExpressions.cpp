@@ -129,8 +129,10 @@ void TileExpressions::prepare(Builder &b, ArrayRef<Argument> arguments,
 }
 
 Value TileExpressions::build(Builder &b, ArrayRef<std::pair<unsigned, Value>> arguments) {
-  for (auto [number, value] : arguments)
+  for (auto [number, value] : arguments) {
+    tileKeys_ = cast<RankedTensorType>(value.getType()).getDimSize(1);
     values_.map(block_.getArgument(number), value);
+  }
   for (Operation &op : block_.without_terminator())
     if (extents_.lookup(op.getResult(0)) == Extent::kTile)
       emit(b, op, Extent::kTile);
@@ -138,6 +140,7 @@ Value TileExpressions::build(Builder &b, ArrayRef<std::pair<unsigned, Value>> ar
 }
 
 Value TileExpressions::buildElement(Builder &b, unsigned number, Value keys, ElementOp element) {
+  tileKeys_ = cast<RankedTensorType>(keys.getType()).getDimSize(1);
   values_.map(block_.getArgument(number), keys);
   emit(b, *element, Extent::kTile);
   return values_.lookup(element.getResult());

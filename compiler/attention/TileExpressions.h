@@ -41,13 +41,12 @@ public:
     Extent extent;
   };
 
-  TileExpressions(mlir::Region &region, int64_t tileQueries, int64_t tileKeys)
-      : block_(region.front()), tileQueries_(tileQueries), tileKeys_(tileKeys) {}
+  TileExpressions(mlir::Region &region, int64_t tileQueries) : block_(region.front()), tileQueries_(tileQueries) {}
 
   /// Before the loops: scalars and vectors. One argument for each of the region.
   void prepare(Builder &builder, llvm::ArrayRef<Argument> arguments,
                const kernels::FlashForwardBlock &block, CapturedInputs &inputs);
-  /// In the loop: the tiles, given the arguments that were null. The region's one value.
+  /// In the loop: the tiles, given the arguments that were null, of as many keys as these. The region's one value.
   mlir::Value build(Builder &builder, llvm::ArrayRef<std::pair<unsigned, mlir::Value>> arguments);
   /// After `prepare`: the element of a table at this query and key without which the region's i1 is false, or which is
   /// a summand of its f32, so that -inf hides the key; null where there is none. Query and key are arguments `query` and
@@ -72,7 +71,7 @@ private:
   mlir::Value operand(Builder &builder, mlir::Value value, Extent to, bool keepScalar);
 
   mlir::Block &block_;
-  int64_t tileQueries_, tileKeys_;
+  int64_t tileQueries_, tileKeys_ = 0; ///< keys of the tiles at hand
   llvm::DenseMap<mlir::Value, Extent> extents_;
   mlir::IRMapping values_; ///< of the region, and of what it captures
 };

@@ -3,7 +3,7 @@
 
 #include "dialects/tile/Schedule.h"
 
-#include "mlir/IR/Value.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 
 namespace tenon::tile {
 
@@ -132,6 +132,7 @@ struct ColumnLoop {
   ArrayRef<Stored> stored;
   int64_t step = 1;  ///< columns of a turn: two share words
   size_t folded = 0; ///< values that a hook folds
+  mlir::arith::SelectOp shown = {}; ///< whose condition holds for all columns of the turns at hand
   bool fine = true;
 };
 
@@ -157,6 +158,11 @@ struct Folding {
   SmallVector<Stored> stored = {};
   ColumnLoop columns{};
   int64_t ringColumns = 0; ///< a power of two; 0: all columns have a place
+  // Beside a mask: its columns end at `end`, and hide nothing before `open`, i64 and multiples of the strips' 32; the
+  // selection, and the cone that goes past it.
+  Value end = {}, open = {};
+  mlir::arith::SelectOp masked = {};
+  Cone openCone = {};
 };
 
 /// Keys or values that are kept from one block of queries to the next.

@@ -166,6 +166,7 @@ private:
   std::optional<ColumnBounds> boundsOf(Value tile);
   std::optional<ColumnBounds> boundsOfMask(Value mask, RankedTensorType tile);
   std::optional<ColumnBounds> boundsOfComparison(Value mask, RankedTensorType tile);
+  Value openColumnsOf(Value mask, RankedTensorType tile);
   Value hidingMask(Value tile, bool zeros);
   bool isReadWithin(Value tile, Value mask);
   Value maskOfReaders(Value tile);
@@ -221,8 +222,11 @@ private:
   void storeTileBlock(Value result, int64_t columnBytes);
   /// Loops over the columns of the scores in strips, folding them once they are stored.
   Values foldColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
+  Values foldMaskedColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
   Value placeOf(const Folding &folding, Value column);
   ReduceOp sumOfPowers(DotOp op);
+  std::optional<ColumnBounds> boundsOfPowers(DotOp scores, Value powers);
+  void boundFolding(DotOp dot, Folding &folding);
   using EmitStrip = llvm::function_ref<void(Value column, Value pending, llvm::function_ref<void()> between)>;
   Values emitStrips(const Product &product, int64_t width, int64_t multiplies, int64_t vectorOffset, Folding *folding,
                     EmitStrip emit, llvm::function_ref<void(Value)> flush);

@@ -29,6 +29,11 @@ Value BlockProgram::hidingMask(Value tile, bool zeros) {
     return zeros ? hidingMask(power.getOperand(), false) : Value();
   if (auto difference = dyn_cast_or_null<arith::SubFOp>(op))
     return !zeros && difference.getRhs().getDefiningOp<ExpandOp>() ? hidingMask(difference.getLhs(), false) : Value();
+  if (auto branch = dyn_cast_or_null<scf::IfOp>(op)) { // whichever it was, the same mask hides it
+    unsigned number = cast<OpResult>(tile).getResultNumber();
+    Value mask = hidingMask(branch.thenYield().getOperand(number), zeros);
+    return mask && mask == hidingMask(branch.elseYield().getOperand(number), zeros) ? mask : Value();
+  }
   return {};
 }
 
@@ -40,6 +45,11 @@ bool BlockProgram::isReadWithin(Value tile, Value mask) {
     Value value = made[i];
     bool within = llvm::all_of(value.getUses(), [&](OpOperand &use) {
       Operation *user = use.getOwner();
+      auto branch = isa<scf::YieldOp>(user) ? dyn_cast<scf::IfOp>(user->getParentOp()) : scf::IfOp();
+      if (branch && (branch->getBlock() == value.getParentBlock() || user->getBlock() == value.getParentBlock())) {
+        made.insert(branch.getResult(use.getOperandNumber()));
+        return true;
+      }
       if (user->getBlock() != value.getParentBlock())
         return false;
       if (auto reduce = dyn_cast<ReduceOp>(user))
@@ -135,6 +145,35 @@ std::optional<ColumnBounds> BlockProgram::boundsOfComparison(Value mask, RankedT
                             : bounds.ofVector.back();
   }
   return bounds;
+}
+
+// The columns before which such comparisons hide nothing, i64; null where there is another part. Where a comparison of a
+// row's own place decides, that is the place of the first row.
+Value BlockProgram::openColumnsOf(Value mask, RankedTensorType tile) {
+  if (auto both = mask.getDefiningOp<arith::AndIOp>()) {
+    Value left = openColumnsOf(both.getLhs(), tile), right = openColumnsOf(both.getRhs(), tile);
+    return left && right ? minimum(left, right) : Value();
+  }
+  auto compare = mask.getDefiningOp<arith::CmpIOp>();
+  IndexOp columns;
+  auto [limit, inclusive] = compare ? matchLimit(compare, columns) : std::pair<Value, bool>();
+  if (!limit)
+    return {};
+  Value last;
+  if (auto splat = limit.getDefiningOp<SplatOp>()) {
+    last = widen(scalars_.lookup(splat.getSource()));
+  } else {
+    auto expand = limit.getDefiningOp<ExpandOp>();
+    auto rows = expand ? vectors_.find(expand.getSource()) : vectors_.end();
+    if (rows == vectors_.end())
+      return {};
+    for (Value vector : rows->second) {
+      Value least = widen(LLVM::vector_reduce_smin::create(builder_, builder_.getI32Type(), vector));
+      last = last ? minimum(last, least) : least;
+    }
+  }
+  Value open = builder_.createOrFold<arith::SubIOp>(last, widen(scalars_.lookup(columns.getStart())));
+  return clamp(add(open, i64(inclusive ? 1 : 0)), i64(0), i64(tile.getDimSize(1)));
 }
 
 // Bounds of a tile by the mask that hides the rest, or null where its readers need all of it.

@@ -314,7 +314,10 @@ Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange
     Value current = add(first, i64(i));
     loadColumn(current, ofColumn);
     for (Operation *op : columns.cone->ops)
-      columns.fine &= succeeded(computeColumn(op, current, ofColumn));
+      if (op == columns.shown)
+        ofColumn[op->getResult(0)] = Values(ofColumn[columns.shown.getTrueValue()]);
+      else
+        columns.fine &= succeeded(computeColumn(op, current, ofColumn));
     if (!columns.fine)
       return Values(state);
     if (hook && !sumsWords(type))

@@ -7,6 +7,7 @@
 // A tile that is finished stays in its register until that is needed: stored at once, it would hold up the next ones.
 #include "compiler/host/BlockProgram.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -122,7 +123,8 @@ void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
     units_->store(tile, byte(result, tile % 2 * TileUnits::kRows * columnBytes + tile / 2 * kVectorBytes), stride);
 }
 
-// Of `count` columns that lie in the workspace what is reduced, and what else becomes of them.
+// Of `count` columns that lie in the workspace what is reduced, and what else becomes of them; where a mask hides some,
+// of open ones.
 Values BlockProgram::foldColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count,
                                  ValueRange soFar) {
   int64_t rows = product.rows, lanes = lanesOf(rows);
@@ -139,6 +141,18 @@ Values BlockProgram::foldColumns(const Product &product, Folding &folding, Value
   Values next(soFar);
   for (int64_t i = 0; i < count && folding.columns.fine; i += folding.columns.step)
     next = computeColumns(folding.columns, add(firstColumn, i64(i)), next, hook, loadColumn);
+  return next;
+}
+
+// The same beside the mask, in a loop: they are few.
+Values BlockProgram::foldMaskedColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count,
+                                       ValueRange soFar) {
+  const Cone *open = std::exchange(folding.columns.cone, &folding.cone);
+  arith::SelectOp shown = std::exchange(folding.columns.shown, arith::SelectOp());
+  Values next = loop(i64(0), i64(count), folding.columns.step, soFar, [&](Value column, ValueRange state) {
+    return foldColumns(product, folding, add(firstColumn, column), folding.columns.step, state);
+  });
+  folding.columns.cone = open, folding.columns.shown = shown;
   return next;
 }
 
@@ -164,8 +178,8 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
   }
   // Where the strip before is folded, its tiles must have been stored: by the first products.
   int64_t first = kColumnsBehind == width ? kTilesOfBlock - 1 : 0;
-  auto strips = [&](int64_t begin, int64_t end, Values state, bool folds) {
-    return loop(i64(begin), i64(end), width, state, [&](Value column, ValueRange before) {
+  auto strips = [&](Value begin, Value end, Values state, bool folds) {
+    return loop(begin, end, width, state, [&](Value column, ValueRange before) {
       Values folded(before.drop_front());
       int64_t made = 0, done = 0;
       auto foldUpTo = [&](int64_t columns) {
@@ -185,14 +199,26 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
       return folded;
     });
   };
-  Values state = strips(0, kColumnsBehind, {result}, false);
+  Values state = strips(i64(0), i64(kColumnsBehind), {result}, false);
   Values folded = identityOf(folding->reduce.getReduction(), product.rows);
   beginColumns(folding->columns, /*folds=*/true, folded);
   state.append(folded);
-  state = strips(kColumnsBehind, product.columns, state, true);
+  Value end = folding->end, behind = i64(-kColumnsBehind);
+  Value openEnd = folding->masked ? minimum(end, add(folding->open, i64(kColumnsBehind))) : end;
+  state = strips(i64(kColumnsBehind), openEnd, state, true);
+  auto foldBehind = [&](Value column, ValueRange before) {
+    return folding->masked ? foldMaskedColumns(product, *folding, column, width, before)
+                           : foldColumns(product, *folding, column, width, before);
+  };
+  if (folding->masked)
+    state = loop(openEnd, end, width, state, [&](Value column, ValueRange before) {
+      emit(column, before[0], [] {});
+      Values next = foldBehind(add(column, behind), before.drop_front());
+      next.insert(next.begin(), placeOfStrip(column));
+      return next;
+    });
   flush(state[0]);
-  folded = loop(i64(product.columns - kColumnsBehind), i64(product.columns), width, ArrayRef(state).drop_front(),
-                [&](Value column, ValueRange before) { return foldColumns(product, *folding, column, width, before); });
+  folded = loop(add(end, behind), end, width, ArrayRef(state).drop_front(), foldBehind);
   return endColumns(folding->columns, folded);
 }
 
@@ -250,6 +276,56 @@ Values BlockProgram::emitTileScores(const Product &product, const TileRows &righ
   return folded;
 }
 
+// The selection beside a mask of what a tile is the power of; null where there is none.
+static arith::SelectOp selectionOfPower(Value tile) {
+  auto rounding = tile.getDefiningOp<arith::TruncFOp>();
+  auto power = rounding ? rounding.getIn().getDefiningOp<math::Exp2Op>() : math::Exp2Op();
+  return power ? power.getOperand().getDefiningOp<arith::SelectOp>() : arith::SelectOp();
+}
+
+// What a tile is computed from where the condition of a selection holds.
+static Cone withoutCondition(const Cone &cone, Value tile, arith::SelectOp selection) {
+  Cone result{{}, cone.leaves};
+  llvm::DenseSet<Value> needed = {tile};
+  for (Operation *op : llvm::reverse(cone.ops)) {
+    if (!needed.contains(op->getResult(0)))
+      continue;
+    result.ops.push_back(op);
+    if (op == selection)
+      needed.insert(selection.getTrueValue());
+    else
+      needed.insert_range(op->getOperands());
+  }
+  std::reverse(result.ops.begin(), result.ops.end());
+  return result;
+}
+
+// The mask beside which powers of the scores are 0 from its end on, if all that read them know; else null.
+std::optional<ColumnBounds> BlockProgram::boundsOfPowers(DotOp scores, Value powers) {
+  arith::SelectOp selection = selectionOfPower(powers);
+  auto bounds = selection ? boundsOf(scores.getResult()) : std::nullopt;
+  bool within = bounds && bounds->mask == selection.getCondition() && isReadWithin(scores.getResult(), bounds->mask);
+  return within ? bounds : std::nullopt;
+}
+
+// Strips that a mask hides are left out, and in those that it leaves open it is not asked.
+void BlockProgram::boundFolding(DotOp dot, Folding &folding) {
+  auto bounds = boundsOfPowers(dot, folding.columns.tile);
+  if (!bounds)
+    return;
+  auto inStrips = [&](Value columns) { return Value(arith::AndIOp::create(builder_, columns, i64(-kColumnsBehind))); };
+  Value end = inStrips(add(bounds->end, i64(kColumnsBehind - 1)));
+  folding.end = builder_.createOrFold<arith::MaxSIOp>(end, i64(kColumnsBehind));
+  Value open = openColumnsOf(bounds->mask, cast<RankedTensorType>(folding.scores.getType()));
+  if (!open)
+    return;
+  folding.open = inStrips(open);
+  folding.masked = selectionOfPower(folding.columns.tile);
+  folding.openCone = withoutCondition(folding.cone, folding.columns.tile, folding.masked);
+  folding.columns.cone = &folding.openCone;
+  folding.columns.shown = folding.masked;
+}
+
 // The scores are kept if anything but the reduction reads them.
 LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce) {
   Product &product = pending.product;
@@ -266,6 +342,8 @@ LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, Re
   done_.insert(reduce);
   folding.stored = planStores(reduce.getSource(), folding.cone, /*storeTile=*/false);
   folding.columns = {reduce.getSource(), &folding.cone, folding.stored};
+  folding.end = i64(product.columns);
+  boundFolding(dot, folding);
   int64_t offset = 0;
   if (isNeeded(folding.scores, &folding.cone)) {
     offset = allocateBuffer(cast<RankedTensorType>(dot.getType()));
@@ -282,15 +360,17 @@ LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, Re
   return success(folding.columns.fine);
 }
 
-// A product of whole tiles with 32 rows, which one pass makes, is folded by a reduction in the same loop.
+// A product with 32 rows, which one pass makes, is folded by a reduction in the same loop; of fewer columns than the tile's
+// by a sum of powers that are 0 from their end on.
 ReduceOp BlockProgram::consumerOfTileProduct(DotOp op, const Product &product) {
   constexpr int64_t kLeastColumns = 4 * kBlock;
-  IntegerAttr count;
-  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
-  if (!whole || product.rows != kBlock || product.columns < kLeastColumns || isLeftOut(op, Effect::kFoldedMaxima))
+  if (product.rows != kBlock || product.columns < kLeastColumns || isLeftOut(op, Effect::kFoldedMaxima))
     return {};
   ReduceOp sum = sumOfPowers(op);
-  return sum ? sum : reductionOf(op);
+  IntegerAttr count;
+  if (matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns)
+    return sum ? sum : reductionOf(op);
+  return sum && boundsOfPowers(op, sum.getSource()) ? sum : ReduceOp();
 }
 
 // The sum of rounded powers of two, made of the product alone; null for none.
