@@ -52,6 +52,7 @@ struct Transfer {
   Value buffer;                         ///< transposed: column after column
   int64_t rows;                         ///< of the buffer
   int64_t width;
+  bool squares = false; ///< in strips of a whole vector of rows are as many columns, where the width is a multiple
   // Packed: row r of the tile is row r / group of head r mod group, counted from `firstRow`.
   int64_t group = 1;
   Value headStride = {}, firstRow = {};

@@ -68,6 +68,8 @@ private:
   /// `strip`: pointers to four elements in each of kStripRows rows, or a vector's, the first row, and the place
   /// of the first of these four columns in the buffer. `element`: a place in global memory, and one
   /// in the buffer.
+  bool hasWholeVectors(const Transfer &transfer) const;
+  int64_t columnsOfStrip(const Transfer &transfer) const;
   void transfer(const Transfer &transfer,
                 llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                 llvm::function_ref<void(Value, Value)> element);

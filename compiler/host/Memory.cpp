@@ -115,20 +115,28 @@ Values BlockProgram::equidistantRows(Value first, Value stride, int64_t count) {
   return rows;
 }
 
+// Whether strips have a whole vector of rows.
+bool BlockProgram::hasWholeVectors(const Transfer &t) const {
+  bool few = kernel_->hasAttr(attention::kFewQueriesAttribute);
+  return t.adjacent && !few && t.group == 1 && registers_.lanes > kStripRows && t.rows % registers_.lanes == 0;
+}
+
+int64_t BlockProgram::columnsOfStrip(const Transfer &t) const {
+  return t.squares && hasWholeVectors(t) && t.width % registers_.lanes == 0 ? registers_.lanes : kTransposedColumns;
+}
+
 // Rows in global memory and the columns of a buffer: in strips of four columns, transposed in registers, the rest one by
 // one. A strip has a whole vector of rows; of few queries, or where heads are packed, four: its rows beyond the last repeat
 // it. Strips of both kinds would be a twentieth more to compile.
 void BlockProgram::transfer(const Transfer &t,
                             llvm::function_ref<void(ArrayRef<Value>, Value, Value)> strip,
                             llvm::function_ref<void(Value, Value)> element) {
-  int64_t columnBytes = t.rows * sizeof(float), lanes = registers_.lanes;
-  bool hasStrips = t.adjacent && t.rows % kStripRows == 0;
-  bool few = kernel_->hasAttr(attention::kFewQueriesAttribute);
-  bool wholeVectors = !few && t.group == 1 && lanes > kStripRows && t.rows % lanes == 0;
-  int64_t whole = hasStrips ? t.width / kTransposedColumns * kTransposedColumns : 0;
+  int64_t columnBytes = t.rows * sizeof(float), lanes = registers_.lanes, columns = columnsOfStrip(t);
+  bool hasStrips = t.adjacent && t.rows % kStripRows == 0, wholeVectors = hasWholeVectors(t);
+  int64_t whole = hasStrips ? t.width / columns * columns : 0;
   auto columnsOf = [&](Value row, llvm::function_ref<Values(Value)> pointersAt) {
     Value column0 = byte(t.buffer, multiply(row, i64(sizeof(float))));
-    loop(i64(0), i64(whole), kTransposedColumns, [&](Value column) {
+    loop(i64(0), i64(whole), columns, [&](Value column) {
       strip(pointersAt(multiply(column, t.columnStride)), row, byte(column0, multiply(column, i64(columnBytes))));
     });
   };
@@ -326,8 +334,8 @@ void BlockProgram::widenRows(LoadOp op, const TensorView &tensor, Rows &rows, bo
 // What repeats a strip's last row is overwritten by it.
 void BlockProgram::storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> vectors, int64_t alignment) {
   for (auto i = static_cast<int64_t>(pointers.size()) - 1; i >= 0; --i) {
-    Value row = vectors[i % kStripRows];
-    if (isWhole(pointers)) {
+    Value row = vectors[i % static_cast<int64_t>(vectors.size())];
+    if (vectors.size() != pointers.size()) {
       auto first = static_cast<int32_t>(i / kStripRows * kTransposedColumns);
       auto columns = llvm::to_vector(llvm::seq(first, first + static_cast<int32_t>(kTransposedColumns)));
       row = LLVM::ShuffleVectorOp::create(builder_, row, row, columns);
@@ -336,14 +344,14 @@ void BlockProgram::storeStrip(ArrayRef<Value> pointers, ArrayRef<Value> vectors,
   }
 }
 
-// Rows of a buffer's four columns from `source` on: in vector i row i, row 4 + i and so forth.
+// Rows of a strip of a buffer's columns from `source` on: of four columns in vector i row i, row 4 + i and so forth.
 Values BlockProgram::stripOf(const Transfer &t, Value source, Type element, size_t rows) {
   Values columns;
   auto vectorRows = static_cast<int64_t>(rows);
   Type vector = VectorType::get({vectorRows}, element);
-  for (int64_t i = 0; i < kTransposedColumns; ++i)
+  for (int64_t i = 0; i < columnsOfStrip(t); ++i)
     columns.push_back(load(vector, byte(source, i * t.rows * sizeof(float)), vectorRows * sizeof(float)));
-  return transposePieces(builder_, columns);
+  return columns.size() == kTransposedColumns ? transposePieces(builder_, columns) : transposeSquare(builder_, columns);
 }
 
 void BlockProgram::storeElements(const Transfer &t, const TensorView &tensor) {
@@ -380,6 +388,7 @@ LogicalResult BlockProgram::lowerStore(StoreOp op) {
     offset = *place;
   }
   Transfer whole = transferOf(op, tensor, rows, offset);
+  whole.squares = true; // whole lines of a cache
   bool inWords = tensor.element.isBF16() && products_ != Products::kFloat32 && !isVector(tile) && whole.adjacent &&
                  whole.width % 2 == 0;
   if (inWords)

@@ -29,6 +29,37 @@ SmallVector<Value> transposePieces(ImplicitLocOpBuilder &builder, ArrayRef<Value
           interleave(builder, high01, high23, 2, true)};
 }
 
+// Of four elements a piece: first the pieces' elements, then the pieces of every fourth vector.
+SmallVector<Value> transposeSquare(ImplicitLocOpBuilder &builder, ArrayRef<Value> vectors) {
+  constexpr auto kPiece = static_cast<int32_t>(kTransposedColumns);
+  auto n = static_cast<int32_t>(vectors.size()), pieces = n / kPiece;
+  auto select = [&](Value a, Value b, ArrayRef<int32_t> chosen) -> Value { // pieces of a, then of b
+    SmallVector<int32_t> mask;
+    for (int32_t piece : chosen)
+      for (int32_t i = 0; i < kPiece; ++i)
+        mask.push_back(piece * kPiece + i);
+    return LLVM::ShuffleVectorOp::create(builder, a, b, mask);
+  };
+  SmallVector<SmallVector<Value>> groups;
+  for (int32_t group = 0; group < pieces; ++group)
+    groups.push_back(transposePieces(builder, vectors.slice(group * kPiece, kPiece)));
+  SmallVector<Value> result(n);
+  for (int32_t i = 0; i < kPiece; ++i) {
+    if (pieces == 2) {
+      result[i] = select(groups[0][i], groups[1][i], {0, 2});
+      result[kPiece + i] = select(groups[0][i], groups[1][i], {1, 3});
+      continue;
+    }
+    for (int32_t odd = 0; odd < 2; ++odd) {
+      Value lower = select(groups[0][i], groups[1][i], {odd, odd + 2, odd + 4, odd + 6});
+      Value upper = select(groups[2][i], groups[3][i], {odd, odd + 2, odd + 4, odd + 6});
+      result[odd * kPiece + i] = select(lower, upper, {0, 2, 4, 6});
+      result[(odd + 2) * kPiece + i] = select(lower, upper, {1, 3, 5, 7});
+    }
+  }
+  return result;
+}
+
 Value concatenate(ImplicitLocOpBuilder &builder, ArrayRef<Value> pieces) {
   if (pieces.size() == 1)
     return pieces[0];

@@ -17,4 +17,7 @@ llvm::SmallVector<mlir::Value> transposePieces(mlir::ImplicitLocOpBuilder &build
 /// One vector of a power of two of them.
 mlir::Value concatenate(mlir::ImplicitLocOpBuilder &builder, llvm::ArrayRef<mlir::Value> pieces);
 
+/// As many vectors as each has elements, 8 or 16: element j of vector i becomes element i of vector j.
+llvm::SmallVector<mlir::Value> transposeSquare(mlir::ImplicitLocOpBuilder &builder, llvm::ArrayRef<mlir::Value> vectors);
+
 } // namespace tenon::tile
