@@ -65,6 +65,8 @@ private:
   static bool isWhole(ArrayRef<Value> rowsOfStrip) { return rowsOfStrip.size() != kStripRows; } ///< all rows exist
   Values equidistantRows(Value first, Value stride, int64_t count);
   void clearBuffer(int64_t offset, int64_t rows, int64_t columns);
+  void clearBeyond(const Transfer &transfer, int64_t offset, int64_t columns);
+  void requestResults(LoadOp queries);
   /// `strip`: pointers to four elements in each of kStripRows rows, or a vector's, the first row, and the place
   /// of the first of these four columns in the buffer. `element`: a place in global memory, and one
   /// in the buffer.

@@ -179,6 +179,17 @@ void BlockProgram::clearBuffer(int64_t offset, int64_t rows, int64_t columns) {
        [&](Value place) { store(zero, byte(buffer(offset), place), vectorBytes); });
 }
 
+// A buffer of rows that do not all exist, or of more columns than they have.
+void BlockProgram::clearBeyond(const Transfer &t, int64_t offset, int64_t columns) {
+  if (t.width != columns)
+    return clearBuffer(offset, t.rows, columns);
+  Value some = arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt, t.count, i64(t.rows));
+  auto branch = scf::IfOp::create(builder_, some);
+  OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(branch.thenBlock());
+  clearBuffer(offset, t.rows, columns);
+}
+
 void BlockProgram::packStrip(const Transfer &t, ArrayRef<Value> pointers, Value row, Value target,
                              Type stored, int64_t alignment,
                              llvm::function_ref<Value(Value)> convert, bool whole) {
@@ -210,8 +221,8 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   bind(op.getResult(), offset);
   done_.insert(op);
 
-  clearBuffer(offset, rows, tile.getDimSize(1));
   Transfer t = transferOf(op, tensor, rows, offset);
+  clearBeyond(t, offset, tile.getDimSize(1));
   auto widened = [&](Value bits) {
     if (tensor.element.isF16())
       bits = arith::BitcastOp::create(builder_, like(bits.getType(), tensor.element), bits);
@@ -367,6 +378,25 @@ void BlockProgram::storeElements(const Transfer &t, const TensorView &tensor) {
   };
   transfer(t, strip, [&](Value target, Value source) {
     store(toStorage(load(builder_.getF32Type(), source), tensor.element), target, tensor.bytes);
+  });
+}
+
+// Where these queries' results will be written: a store to a line that is on its way from a far cache holds up others.
+void BlockProgram::requestResults(LoadOp queries) {
+  constexpr int64_t kLineBytes = 64;
+  constexpr int32_t kWrite = 1, kFirstLevel = 3, kData = 1;
+  if (isLeftOut(kernel_, Effect::kRequests) || kernel_->hasAttr(attention::kFewQueriesAttribute))
+    return;
+  kernel_->walk([&](StoreOp op) {
+    if (isVector(op.getValue().getType()) || op.getRow() != queries.getRow() || op.getHead() != queries.getHead())
+      return;
+    TensorView tensor = view(op.getTensor());
+    Transfer t = transferOf(op, tensor, cast<RankedTensorType>(op.getValue().getType()).getDimSize(0), 0);
+    loop(i64(0), t.count, 1, [&](Value row) {
+      Value place = rowPlace(t, row);
+      for (int64_t offset = 0; t.adjacent && offset < t.width * tensor.bytes; offset += kLineBytes)
+        LLVM::Prefetch::create(builder_, byte(place, offset), kWrite, kFirstLevel, kData);
+    });
   });
 }
 

@@ -90,11 +90,10 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
   int64_t offset = allocateBuffer(tile);
   bind(op.getResult(), offset);
   done_.insert(op);
-  clearBuffer(offset, rows, tile.getDimSize(1) / 2);
-
   Transfer words = transferOf(op, tensor, rows, offset);
   int64_t width = words.width;
   words.width = words.adjacent ? width / 2 : 0;
+  clearBeyond(words, offset, tile.getDimSize(1) / 2);
   if (words.width != 0) {
     Type word = builder_.getI32Type();
     words.columnStride = i64(kWordBytes);
@@ -113,6 +112,8 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
                                             i64(column / 2 * columnBytes + column % 2 * kElementBytes)));
       store(load(builder_.getI16Type(), source, kElementBytes), target, kElementBytes);
     });
+  if (units_)
+    requestResults(op);
   return success();
 }
 
