@@ -3,6 +3,9 @@
 //     t = x + 49152 + 127 - 22/256        the lower half of t's bits is y = 256 (x + 127) - 22, rounded
 //     word = (y + table[y mod 256] + 1) / 2
 //
+// Where x = s - m for a row's m, t is s - (m - 49152 - 127 + 22/256): exact where m has few bits behind the point, and else
+// off by the same for a whole row.
+//
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
 // place of 2^f the line 1 + f. The table takes the difference back, which is at most 22/256, and adds it.
 // Relative error against 2^x: root mean square 1.9e-3, at most 6.1e-3, where rounding has 1.7e-3 and 3.9e-3; exact at
@@ -44,41 +47,85 @@ math::Exp2Op BlockProgram::powerInFixedPoint(Value tile) {
   return fits ? power : math::Exp2Op();
 }
 
+// The exponents' reference where a constant can join it: m of x = s - m, or where a mask hides columns of select(c, x, -inf).
+ExpandOp BlockProgram::referenceOfPower(math::Exp2Op power) {
+  Value exponent = power.getOperand();
+  if (auto select = exponent.getDefiningOp<arith::SelectOp>())
+    exponent = matchPattern(select.getFalseValue(), m_NegInfFloat()) ? select.getTrueValue() : Value();
+  auto difference = exponent ? exponent.getDefiningOp<arith::SubFOp>() : arith::SubFOp();
+  auto reference = difference && difference->hasOneUse() ? difference.getRhs().getDefiningOp<ExpandOp>() : ExpandOp();
+  return reference && reference->hasOneUse() ? reference : ExpandOp();
+}
+
+void BlockProgram::beginPowers(math::Exp2Op power) {
+  powerInWords_ = power;
+  shiftedReference_ = referenceOfPower(power);
+  shiftedRows_.clear();
+  if (shiftedReference_)
+    for (Value row : rowsOfLoop(shiftedReference_.getSource()))
+      shiftedRows_.push_back(arith::SubFOp::create(builder_, row, filled(row.getType(), kOnes + kBias)));
+}
+
+// The corrections of words of y.
+Value BlockProgram::correctionOf(Value y) {
+  auto halves = cast<VectorType>(y.getType());
+  Value index = arith::ShRUIOp::create(builder_, y, filled(halves, kFractionBits - kIndexBits));
+  auto tableOf = [&](Type type, auto from) -> Value {
+    return arith::ConstantOp::create(builder_, DenseElementsAttr::get(cast<ShapedType>(type), ArrayRef(from)));
+  };
+  if (products_ == Products::kPairs) {
+    auto half = ArrayRef(kTable).take_front(halves.getNumElements());
+    return instruction("llvm.x86.avx512.vpermi2var.hi.512", halves,
+                       {tableOf(halves, half), index, tableOf(halves, ArrayRef(kTable).drop_front(half.size()))});
+  }
+  // Processors with tile units look up bytes in one instruction where words take three; of each word the lower one.
+  auto bytes = VectorType::get({2 * halves.getNumElements()}, builder_.getI8Type());
+  SmallVector<int8_t> table(std::begin(kTable), std::end(kTable));
+  SmallVector<bool> lower;
+  for (int64_t i = 0; i < bytes.getNumElements(); ++i)
+    lower.push_back(i % 2 == 0);
+  Value found = instruction("llvm.x86.avx512.permvar.qi.512", bytes,
+                            {tableOf(bytes, ArrayRef<int8_t>(table)), LLVM::BitcastOp::create(builder_, bytes, index)});
+  // A sum of masks: of a constant one LLVM makes an instruction more.
+  VectorType flags = bytes.clone(builder_.getI1Type());
+  Value isLower = instruction("llvm.x86.avx512.kadd.q", flags, {tableOf(flags, ArrayRef<bool>(lower)), filled(flags, 0)});
+  found = arith::SelectOp::create(builder_, isLower, found, filled(bytes, 0));
+  return LLVM::BitcastOp::create(builder_, halves, found);
+}
+
+Value BlockProgram::instruction(StringRef name, Type type, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(builder_, type, builder_.getStringAttr(name), operands).getResult(0);
+}
+
+// Words of the lower halves of two. Of operations that it knows LLVM would make a permutation, on Intel three times as dear.
+Value BlockProgram::lowerHalves(Value first, Value second) {
+  constexpr int64_t kUpperOrMaskedLower = 0xf8; ///< a | (b & c)
+  Type words = first.getType();
+  Value upper = arith::ShLIOp::create(builder_, second, filled(words, 16)), table = i32(kUpperOrMaskedLower);
+  return instruction("llvm.x86.avx512.pternlog.d.512", words, {upper, first, filled(words, 0xffff), table});
+}
+
 Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks) {
   int64_t lanes = lanesOf(rows);
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   auto words = vector.clone(builder_.getI32Type());
   auto halves = VectorType::get({2 * lanes}, builder_.getI16Type());
   auto fixedPoint = [&](Value x) -> Value {
-    Value lowest = filled(vector, -kBias);
-    Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, x); // NaN stays
-    Value bounded = arith::SelectOp::create(builder_, below, lowest, x);
-    Value sum = arith::AddFOp::create(builder_, bounded, filled(vector, kOnes + kBias));
-    return arith::BitcastOp::create(builder_, words, sum);
+    Value sum = shiftedReference_ ? x : arith::AddFOp::create(builder_, x, filled(vector, kOnes + kBias)).getResult();
+    Value lowest = filled(vector, kOnes);
+    Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, sum); // NaN stays
+    return arith::BitcastOp::create(builder_, words, arith::SelectOp::create(builder_, below, lowest, sum));
   };
-  auto tableFrom = [&](int64_t first) -> Value {
-    auto part = ArrayRef(kTable).slice(first, 2 * lanes);
-    return arith::ConstantOp::create(builder_, DenseElementsAttr::get(halves, part));
+  auto wide = [&](Value value) -> Value {
+    return arith::ExtUIOp::create(builder_, halves.clone(builder_.getI32Type()), value);
   };
-  SmallVector<int32_t> lower; // halves of even and odd in turn
-  for (int32_t lane = 0; lane < lanes; ++lane)
-    lower.append({2 * lane, 2 * lane + static_cast<int32_t>(2 * lanes)});
-  auto asHalves = [&](Value value) { return LLVM::BitcastOp::create(builder_, halves, value); };
   Values result;
   for (int64_t i = 0; i < rows / lanes; ++i) {
     auto of = [&](const Values &column) { return broadcast(column.size() == 1 ? column[0] : column[i], lanes); };
     Value first = fixedPoint(of(even)), second = fixedPoint(of(odd));
     marks[i] = arith::MaxUIOp::create(builder_, marks[i], arith::MaxUIOp::create(builder_, first, second));
-    Value y = LLVM::ShuffleVectorOp::create(builder_, asHalves(first), asHalves(second), lower);
-    Value index = arith::ShRUIOp::create(builder_, y, filled(halves, kFractionBits - kIndexBits));
-    StringAttr permute = builder_.getStringAttr("llvm.x86.avx512.vpermi2var.hi.512");
-    Value correction = LLVM::CallIntrinsicOp::create(builder_, halves, permute,
-                                                     ValueRange{tableFrom(0), index, tableFrom(2 * lanes)})
-                           .getResult(0);
-    auto wide = [&](Value value) -> Value {
-      return arith::ExtUIOp::create(builder_, halves.clone(builder_.getI32Type()), value);
-    };
-    Value sum = add(add(wide(y), wide(correction)), filled(halves.clone(builder_.getI32Type()), 1));
+    Value y = LLVM::BitcastOp::create(builder_, halves, lowerHalves(first, second));
+    Value sum = add(add(wide(y), wide(correctionOf(y))), filled(halves.clone(builder_.getI32Type()), 1));
     Value half = arith::ShRUIOp::create(builder_, sum, filled(sum.getType(), 1)); // with the sums one vpavgw
     result.push_back(LLVM::BitcastOp::create(builder_, words, arith::TruncIOp::create(builder_, halves, half)));
   }

@@ -125,22 +125,24 @@ void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
 
 // Of `count` columns that lie in the workspace what is reduced, and what else becomes of them; where a mask hides some,
 // of open ones.
-Values BlockProgram::foldColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count,
+Values BlockProgram::foldColumns(const Product &product, Folding &folding, Value strip, int64_t first, int64_t count,
                                  ValueRange soFar) {
   int64_t rows = product.rows, lanes = lanesOf(rows);
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   auto hook = [&](Value, const Values &elements, ValueRange state) {
     return fold(folding.reduce.getReduction(), folding.columns.tile.getType(), elements, state);
   };
+  Value scores = byte(product.result, multiply(placeOf(folding, strip), i64(columnBytesOf(rows))));
+  int64_t within = first; // of the strip, which lies in one piece
   auto loadColumn = [&](Value column, ColumnValues &values) {
     loadLeaves(folding.cone, rows, multiply(column, i64(columnBytesOf(rows))), values);
-    Value place = byte(product.result, multiply(placeOf(folding, column), i64(columnBytesOf(rows))));
+    Value place = byte(scores, (within++) * columnBytesOf(rows));
     for (int64_t i = 0; i < rows / lanes; ++i)
       values[folding.scores].push_back(load(vector, byte(place, i * kVectorBytes), kVectorBytes));
   };
   Values next(soFar);
   for (int64_t i = 0; i < count && folding.columns.fine; i += folding.columns.step)
-    next = computeColumns(folding.columns, add(firstColumn, i64(i)), next, hook, loadColumn);
+    next = computeColumns(folding.columns, add(strip, i64(first + i)), next, hook, loadColumn);
   return next;
 }
 
@@ -150,7 +152,7 @@ Values BlockProgram::foldMaskedColumns(const Product &product, Folding &folding,
   const Cone *open = std::exchange(folding.columns.cone, &folding.cone);
   arith::SelectOp shown = std::exchange(folding.columns.shown, arith::SelectOp());
   Values next = loop(i64(0), i64(count), folding.columns.step, soFar, [&](Value column, ValueRange state) {
-    return foldColumns(product, folding, add(firstColumn, column), folding.columns.step, state);
+    return foldColumns(product, folding, add(firstColumn, column), 0, folding.columns.step, state);
   });
   folding.columns.cone = open, folding.columns.shown = shown;
   return next;
@@ -183,9 +185,8 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
       Values folded(before.drop_front());
       int64_t made = 0, done = 0;
       auto foldUpTo = [&](int64_t columns) {
-        Value behind = add(column, i64(done - kColumnsBehind));
         if (folds)
-          folded = foldColumns(product, *folding, behind, columns - done, folded);
+          folded = foldColumns(product, *folding, add(column, i64(-kColumnsBehind)), done, columns - done, folded);
         done = columns;
       };
       emit(column, before[0], [&] {
@@ -208,7 +209,7 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
   state = strips(i64(kColumnsBehind), openEnd, state, true);
   auto foldBehind = [&](Value column, ValueRange before) {
     return folding->masked ? foldMaskedColumns(product, *folding, column, width, before)
-                           : foldColumns(product, *folding, column, width, before);
+                           : foldColumns(product, *folding, column, 0, width, before);
   };
   if (folding->masked)
     state = loop(openEnd, end, width, state, [&](Value column, ValueRange before) {

@@ -61,7 +61,7 @@ constexpr CpuidBit kAvx2{7, 0, 1, 5}, kBmi2{7, 0, 1, 8};
 constexpr CpuidBit kAvx512[] = {
     {7, 0, 1, 16}, {7, 0, 1, 17}, {7, 0, 1, 28}, {7, 0, 1, 30}, {7, 0, 1, 31}};
 constexpr CpuidBit kAmxBf16{7, 0, 3, 22}, kAvx512Fp16{7, 0, 3, 23}, kAmxTile{7, 0, 3, 24};
-constexpr CpuidBit kAvx512Bf16{7, 1, 0, 5};
+constexpr CpuidBit kAvx512Bf16{7, 1, 0, 5}, kAvx512Vbmi{7, 0, 2, 1};
 
 // Bits of XCR0: state that the operating system saves (SDM volume 1, section 13.1).
 constexpr uint64_t kAvxState = 0b110, kAvx512State = 0b1110'0110, kTileState = 0b11 << 17;
@@ -92,7 +92,7 @@ std::string brand() {
 // (Documentation/arch/x86/xstate).
 std::string amx_refusal(uint64_t state) {
   constexpr int kRequestPermission = 0x1023, kTileData = 18;
-  if (!has(kAmxTile) || !has(kAmxBf16))
+  if (!has(kAmxTile) || !has(kAmxBf16) || !has(kAvx512Vbmi))
     return "the processor has no AMX-TILE and AMX-BF16";
   if ((state & kTileState) != kTileState)
     return "the operating system does not save AMX tiles (XCR0)";
@@ -172,7 +172,8 @@ HostFeatures probe() {
   features.avx512_bf16 = features.avx512 && has(kAvx512Bf16);
   features.avx512_fp16 = features.avx512 && has(kAvx512Fp16);
   features.processor = brand();
-  features.has_amx = has(kAmxTile) && has(kAmxBf16);
+  features.avx512_vbmi = features.avx512 && has(kAvx512Vbmi);
+  features.has_amx = has(kAmxTile) && has(kAmxBf16) && features.avx512_vbmi;
   features.amx_refusal =
       features.avx512_bf16 ? amx_refusal(state) : "the processor has no AVX512_BF16";
   features.amx = features.amx_refusal.empty();
@@ -322,11 +323,12 @@ Result<void> can_execute(const Target &target) {
   const HostFeatures &features = host_features();
   const HostLevel needed =
       target.level == HostLevel::kV4AmxEmulated ? HostLevel::kV4Bf16 : target.level;
-  if (needed != HostLevel::kNone && needed <= features.level)
+  const bool vbmi = features.avx512_vbmi || target.level != HostLevel::kV4AmxEmulated;
+  if (needed != HostLevel::kNone && needed <= features.level && vbmi)
     return {};
   return Error(ErrorCode::kUnsupported,
                concat("this processor (", features.processor, ") cannot execute ", target.text(),
-                      ": it lacks ", missing_for(needed, features)));
+                      ": it lacks ", vbmi ? missing_for(needed, features) : "AVX512_VBMI"));
 }
 
 } // namespace tenon

@@ -64,9 +64,9 @@ TENON_API Result<Target> best_gpu_target(int compute_capability);
 struct HostFeatures {
   bool avx2 = false, fma = false, f16c = false, bmi2 = false;
   bool avx512 = false; ///< F, BW, CD, DQ and VL, with the state enabled
-  bool avx512_bf16 = false, avx512_fp16 = false;
+  bool avx512_bf16 = false, avx512_fp16 = false, avx512_vbmi = false;
   bool slow_bf16_dot = false; ///< vdpbf16ps has half the rate of float32's multiply-adds: Intel's processors
-  bool has_amx = false;    ///< AMX-TILE and AMX-BF16
+  bool has_amx = false;    ///< AMX-TILE, AMX-BF16 and AVX512_VBMI, which all of these processors have
   bool amx = false;        ///< and tiles permitted
   std::string processor;   ///< the brand string
   HostCaches caches;       ///< 0: the operating system does not say

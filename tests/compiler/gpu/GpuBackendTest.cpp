@@ -103,7 +103,7 @@ FlashForwardHoles holesOf(const Case &c) {
     Value bias = tile::GatherOp::create(b, type, table, ValueRange{block->batch, block->head, i, j}, Value());
     return arith::AddFOp::create(b, scaled, bias);
   };
-  holes.mask = [block, causal, c](ImplicitLocOpBuilder &b, Value firstKey) -> Value {
+  holes.mask = [block, causal, c](ImplicitLocOpBuilder &b, Value firstKey, int64_t) -> Value {
     if (!causal)
       return Value();
     auto indices = RankedTensorType::get({c.queries(), c.keys}, b.getI32Type());

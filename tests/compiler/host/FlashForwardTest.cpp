@@ -134,7 +134,7 @@ OwningOpRef<ModuleOp> makeKernel(MLIRContext &context, const Case &c) {
     Value factor = arith::ConstantOp::create(b, DenseElementsAttr::get(scores, scale));
     return arith::MulFOp::create(b, products, factor);
   };
-  holes.mask = [&](Builder &b, Value firstKey) -> Value {
+  holes.mask = [&](Builder &b, Value firstKey, int64_t) -> Value {
     if (!c.causal)
       return nullptr;
     auto type = scores.clone(b.getI32Type());
