@@ -30,7 +30,7 @@ constexpr int64_t kTileUnitQueries = 32;
 constexpr int64_t kScoreBytes = 4;
 // Of a block on the host. Where queries see keys up to their own place, blocks of as many keys as queries have a mask in
 // the fewest of them. Measured on an AMD EPYC: README.md of host/.
-constexpr int64_t kKeyStep = 64, kMostKeys = 192, kMostTileUnitKeys = 256;
+constexpr int64_t kKeyStep = 64, kMostKeys = 192, kMostTileUnitKeys = 256, kMostStandingKeys = 512;
 constexpr int64_t kKeysOfFew = 384; // in bytes of a column: 96 of float32, 192 of bfloat16
 // Blocks of queries that share a chunk of keys beside tile units, and the keys of it. A prototype on a Xeon whose keys and
 // values exceeded the second-level cache, 4,096 of width 128: 1, 2, 4, 8 blocks gave 1940, 2260, 2530, 2700 GFLOP/s.
@@ -161,13 +161,20 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   return success();
 }
 
+// Of a score that stays until its block is done: of bfloat16 where a row's reference stands.
+int64_t scoreBytes(const Schedule &schedule) {
+  return schedule.rescaling == kByRowSum ? kScoreBytes / 2 : kScoreBytes;
+}
+
 // As many keys as leave their scores a share of the first-level cache, and themselves half of the second, in whole steps.
+// Where a reference stands, only their rounded powers stay.
 int64_t keysByCaches(const TargetFigures &figures, const Schedule &schedule, int64_t elementBytes, bool tileUnits) {
   int64_t forScores = tileUnits ? figures.sharedBytes * 3 / 4 : figures.sharedBytes; // beside tiles on their way
-  int64_t columnBytes = schedule.tileQueries * kScoreBytes;
+  int64_t columnBytes = schedule.tileQueries * scoreBytes(schedule);
   int64_t rowBytes = (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes;
   int64_t keys = std::min(forScores / columnBytes, figures.secondLevelBytes / 2 / rowBytes);
-  return std::clamp(keys / kKeyStep * kKeyStep, kKeyStep, tileUnits ? kMostTileUnitKeys : kMostKeys);
+  int64_t most = !tileUnits ? kMostKeys : schedule.rescaling == kByRowSum ? kMostStandingKeys : kMostTileUnitKeys;
+  return std::clamp(keys / kKeyStep * kKeyStep, kKeyStep, most);
 }
 
 void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule) {
@@ -182,14 +189,14 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
     schedule.paddedValueWidth = llvm::alignTo(problem.valueWidth, kTileUnitMultiple);
   }
   int64_t elementBytes = pairs ? 2 : 4;
-  schedule.tileKeys = tileKeys      ? tileKeys
-                      : problem.few ? kKeysOfFew / elementBytes
-                                    : keysByCaches(figures, schedule, elementBytes, tileUnits);
   // What the reference of the first keys and the ring of scores need: a score that is a multiple of the product.
   bool plain = problem.scaled && problem.tables == 0 && !problem.logsumexp && !problem.dropout && !problem.greatScores;
   bool standing = tileUnits && !problem.few && plain && !isLeftOut(getOperation(), Effect::kStandingReference);
   if (standing)
     schedule.rescaling = kByRowSum;
+  schedule.tileKeys = tileKeys      ? tileKeys
+                      : problem.few ? kKeysOfFew / elementBytes
+                                    : keysByCaches(figures, schedule, elementBytes, tileUnits);
   // Causal blocks see half of the keys, of which the cache holds more.
   if (tileUnits && !problem.few && (queryGroups || !problem.endsAtQuery))
     chooseGroups(figures, schedule);
@@ -198,7 +205,7 @@ void ChooseSchedule::chooseHostSchedule(const TargetFigures &figures, const GpuP
       "{0} queries, a multiple of the {1} lanes of a vector; {2} keys{3}: {4} KiB of scores, a first-level cache has {5}; "
       "{6} KiB of keys and values, a second-level cache has {7}{8}",
       schedule.tileQueries, figures.lanes, schedule.tileKeys, tileKeys ? ", as given" : "",
-      kib(schedule.tileKeys * schedule.tileQueries * kScoreBytes), kib(figures.sharedBytes),
+      kib(schedule.tileKeys * schedule.tileQueries * scoreBytes(schedule)), kib(figures.sharedBytes),
       kib(schedule.tileKeys * (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes),
       kib(figures.secondLevelBytes), !tileUnits ? ""
       : standing ? "; products by tile units; no maximum in open blocks: a row's reference follows when its sum of a block "

@@ -11,7 +11,7 @@
 // CHECK-LABEL: llvm.func @attention(
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK-NOT: math.exp2
-// CHECK: llvm.shufflevector %{{.*}} [0, 32, 2, 34, 4, 36,
+// CHECK: "llvm.x86.avx512.pternlog.d.512"
 // CHECK: "llvm.x86.avx512.vpermi2var.hi.512"
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK: llvm.shufflevector %[[FIRST:.*]], %[[SECOND:.*]] [0, 32, 1, 33, 2, 34,

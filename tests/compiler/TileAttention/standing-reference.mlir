@@ -10,7 +10,9 @@
 // CHECK: %[[FIRST:.*]] = scf.if %[[SOME]]
 // CHECK: %[[KEYS:.*]] = tile.load {{.*}}tensor<32x64xbf16>
 // CHECK: %[[PRODUCTS:.*]] = tile.dot %{{.*}}, %[[KEYS]]{{.*}}tensor<32x32xf32>
-// CHECK: %[[MAXIMUM:.*]] = tile.reduce  maximum %[[PRODUCTS]]
+// CHECK: %[[SCORES:.*]] = arith.mulf %[[PRODUCTS]]
+// CHECK: tile.reduce  maximum
+// CHECK: math.ceil
 // CHECK: else
 // CHECK: scf.yield %[[NONE]]
 // CHECK: scf.for {{.*}} iter_args(%[[M:.*]] = %[[FIRST]], %{{.*}} = %{{.*}}, %{{.*}} = %{{.*}})
@@ -23,6 +25,7 @@
 // CHECK: scf.if %[[ANY]]
 // CHECK: tile.dot {{.*}}tile.again
 // CHECK: tile.reduce  maximum
+// CHECK: tile.load {{.*}}tensor<512x64xbf16>
 func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},
                  %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},
                  %value: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16}, %scale: f32) -> tensor<*xf32> {
