@@ -239,6 +239,38 @@ void add_inputs(std::vector<Case> &list) {
     }
 }
 
+// Blocks with a causal mask or the last keys, beside a reference that stands.
+void add_standing_causal(std::vector<Case> &list) {
+  auto add = [&](std::string name, Inputs inputs, auto change) {
+    Case c = sized("standing_causal_" + name, DataType::kBFloat16, 1, 4, 2, 700, 700, 64, 64);
+    c.inputs = inputs, c.logsumexp = false, c.causal = CausalAlignment::kTopLeft;
+    change(c);
+    list.push_back(c);
+  };
+  auto plain = [](Case &) {};
+  for (int64_t width : {32, 80, 128, 192})
+    add("width_" + std::to_string(width), Inputs::kNormal, [&](Case &c) { c.width = c.value_width = width; });
+  for (int64_t keys : {31, 33, 511, 513, 1300})
+    add("keys_" + std::to_string(keys), Inputs::kNormal, [&](Case &c) { c.keys = keys; });
+  for (int64_t keys : {300, 1031})
+    add("bottom_right_keys_" + std::to_string(keys), Inputs::kNormal,
+        [&](Case &c) { c.queries = 417, c.keys = keys, c.causal = CausalAlignment::kBottomRight; });
+  for (int far : {2, 6, 40}) {
+    add("late_key_" + std::to_string(far), Inputs::kLateKey, [&](Case &c) { c.far = far; });
+    add("early_key_" + std::to_string(far), Inputs::kEarlyKey, [&](Case &c) { c.far = far; });
+  }
+  add("negative_scale", Inputs::kNormal, [](Case &c) { c.scale = -0.3; });
+  add("zero_scale", Inputs::kNormal, [](Case &c) { c.scale = 0.0; });
+  add("large_scores", Inputs::kLarge, plain);
+  add("not_a_number", Inputs::kNotANumber, plain);
+  add("infinite", Inputs::kInfinite, plain);
+  for (std::string effect : {"bounded-columns", "folded-maxima", "fixed-point", "held-tiles", "kept-keys", "requests"}) {
+    std::string name = "without_" + effect;
+    std::ranges::replace(name, '-', '_');
+    add(name, Inputs::kNormal, [&](Case &c) { c.without = effect; });
+  }
+}
+
 // Rows whose reference is that of the first keys until they outgrow it: where no logsumexp is asked for.
 void add_standing(std::vector<Case> &list) {
   auto add = [&](std::string name, Inputs inputs, int64_t width, auto change) {
@@ -268,6 +300,7 @@ void add_standing(std::vector<Case> &list) {
   add("not_a_number", Inputs::kNotANumber, 64, plain);
   add("infinite", Inputs::kInfinite, 64, plain);
   add("subnormal", Inputs::kSubnormal, 64, plain);
+  add_standing_causal(list);
 }
 
 // What makes the host's code fast is left out, one effect after the other: the results stay right.
