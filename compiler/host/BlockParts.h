@@ -27,9 +27,8 @@ struct VectorRegisters {
 /// What the target multiplies.
 enum class Products {
   kFloat32,
-  kPairs,         ///< also bfloat16, in pairs: vdpbf16ps
-  kTiles,         ///< also bfloat16, by tile units: TileProducts.cpp
-  kEmulatedTiles, ///< the same, with the units' work done by vectors
+  kPairs, ///< also bfloat16, in pairs: vdpbf16ps
+  kTiles, ///< also bfloat16, by tile units: TileProducts.cpp
 };
 
 /// A tensor in global memory.
@@ -147,6 +146,12 @@ struct TileRows {
   /// Where the rows from the last multiple of 16 on stand that is not followed by 16 below `readable`; null where there
   /// are none.
   Value readable = {}, tail = {}, tailStride = {};
+};
+
+/// Sums in tiles that are finished and not stored yet: two of rows, and of each of these one or two of columns.
+struct PendingTiles {
+  Value place = {}; ///< of the first; null: there are none
+  Values sums = {};
 };
 
 /// A reduction of scores in strips of columns, each folded once it is stored. Where nobody else reads the scores, a ring

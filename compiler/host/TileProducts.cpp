@@ -4,7 +4,8 @@
 //     Sᵀ = K Qᵀ     a: 16 keys × 32 of the width, where they lie in memory     b: the packed queries
 //     Oᵀ += Vᵀ Pᵀ   a: 16 columns × 32 keys, transposed (TileOperands.cpp)     b: the rounded probabilities
 //
-// A tile that is finished stays in its register until that is needed: stored at once, it would hold up the next ones.
+// Tiles are values (dialects/tile_unit): a pass behind this one gives them registers. A tile that is finished is stored
+// where the next sum begins: stored at once, it would hold up the next ones.
 #include "compiler/host/BlockProgram.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -14,10 +15,11 @@ using namespace mlir;
 using namespace tenon;
 using namespace tenon::tile;
 
-static constexpr int64_t kWordsOfStep = TileUnits::kTerms / 2;
-static constexpr int64_t kVectorBytes = TileUnits::kRowBytes; ///< 16 rows of the block, a word each
+static constexpr int64_t kWordsOfStep = tile_unit::kTerms / 2;
+static constexpr int64_t kVectorBytes = tile_unit::kRowBytes; ///< 16 rows of the block, a word each
 static constexpr int64_t kMostUnrolledSteps = 4;
-static constexpr int64_t kBlock = 2 * TileUnits::kRows; ///< rows and columns that four tiles of sums cover
+static constexpr int64_t kBlock = 2 * tile_unit::kRows; ///< rows and columns that four tiles of sums cover
+static constexpr int64_t kVectorsOfBlock = 2; ///< tiles beside each other: their rows of the block
 static constexpr int64_t kTilesOfBlock = 4;
 static constexpr int64_t kColumnsBehind = kBlock; ///< the products are folded: what tiles store is then in memory
 
@@ -27,15 +29,20 @@ void BlockProgram::configureTiles(Block &kernel) {
   reserveKept(kernel);
   if (!keepsValues_ || products_ == Products::kPairs)
     return;
-  bool emulated = products_ == Products::kEmulatedTiles;
-  Value scratch = buffer(workspace_.allocate(emulated ? TileUnits::kScratchBytes : TileUnits::kRowBytes));
-  units_ = emulated ? makeEmulatedTileUnits(builder_, scratch) : makeTileUnits(builder_, scratch);
-  units_->configure();
+  units_ = true;
+  tile_unit::ConfigureOp::create(builder_, buffer(workspace_.allocate(tile_unit::kConfigurationBytes)));
 }
 
 void BlockProgram::releaseTiles() {
   if (units_)
-    units_->release();
+    tile_unit::ReleaseOp::create(builder_);
+}
+
+tile_unit::TileType BlockProgram::sumsType() { return tile_unit::TileType::get(builder_.getF32Type()); }
+
+Value BlockProgram::loadTerms(Value pointer, Value stride, bool streaming) {
+  auto type = tile_unit::TileType::get(builder_.getBF16Type());
+  return tile_unit::LoadOp::create(builder_, type, pointer, stride, streaming);
 }
 
 // Where the 16 rows of the right operand from `first` on lie, and how far apart. Those that do not all exist in memory
@@ -47,11 +54,11 @@ std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value fi
     pointer = byte(pointer, multiply(block, right.blockStride));
     within = builder_.createOrFold<arith::RemUIOp>(first, i64(right.rowsOfBlock));
   }
-  if (!right.blockStride || right.rowsOfBlock != TileUnits::kRows)
+  if (!right.blockStride || right.rowsOfBlock != tile_unit::kRows)
     pointer = byte(pointer, multiply(within, right.rowStride));
   if (!right.tail)
     return {pointer, right.rowStride};
-  Value end = add(first, i64(TileUnits::kRows));
+  Value end = add(first, i64(tile_unit::kRows));
   Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, end, right.readable);
   return {arith::SelectOp::create(builder_, inside, pointer, right.tail),
           arith::SelectOp::create(builder_, inside, right.rowStride, right.tailStride)};
@@ -64,63 +71,67 @@ static std::optional<int64_t> unrolledSteps(Value steps) {
   return few ? std::optional(count.getInt()) : std::nullopt;
 }
 
-void BlockProgram::forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body) {
+Values BlockProgram::forEachFurtherStep(Value steps, Values sums, llvm::function_ref<Values(Value, ValueRange)> body) {
   std::optional<int64_t> unrolled = unrolledSteps(steps);
   if (!unrolled)
-    return loop(i64(1), steps, 1, body);
+    return loop(i64(1), steps, 1, sums, body);
   for (int64_t step = 1; step < *unrolled; ++step)
-    body(i64(step));
+    sums = body(i64(step), sums);
+  return sums;
 }
 
-// 32 columns of the result × 32 rows of the block: tiles 0 to 3 hold sums, 4 and 5 the left operand, 6 and 7 the
-// right one. Sums of the block before are stored at `pending` when their registers are needed, if there are any.
-// `between` makes what vectors do behind each product, as far as these are not in a loop.
-void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
-                                 int64_t vectorOffset, Value pending, llvm::function_ref<void()> between) {
-  constexpr int kSums[2][2] = {{0, 1}, {2, 3}}, kLeft[] = {4, 5}, kRight[] = {6, 7};
-  int64_t columnBytes = columnBytesOf(product.rows), groupBytes = TileUnits::kRows * columnBytes;
+// 32 columns of the result × 32 rows of the block: two tiles of columns for each of two of rows. Sums of the block
+// before are stored where these begin, if there are any. `between` makes what vectors do behind each product, as far
+// as these are not in a loop.
+Values BlockProgram::emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
+                                   int64_t vectorOffset, const PendingTiles &pending,
+                                   llvm::function_ref<void()> between) {
+  int64_t columnBytes = columnBytesOf(product.rows), groupBytes = tile_unit::kRows * columnBytes;
   Value stride = i64(columnBytes);
   Value left = byte(product.left, vectorOffset);
   Value result = byte(byte(product.result, vectorOffset), multiply(firstColumn, stride));
   std::pair<Value, Value> rows[] = {tileRowsAt(right, firstColumn),
-                                    tileRowsAt(right, add(firstColumn, i64(TileUnits::kRows)))};
-  auto begin = [&](int vector, int group) {
-    int tile = kSums[vector][group];
+                                    tileRowsAt(right, add(firstColumn, i64(tile_unit::kRows)))};
+  auto begin = [&](int64_t vector, int64_t group) -> Value {
     int64_t place = group * groupBytes + vector * kVectorBytes;
-    if (pending)
-      units_->store(tile, byte(pending, place), stride);
+    if (pending.place)
+      tile_unit::StoreOp::create(builder_, pending.sums[2 * vector + group], byte(pending.place, place), stride);
     if (product.accumulate)
-      units_->load(tile, byte(result, place), stride);
-    else
-      units_->zero(tile);
+      return tile_unit::LoadOp::create(builder_, sumsType(), byte(result, place), stride, /*streaming=*/false);
+    return tile_unit::ZeroOp::create(builder_, sumsType());
   };
-  auto step = [&](Value k, bool first, llvm::function_ref<void()> behind) {
+  auto step = [&](Value k, ValueRange before, llvm::function_ref<void()> behind) {
     Value ofLeft = byte(left, multiply(k, i64(kWordsOfStep * columnBytes)));
     Value ofRight = multiply(k, right.stepStride);
-    units_->load(kLeft[0], ofLeft, stride);
-    for (int vector = 0; vector < 2; ++vector) {
-      if (vector == 1)
-        units_->load(kLeft[1], byte(ofLeft, kVectorBytes), stride);
-      for (int group = 0; group < 2; ++group) {
+    Values sums(before), rightTiles;
+    for (int64_t vector = 0; vector < kVectorsOfBlock; ++vector) {
+      Value leftTile = loadTerms(byte(ofLeft, vector * kVectorBytes), stride);
+      for (int64_t group = 0; group < 2; ++group) {
         if (vector == 0)
-          units_->load(kRight[group], byte(rows[group].first, ofRight), rows[group].second, streams());
-        if (first)
-          begin(vector, group);
-        units_->multiply(kSums[vector][group], kRight[group], kLeft[vector]);
+          rightTiles.push_back(loadTerms(byte(rows[group].first, ofRight), rows[group].second, streams()));
+        if (before.empty())
+          sums.push_back(begin(vector, group));
+        Value &sum = sums[2 * vector + group];
+        sum = tile_unit::MultiplyOp::create(builder_, sum, rightTiles[group], leftTile);
         if (behind)
           behind();
       }
     }
+    return sums;
   };
-  step(i64(0), true, between);
+  Values sums = step(i64(0), {}, between);
   llvm::function_ref<void()> further = unrolledSteps(steps) ? between : llvm::function_ref<void()>();
-  forEachFurtherStep(steps, [&](Value k) { step(k, false, further); });
+  return forEachFurtherStep(steps, sums, [&](Value k, ValueRange before) { return step(k, before, further); });
 }
 
-void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
+void BlockProgram::storeTileBlock(const PendingTiles &tiles, int64_t columnBytes) {
   Value stride = i64(columnBytes);
-  for (int tile = 0; tile < 4; ++tile)
-    units_->store(tile, byte(result, tile % 2 * TileUnits::kRows * columnBytes + tile / 2 * kVectorBytes), stride);
+  int64_t groups = static_cast<int64_t>(tiles.sums.size()) / kVectorsOfBlock;
+  for (auto [i, sum] : llvm::enumerate(tiles.sums)) {
+    auto vector = static_cast<int64_t>(i) / groups, group = static_cast<int64_t>(i) % groups;
+    int64_t place = group * tile_unit::kRows * columnBytes + vector * kVectorBytes;
+    tile_unit::StoreOp::create(builder_, sum, byte(tiles.place, place), stride);
+  }
 }
 
 // Of `count` columns that lie in the workspace what is reduced, and what else becomes of them; where a mask hides some,
@@ -163,24 +174,34 @@ Value BlockProgram::placeOf(const Folding &folding, Value column) {
 // Columns of the result in strips, each of `multiplies` products and stored by the next one. Some columns behind, between
 // the products of tiles, vectors fold what is stored.
 Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t multiplies, int64_t vectorOffset,
-                                Folding *folding, EmitStrip emit, llvm::function_ref<void(Value)> flush) {
-  Value result = byte(product.result, vectorOffset), stride = i64(columnBytesOf(product.rows));
-  auto placeOfStrip = [&](Value column) {
-    return byte(result, multiply(folding ? placeOf(*folding, column) : column, stride));
+                                Folding *folding, EmitStrip emit) {
+  int64_t columnBytes = columnBytesOf(product.rows);
+  Value result = byte(product.result, vectorOffset), stride = i64(columnBytes);
+  size_t tiles = kVectorsOfBlock * width / tile_unit::kRows;
+  // What loops carry: where the tiles of the strip before go to, these, and what is folded.
+  auto pendingOf = [&](ValueRange state) { return PendingTiles{state[0], Values(state.slice(1, tiles))}; };
+  auto foldedOf = [&](ValueRange state) { return state.drop_front(1 + tiles); };
+  auto stateOf = [&](Value column, Values sums, ValueRange folded) {
+    Values state = {byte(result, multiply(folding ? placeOf(*folding, column) : column, stride))};
+    llvm::append_range(state, sums);
+    llvm::append_range(state, folded);
+    return state;
   };
+  // What the first turn stores are no sums yet; the second stores the sums in their place.
+  Values state = {result};
+  state.append(tiles, tile_unit::UndefinedOp::create(builder_, sumsType()));
   if (!folding) {
-    auto strip = [&](Value column, ValueRange pending) {
-      emit(column, pending[0], [] {});
-      return Values{placeOfStrip(column)};
+    auto strip = [&](Value column, ValueRange before) {
+      return stateOf(column, emit(column, pendingOf(before), [] {}), {});
     };
-    flush(loop(i64(0), product.columnCount, width, result, strip)[0]);
+    storeTileBlock(pendingOf(loop(i64(0), product.columnCount, width, state, strip)), columnBytes);
     return {};
   }
   // Where the strip before is folded, its tiles must have been stored: by the first products.
   int64_t first = kColumnsBehind == width ? kTilesOfBlock - 1 : 0;
-  auto strips = [&](Value begin, Value end, Values state, bool folds) {
+  auto strips = [&](Value begin, Value end, ValueRange state, bool folds) {
     return loop(begin, end, width, state, [&](Value column, ValueRange before) {
-      Values folded(before.drop_front());
+      Values folded(foldedOf(before));
       int64_t made = 0, done = 0;
       auto foldUpTo = [&](int64_t columns) {
         Value behind = add(column, i64(done - kColumnsBehind));
@@ -188,18 +209,17 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
           folded = foldColumns(product, *folding, behind, columns - done, folded);
         done = columns;
       };
-      emit(column, before[0], [&] {
+      Values sums = emit(column, pendingOf(before), [&] {
         if (++made <= first)
           return;
         auto share = static_cast<int64_t>(llvm::divideCeil(width * (made - first), multiplies - first));
         foldUpTo(std::min(share, width) / 2 * 2);
       });
       foldUpTo(width);
-      folded.insert(folded.begin(), placeOfStrip(column));
-      return folded;
+      return stateOf(column, sums, folded);
     });
   };
-  Values state = strips(i64(0), i64(kColumnsBehind), {result}, false);
+  state = strips(i64(0), i64(kColumnsBehind), state, false);
   Values folded = identityOf(folding->reduce.getReduction(), product.rows);
   beginColumns(folding->columns, /*folds=*/true, folded);
   state.append(folded);
@@ -212,13 +232,11 @@ Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t m
   };
   if (folding->masked)
     state = loop(openEnd, end, width, state, [&](Value column, ValueRange before) {
-      emit(column, before[0], [] {});
-      Values next = foldBehind(add(column, behind), before.drop_front());
-      next.insert(next.begin(), placeOfStrip(column));
-      return next;
+      Values sums = emit(column, pendingOf(before), [] {});
+      return stateOf(column, sums, foldBehind(add(column, behind), foldedOf(before)));
     });
-  flush(state[0]);
-  folded = loop(add(end, behind), end, width, ArrayRef(state).drop_front(), foldBehind);
+  storeTileBlock(pendingOf(state), columnBytes);
+  folded = loop(add(end, behind), end, width, foldedOf(state), foldBehind);
   return endColumns(folding->columns, folded);
 }
 
@@ -227,37 +245,34 @@ bool BlockProgram::holdsLeft(int64_t steps) const {
   return steps <= kMostHeldSteps && !isLeftOut(kernel_, Effect::kHeldTiles);
 }
 
-// A narrow left operand, of two steps, stays in tiles 0 to 3 while all columns pass through 4 and 5 to the sums 6, 7.
+// A narrow left operand, of two steps, stays in four tiles while all columns pass through two others to two of sums.
 Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
                                   Folding *folding) {
-  constexpr int kLeft[2][2] = {{0, 1}, {2, 3}}, kRight[] = {4, 5}, kSums[] = {6, 7};
   int64_t columnBytes = columnBytesOf(product.rows);
   Value stride = i64(columnBytes);
-  for (int vector = 0; vector < 2; ++vector)
-    for (int step = 0; step < steps; ++step)
-      units_->load(kLeft[vector][step],
-                   byte(product.left, vectorOffset + vector * kVectorBytes + step * kWordsOfStep * columnBytes),
-                   stride);
-  auto store = [&](int vector, Value pending) {
-    units_->store(kSums[vector], byte(pending, vector * kVectorBytes), stride);
-  };
-  // What the first turn stores is no sum yet; the second stores the sum in its place.
-  auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
+  Values left[kVectorsOfBlock];
+  for (int64_t vector = 0; vector < kVectorsOfBlock; ++vector)
+    for (int64_t step = 0; step < steps; ++step)
+      left[vector].push_back(loadTerms(
+          byte(product.left, vectorOffset + vector * kVectorBytes + step * kWordsOfStep * columnBytes), stride));
+  auto emit = [&](Value column, const PendingTiles &pending, llvm::function_ref<void()> between) {
     auto [pointer, rowStride] = tileRowsAt(right, column);
-    for (int step = 0; step < steps; ++step)
-      units_->load(kRight[step], byte(pointer, multiply(i64(step), right.stepStride)), rowStride, streams());
-    for (int step = 0; step < steps; ++step)
-      for (int vector = 0; vector < 2; ++vector) {
+    Values rightTiles, sums(kVectorsOfBlock);
+    for (int64_t step = 0; step < steps; ++step)
+      rightTiles.push_back(loadTerms(byte(pointer, multiply(i64(step), right.stepStride)), rowStride, streams()));
+    for (int64_t step = 0; step < steps; ++step)
+      for (int64_t vector = 0; vector < kVectorsOfBlock; ++vector) {
         if (step == 0) {
-          store(vector, pending);
-          units_->zero(kSums[vector]);
+          Value place = byte(pending.place, vector * kVectorBytes);
+          tile_unit::StoreOp::create(builder_, pending.sums[vector], place, stride);
+          sums[vector] = tile_unit::ZeroOp::create(builder_, sumsType());
         }
-        units_->multiply(kSums[vector], kRight[step], kLeft[vector][step]);
+        sums[vector] = tile_unit::MultiplyOp::create(builder_, sums[vector], rightTiles[step], left[vector][step]);
         between();
       }
+    return sums;
   };
-  auto flush = [&](Value pending) { store(0, pending), store(1, pending); };
-  return emitStrips(product, TileUnits::kRows, 2 * steps, vectorOffset, folding, emit, flush);
+  return emitStrips(product, tile_unit::kRows, 2 * steps, vectorOffset, folding, emit);
 }
 
 // Scores: all columns that are asked for, 32 rows of the block after the other. What is folded has no more rows.
@@ -265,13 +280,12 @@ Values BlockProgram::emitTileScores(const Product &product, const TileRows &righ
   Values folded;
   for (int64_t row = 0; row < product.rows; row += kBlock) {
     int64_t vectorOffset = columnBytesOf(row);
-    auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
-      emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending, between);
+    auto emit = [&](Value column, const PendingTiles &pending, llvm::function_ref<void()> between) {
+      return emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending, between);
     };
-    auto flush = [&](Value pending) { storeTileBlock(pending, columnBytesOf(product.rows)); };
     int64_t multiplies = kTilesOfBlock * (right.steps <= kMostUnrolledSteps ? right.steps : 1);
     folded = holdsLeft(right.steps) ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
-                                          : emitStrips(product, kBlock, multiplies, vectorOffset, folding, emit, flush);
+                                     : emitStrips(product, kBlock, multiplies, vectorOffset, folding, emit);
   }
   return folded;
 }
@@ -398,11 +412,11 @@ void BlockProgram::emitTileOutputs(const Product &product, const TileRows &right
   Value steps = builder_.createOrFold<arith::DivUIOp>(add(words, i64(kWordsOfStep - 1)), i64(kWordsOfStep));
   steps = builder_.createOrFold<arith::MaxSIOp>(steps, i64(1));
   clearTerms(product, words, multiply(steps, i64(kWordsOfStep)));
-  Value pending;
+  PendingTiles pending;
   for (int64_t row = 0; row < product.rows; row += kBlock)
     for (int64_t column = 0; column < product.columns; column += kBlock) {
-      emitTileBlock(product, right, i64(column), steps, columnBytesOf(row), pending);
-      pending = byte(product.result, columnBytesOf(row) + column * columnBytes);
+      pending.sums = emitTileBlock(product, right, i64(column), steps, columnBytesOf(row), pending);
+      pending.place = byte(product.result, columnBytesOf(row) + column * columnBytes);
     }
   storeTileBlock(pending, columnBytes);
 }
@@ -424,8 +438,8 @@ void BlockProgram::clearTerms(const Product &product, Value from, Value to) {
 
 LogicalResult BlockProgram::lowerTileDot(DotOp op) {
   auto a = cast<RankedTensorType>(op.getA().getType()), c = cast<RankedTensorType>(op.getResult().getType());
-  int64_t terms = a.getDimSize(1), multiple = 2 * TileUnits::kRows;
-  if (a.getDimSize(0) % multiple != 0 || c.getDimSize(1) % multiple != 0 || terms % TileUnits::kTerms != 0)
+  int64_t terms = a.getDimSize(1), multiple = 2 * tile_unit::kRows;
+  if (a.getDimSize(0) % multiple != 0 || c.getDimSize(1) % multiple != 0 || terms % tile_unit::kTerms != 0)
     return op.emitOpError("of tile units needs rows, columns and terms in multiples of 32");
   FailureOr<int64_t> left = materialize(op.getA());
   FailureOr<TileRows> right = tileRowsOf(op.getB(), op.getTransposed());
