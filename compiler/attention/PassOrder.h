@@ -1,6 +1,7 @@
 /// Which pass comes after which: what a function is by now, and refusals that name the pass that is missing.
 ///
-///     fuse-attention → choose-schedule → tile-attention ┬→ tenon-lower-tile-to-vector → tenon-expand-math
+///     fuse-attention → choose-schedule → tile-attention ┬→ tenon-lower-tile-to-vector → allocate-tile-registers
+///                                                       │  → lower-tile-units → tenon-expand-math
 ///                                                       └→ tenon-stage-shared-memory → tenon-assign-layouts
 ///                                                          → tenon-lower-tile-to-nvvm
 #pragma once

@@ -9,6 +9,7 @@
 #include "compiler/attention/TileAttention.h"
 #include "dialects/attention/Attention.h"
 #include "dialects/tile/Tile.h"
+#include "dialects/tile_unit/TileUnit.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -112,8 +113,9 @@ llvm::Error tenon::buildPipeline(OpPassManager &passes, const PipelineOptions &o
 }
 
 void tenon::registerDialects(DialectRegistry &registry) {
-  registry.insert<attention::AttentionDialect, tile::TileDialect, func::FuncDialect, arith::ArithDialect,
-                  math::MathDialect, scf::SCFDialect, vector::VectorDialect, cf::ControlFlowDialect, ub::UBDialect>();
+  registry.insert<attention::AttentionDialect, tile::TileDialect, tile_unit::TileUnitDialect, func::FuncDialect,
+                  arith::ArithDialect, math::MathDialect, scf::SCFDialect, vector::VectorDialect, cf::ControlFlowDialect,
+                  ub::UBDialect>();
 #ifdef TENON_WITH_GPU
   registerGpuDialects(registry);
 #endif

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dialects/tile/Schedule.h"
+#include "dialects/tile_unit/TileUnit.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -27,9 +28,8 @@ struct VectorRegisters {
 /// What the target multiplies.
 enum class Products {
   kFloat32,
-  kPairs,         ///< also bfloat16, in pairs: vdpbf16ps
-  kTiles,         ///< also bfloat16, by tile units: TileProducts.cpp
-  kEmulatedTiles, ///< the same, with the units' work done by vectors
+  kPairs, ///< also bfloat16, in pairs: vdpbf16ps
+  kTiles, ///< also bfloat16, by tile units: TileProducts.cpp
 };
 
 /// A tensor in global memory.
@@ -149,6 +149,17 @@ struct TileRows {
   /// are none.
   Value readable = {}, tail = {}, tailStride = {};
 };
+
+/// Sums in tiles that are finished and not stored yet: two of rows, and of each of these one or two of columns.
+struct PendingTiles {
+  Value place = {}; ///< of the first; null: there are none
+  Values sums = {};
+};
+
+/// Rows and columns that four tiles of sums cover, two beside each other.
+inline constexpr int64_t kTileBlock = 2 * tile_unit::kRows, kTilesOfBlock = 4, kVectorsOfBlock = 2;
+/// From one column of a block's rows to the next.
+constexpr int64_t columnBytesOf(int64_t rows) { return rows * static_cast<int64_t>(sizeof(float)); }
 
 /// A reduction of scores in strips of columns, each folded once it is stored. Where nobody else reads the scores, a ring
 /// of a few columns holds those on their way.

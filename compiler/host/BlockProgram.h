@@ -8,7 +8,6 @@
 
 #include "compiler/attention/Effects.h"
 #include "compiler/host/BlockParts.h"
-#include "compiler/host/TileUnits.h"
 #include "compiler/host/Workspace.h"
 #include "dialects/tile/Schedule.h"
 
@@ -225,10 +224,12 @@ private:
   ReduceOp consumerOfTileProduct(DotOp op, const Product &product);
   std::pair<Value, Value> tileRowsAt(const TileRows &right, Value first);
   bool streams() const { return !isLeftOut(kernel_, Effect::kStreamingLoads); } ///< keys and values to tiles
-  void forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body);
-  void emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
-                     int64_t vectorOffset, Value pending, llvm::function_ref<void()> between = {});
-  void storeTileBlock(Value result, int64_t columnBytes);
+  tile_unit::TileType sumsType();
+  Value loadTerms(Value pointer, Value stride, bool streaming = false);
+  Values forEachFurtherStep(Value steps, Values sums, llvm::function_ref<Values(Value, ValueRange)> body);
+  Values emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
+                       int64_t vectorOffset, const PendingTiles &pending, llvm::function_ref<void()> between = {});
+  void storeTileBlock(const PendingTiles &tiles, int64_t columnBytes);
   /// Loops over the columns of the scores in strips, folding them once they are stored.
   Values foldColumns(const Product &product, Folding &folding, Value strip, int64_t first, int64_t count, ValueRange soFar);
   Values foldMaskedColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count, ValueRange soFar);
@@ -236,9 +237,11 @@ private:
   ReduceOp sumOfPowers(DotOp op);
   std::optional<ColumnBounds> boundsOfPowers(DotOp scores, Value powers);
   void boundFolding(DotOp dot, Folding &folding);
-  using EmitStrip = llvm::function_ref<void(Value column, Value pending, llvm::function_ref<void()> between)>;
+  /// Gives its sums, and stores those that wait.
+  using EmitStrip =
+      llvm::function_ref<Values(Value column, const PendingTiles &pending, llvm::function_ref<void()> between)>;
   Values emitStrips(const Product &product, int64_t width, int64_t multiplies, int64_t vectorOffset, Folding *folding,
-                    EmitStrip emit, llvm::function_ref<void(Value)> flush);
+                    EmitStrip emit);
   LogicalResult lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce);
   Values emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
                       Folding *folding);
@@ -325,7 +328,7 @@ private:
   llvm::DenseMap<RightOperand, TileRows> tileRows_;
   bool keepsValues_ = false;
   KeptRows keptRows_[2]; ///< of products that are not transposed, values, and of those that are, keys
-  std::unique_ptr<TileUnits> units_; ///< in use: where products of bfloat16 are theirs
+  bool units_ = false; ///< tile units are in use: products of bfloat16 are theirs
 
   llvm::DenseMap<Value, int64_t> buffers_;
   llvm::DenseMap<Value, int64_t> places_;  ///< of a ring of tiles, and of its stage

@@ -1,8 +1,10 @@
 #include "compiler/host/HostBackend.h"
 
+#include "compiler/host/AllocateTileRegisters.h"
 #include "compiler/host/ExpandMath.h"
 #include "compiler/host/FlatImage.h"
 #include "compiler/host/LowerTileToVector.h"
+#include "compiler/host/LowerTileUnits.h"
 #include "compiler/llvm/ProcessOptions.h"
 #include "compiler/llvm/ToLLVM.h"
 
@@ -38,6 +40,12 @@ void tenon::buildHostPipeline(OpPassManager &pipeline, const HostTarget &target)
   lowering.registers = target.registers;
   lowering.bfloat16 = target.bfloat16;
   pipeline.addPass(createLowerTileToVector(lowering));
+  // Tiles of tile units are values so far. Each gets one of eight registers,
+  pipeline.addPass(createAllocateTileRegisters());
+  // and products become instructions that name these.
+  LowerTileUnitsOptions units;
+  units.emulated = target.emulatesTileUnits;
+  pipeline.addPass(createLowerTileUnits(units));
   // No call into a library: the image has no imports.
   ExpandMathOptions math;
   math.avx512 = target.hasAvx512;
@@ -52,6 +60,8 @@ void tenon::buildHostPipeline(OpPassManager &pipeline, const HostTarget &target)
 
 void tenon::registerHostPasses() {
   registerLowerTileToVector();
+  registerAllocateTileRegisters();
+  registerLowerTileUnits();
   registerExpandMath();
 }
 

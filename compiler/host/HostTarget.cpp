@@ -12,7 +12,7 @@ static const HostTarget kHostTargets[] = {
     {"host:x86-64-v4", "x86-64-v4", "", 16, 32, true, "none"},
     {"host:x86-64-v4+bf16", "x86-64-v4", "+avx512bf16", 16, 32, true, "pairs"},
     {"host:x86-64-v4+amx", "x86-64-v4", "+avx512bf16,+avx512vbmi,+amx-tile,+amx-bf16", 16, 32, true, "tiles"},
-    {"host:x86-64-v4+amx-emulated", "x86-64-v4", "+avx512bf16,+avx512vbmi", 16, 32, true, "emulated-tiles"},
+    {"host:x86-64-v4+amx-emulated", "x86-64-v4", "+avx512bf16,+avx512vbmi", 16, 32, true, "tiles", true},
 };
 
 llvm::Expected<HostTarget> HostTarget::named(llvm::StringRef name) {

@@ -18,6 +18,7 @@ struct HostTarget {
   /// Products of bfloat16, as LowerTileToVector.td calls them: vdpbf16ps has twice the rate of float32 on AMD's
   /// processors, half of it on Intel's.
   std::string bfloat16;
+  bool emulatesTileUnits = false; ///< LowerTileUnits.td
 
   /// Errors: a name that no level has, with the names that there are.
   static llvm::Expected<HostTarget> named(llvm::StringRef name);

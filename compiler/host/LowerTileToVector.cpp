@@ -57,10 +57,9 @@ struct LowerTileToVector : tenon::impl::LowerTileToVectorBase<LowerTileToVector>
                         .Case("none", Products::kFloat32)
                         .Case("pairs", Products::kPairs)
                         .Case("tiles", Products::kTiles)
-                        .Case("emulated-tiles", Products::kEmulatedTiles)
                         .Default(std::nullopt);
     if (!products)
-      return kernel.emitError("bfloat16 is '") << bfloat16 << "', must be none, pairs, tiles or emulated-tiles";
+      return kernel.emitError("bfloat16 is '") << bfloat16 << "', must be none, pairs or tiles";
     SmallVector<DropOp> drops;
     kernel.walk([&](DropOp drop) { drops.push_back(drop); });
     for (DropOp drop : drops)

@@ -1,6 +1,8 @@
 /// Tile kernels become loops of vectors: see LowerTileToVector.td.
 #pragma once
 
+#include "dialects/tile_unit/TileUnit.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"

@@ -25,17 +25,17 @@ def LowerTileToVector : Pass<"tenon-lower-tile-to-vector", "::mlir::ModuleOp"> {
     of the probabilities are two columns, rounded by the loop that sums them up.
 
     With `bfloat16=tiles` the same words go to tile units: 16 keys where they lie in memory, or 16 columns of the
-    values, transposed for each block of keys, times 16 rows of the tile. Sums lie as those of vectors do.
+    values, transposed for each block of keys, times 16 rows of the tile. Sums lie as those of vectors do. The tiles are
+    values of the tile_unit dialect, which have no registers yet.
   }];
   let options = [
     Option<"lanes", "lanes", "int64_t", "16", "float32 elements of a vector register">,
     Option<"registers", "registers", "int64_t", "32", "vector registers">,
     Option<"bfloat16", "bfloat16", "std::string", "\"none\"",
-           "products of bfloat16: none; pairs, by vdpbf16ps; tiles, by tdpbf16ps; emulated-tiles, by vectors that do "
-           "what tdpbf16ps does">
+           "products of bfloat16: none; pairs, by vdpbf16ps; tiles, by tdpbf16ps">
   ];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
-                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::tenon::tile_unit::TileUnitDialect",
                            "::mlir::vector::VectorDialect"];
 }
 

@@ -20,7 +20,7 @@ using namespace tenon::tile;
 
 static constexpr int64_t kElementBytes = 2;
 static constexpr int64_t kTransposedColumnsOfPairs = 8; ///< as many bfloat16 as 128 bits hold
-static constexpr int64_t kColumnsOfBlock = 2 * TileUnits::kRows, kStepOfBlock = kColumnsOfBlock * TileUnits::kRowBytes;
+static constexpr int64_t kColumnsOfBlock = 2 * tile_unit::kRows, kStepOfBlock = kColumnsOfBlock * tile_unit::kRowBytes;
 
 FailureOr<TileRows> BlockProgram::tileRowsOf(Value operand, bool transposed) {
   if (auto it = tileRows_.find({operand, transposed}); it != tileRows_.end())
@@ -43,52 +43,52 @@ void BlockProgram::copyRow(LoadOp op, const Rows &rows, Value source, Value targ
   if (op.getLayout() > 1)
     return loop(i64(0), i64(rows.width), 1, [&](Value column) {
       Value bits = load(builder_.getI16Type(), byte(source, multiply(column, rows.columnStride)), kElementBytes);
-      Value step = arith::DivUIOp::create(builder_, column, i64(TileUnits::kTerms));
-      Value within = arith::RemUIOp::create(builder_, column, i64(TileUnits::kTerms));
+      Value step = arith::DivUIOp::create(builder_, column, i64(tile_unit::kTerms));
+      Value within = arith::RemUIOp::create(builder_, column, i64(tile_unit::kTerms));
       Value place = byte(target, multiply(step, i64(stepBytes)));
       store(bits, byte(place, multiply(within, i64(kElementBytes))), kElementBytes);
     });
-  for (int64_t column = 0, piece = TileUnits::kTerms; column < rows.width; column += piece) {
+  for (int64_t column = 0, piece = tile_unit::kTerms; column < rows.width; column += piece) {
     while (piece > rows.width - column)
       piece /= 2;
     Type type = VectorType::get({piece}, builder_.getI16Type());
-    int64_t offset = column / TileUnits::kTerms * stepBytes + column % TileUnits::kTerms * kElementBytes;
+    int64_t offset = column / tile_unit::kTerms * stepBytes + column % tile_unit::kTerms * kElementBytes;
     store(load(type, byte(source, column * kElementBytes), kElementBytes), byte(target, offset), kElementBytes);
   }
 }
 
 TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView &tensor) {
-  int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1), steps = padded / TileUnits::kTerms;
+  int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1), steps = padded / tile_unit::kTerms;
   Rows rows = rowsInMemory(op, tensor);
   bool inPlace = op.getLayout() <= 1 && rows.width == padded;
-  int64_t rowsOfBlock = holdsLeft(steps) ? TileUnits::kRows : 2 * TileUnits::kRows;
-  int64_t stepBytes = rowsOfBlock * TileUnits::kRowBytes, blockBytes = steps * stepBytes;
+  int64_t rowsOfBlock = holdsLeft(steps) ? tile_unit::kRows : 2 * tile_unit::kRows;
+  int64_t stepBytes = rowsOfBlock * tile_unit::kRowBytes, blockBytes = steps * stepBytes;
   auto copy = [&](Value target) {
     loop(i64(0), rows.count, 1, [&](Value row) {
       Value block = arith::DivUIOp::create(builder_, row, i64(rowsOfBlock));
       Value within = arith::RemUIOp::create(builder_, row, i64(rowsOfBlock));
-      Value place = byte(byte(target, multiply(block, i64(blockBytes))), multiply(within, i64(TileUnits::kRowBytes)));
+      Value place = byte(byte(target, multiply(block, i64(blockBytes))), multiply(within, i64(tile_unit::kRowBytes)));
       if (rows.width != padded)
-        store(filled(VectorType::get({TileUnits::kTerms}, builder_.getI16Type()), 0),
-              byte(place, (steps - 1) * stepBytes), TileUnits::kRowBytes);
+        store(filled(VectorType::get({tile_unit::kTerms}, builder_.getI16Type()), 0),
+              byte(place, (steps - 1) * stepBytes), tile_unit::kRowBytes);
       copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), place, stepBytes);
     });
   };
-  TileRows copied{{}, i64(TileUnits::kRowBytes), i64(stepBytes), rows.count, steps, i64(blockBytes), rowsOfBlock};
+  TileRows copied{{}, i64(tile_unit::kRowBytes), i64(stepBytes), rows.count, steps, i64(blockBytes), rowsOfBlock};
   if (!inPlace) {
     Value other = buffer(allocateRows(op, /*transposed=*/true, rows.rows * padded * kElementBytes));
     copied.pointer = keepOrRewrite(op, /*transposed=*/true, rows, other, /*liesThere=*/false, copy).pointer;
     return copied;
   }
   KeptPlace place = keepOrRewrite(op, /*transposed=*/true, rows, rows.pointer, /*liesThere=*/true, copy);
-  TileRows result{place.pointer, rows.rowStride, i64(TileUnits::kRowBytes), rows.count, steps};
+  TileRows result{place.pointer, rows.rowStride, i64(tile_unit::kRowBytes), rows.count, steps};
   auto ifKept = [&](Value yes, Value no) -> Value { return arith::SelectOp::create(builder_, place.isKept, yes, no); };
   if (place.isKept)
     result = {place.pointer, ifKept(copied.rowStride, rows.rowStride), ifKept(copied.stepStride, result.stepStride),
               rows.count, steps, ifKept(copied.blockStride, multiply(rows.rowStride, i64(rowsOfBlock))), rowsOfBlock};
   IntegerAttr count;
   // Products go over two tiles of rows at a time.
-  bool wholeTiles = matchPattern(rows.count, m_Constant(&count)) && count.getInt() % (2 * TileUnits::kRows) == 0;
+  bool wholeTiles = matchPattern(rows.count, m_Constant(&count)) && count.getInt() % (2 * tile_unit::kRows) == 0;
   if (!wholeTiles)
     copyTail(op, rows, place.isKept, result);
   return result;
@@ -96,16 +96,16 @@ TileRows BlockProgram::tileRowsOfKeys(LoadOp op, const TensorView &tensor) {
 
 // The rows that make no whole tile, where they are read in memory. What is kept can be read on.
 void BlockProgram::copyTail(LoadOp op, const Rows &rows, Value isKept, TileRows &result) {
-  int64_t rowBytes = result.steps * TileUnits::kRowBytes;
-  Value tail = buffer(allocateRows(op, /*transposed=*/true, TileUnits::kRows * rowBytes));
+  int64_t rowBytes = result.steps * tile_unit::kRowBytes;
+  Value tail = buffer(allocateRows(op, /*transposed=*/true, tile_unit::kRows * rowBytes));
   auto ifKept = [&](Value yes) -> Value {
     return isKept ? arith::SelectOp::create(builder_, isKept, yes, rows.count).getResult() : rows.count;
   };
-  Value first = arith::AndIOp::create(builder_, rows.count, i64(-TileUnits::kRows)), end = ifKept(first);
+  Value first = arith::AndIOp::create(builder_, rows.count, i64(-tile_unit::kRows)), end = ifKept(first);
   result.readable = ifKept(i64(rows.rows));
   loop(first, end, 1, [&](Value row) {
     Value target = byte(tail, multiply(builder_.createOrFold<arith::SubIOp>(row, first), i64(rowBytes)));
-    copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), target, TileUnits::kRowBytes);
+    copyRow(op, rows, byte(rows.pointer, multiply(row, rows.rowStride)), target, tile_unit::kRowBytes);
   });
   result.tail = tail;
   result.tailStride = i64(rowBytes);
@@ -139,10 +139,10 @@ static Values transposeEights(ImplicitLocOpBuilder &builder, Values vectors) {
 // 32 keys from `first` on: whole pieces of eight columns in registers, the rest one by one.
 void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int64_t padded, Value target,
                                    int64_t blockBytes) {
-  constexpr int64_t kPieces = TileUnits::kTerms / kTransposedColumnsOfPairs;
+  constexpr int64_t kPieces = tile_unit::kTerms / kTransposedColumnsOfPairs;
   bool whole = op->hasAttr(kWholeAttribute);
   int64_t inPieces = op.getLayout() <= 1 ? rows.width / kTransposedColumnsOfPairs * kTransposedColumnsOfPairs : 0;
-  auto vector = VectorType::get({TileUnits::kTerms}, builder_.getI16Type());
+  auto vector = VectorType::get({tile_unit::kTerms}, builder_.getI16Type());
   auto piece = VectorType::get({kTransposedColumnsOfPairs}, builder_.getI16Type());
   Value left = builder_.createOrFold<arith::SubIOp>(rows.count, first), last = add(rows.count, i64(-1));
   auto rowAt = [&](int64_t key) {
@@ -152,13 +152,13 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
   auto rowOf = [&](Value column) {
     Value block = arith::ShRUIOp::create(builder_, column, i64(llvm::Log2_64(kColumnsOfBlock)));
     Value within = arith::AndIOp::create(builder_, column, i64(kColumnsOfBlock - 1));
-    return byte(byte(target, multiply(block, i64(blockBytes))), multiply(within, i64(TileUnits::kRowBytes)));
+    return byte(byte(target, multiply(block, i64(blockBytes))), multiply(within, i64(tile_unit::kRowBytes)));
   };
   if (inPieces != 0) {
     Values places;
-    for (int64_t key = 0; key < TileUnits::kTerms; ++key)
+    for (int64_t key = 0; key < tile_unit::kTerms; ++key)
       places.push_back(rowAt(key));
-    Value exists = whole ? Value() : lanesBelow(left, TileUnits::kTerms);
+    Value exists = whole ? Value() : lanesBelow(left, tile_unit::kTerms);
     loop(i64(0), i64(inPieces), kTransposedColumnsOfPairs, [&](Value column) {
       Values eights;
       Value offset = multiply(column, i64(kElementBytes));
@@ -171,15 +171,15 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
       Value place = rowOf(column);
       for (auto [i, row] : llvm::enumerate(transposeEights(builder_, eights))) {
         Value elements = exists ? Value(arith::SelectOp::create(builder_, exists, row, filled(vector, 0))) : row;
-        store(elements, byte(place, static_cast<int64_t>(i) * TileUnits::kRowBytes), TileUnits::kRowBytes);
+        store(elements, byte(place, static_cast<int64_t>(i) * tile_unit::kRowBytes), tile_unit::kRowBytes);
       }
     });
   }
   for (int64_t column = inPieces; column < padded; ++column)
-    store(filled(vector, 0), rowOf(i64(column)), TileUnits::kRowBytes);
+    store(filled(vector, 0), rowOf(i64(column)), tile_unit::kRowBytes);
   if (inPieces == rows.width)
     return;
-  loop(i64(0), minimum(left, i64(TileUnits::kTerms)), 1, [&](Value key) {
+  loop(i64(0), minimum(left, i64(tile_unit::kTerms)), 1, [&](Value key) {
     Value source = byte(rows.pointer, multiply(add(first, key), rows.rowStride));
     loop(i64(inPieces), i64(rows.width), 1, [&](Value column) {
       Value bits = load(builder_.getI16Type(), byte(source, multiply(column, rows.columnStride)), kElementBytes);
@@ -191,14 +191,14 @@ void BlockProgram::transposeValues(LoadOp op, const Rows &rows, Value first, int
 TileRows BlockProgram::tileRowsOfValues(LoadOp op, const TensorView &tensor) {
   int64_t padded = cast<RankedTensorType>(op.getResult().getType()).getDimSize(1);
   Rows rows = rowsInMemory(op, tensor);
-  int64_t steps = rows.rows / TileUnits::kTerms, blockBytes = steps * kStepOfBlock;
+  int64_t steps = rows.rows / tile_unit::kTerms, blockBytes = steps * kStepOfBlock;
   int64_t offset = allocateRows(op, /*transposed=*/false, padded / kColumnsOfBlock * blockBytes);
   auto transpose = [&](Value target) {
-    loop(i64(0), rows.count, TileUnits::kTerms, [&](Value first) {
-      Value step = builder_.createOrFold<arith::DivUIOp>(first, i64(TileUnits::kTerms));
+    loop(i64(0), rows.count, tile_unit::kTerms, [&](Value first) {
+      Value step = builder_.createOrFold<arith::DivUIOp>(first, i64(tile_unit::kTerms));
       transposeValues(op, rows, first, padded, byte(target, multiply(step, i64(kStepOfBlock))), blockBytes);
     });
   };
   Value place = keepOrRewrite(op, /*transposed=*/false, rows, buffer(offset), /*liesThere=*/false, transpose).pointer;
-  return {place, i64(TileUnits::kRowBytes), i64(kStepOfBlock), rows.count, steps, i64(blockBytes)};
+  return {place, i64(tile_unit::kRowBytes), i64(kStepOfBlock), rows.count, steps, i64(blockBytes)};
 }

@@ -4,38 +4,39 @@
 //     Sᵀ = K Qᵀ     a: 16 keys × 32 of the width, where they lie in memory     b: the packed queries
 //     Oᵀ += Vᵀ Pᵀ   a: 16 columns × 32 keys, transposed (TileOperands.cpp)     b: the rounded probabilities
 //
-// A tile that is finished stays in its register until that is needed: stored at once, it would hold up the next ones.
+// Tiles are values (dialects/tile_unit): a pass behind this one gives them registers. A tile that is finished is stored
+// where the next sum begins: stored at once, it would hold up the next ones.
 #include "compiler/host/BlockProgram.h"
 
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace tenon;
 using namespace tenon::tile;
 
-static constexpr int64_t kWordsOfStep = TileUnits::kTerms / 2;
-static constexpr int64_t kVectorBytes = TileUnits::kRowBytes; ///< 16 rows of the block, a word each
+static constexpr int64_t kWordsOfStep = tile_unit::kTerms / 2;
+static constexpr int64_t kVectorBytes = tile_unit::kRowBytes; ///< 16 rows of the block, a word each
 static constexpr int64_t kMostUnrolledSteps = 4;
-static constexpr int64_t kBlock = 2 * TileUnits::kRows; ///< rows and columns that four tiles of sums cover
-static constexpr int64_t kTilesOfBlock = 4;
-static constexpr int64_t kColumnsBehind = kBlock; ///< the products are folded: what tiles store is then in memory
-
-static int64_t columnBytesOf(int64_t rows) { return rows * static_cast<int64_t>(sizeof(float)); }
+static constexpr int64_t kBlock = kTileBlock;
 
 void BlockProgram::configureTiles(Block &kernel) {
   reserveKept(kernel);
   if (!keepsValues_ || products_ == Products::kPairs)
     return;
-  bool emulated = products_ == Products::kEmulatedTiles;
-  Value scratch = buffer(workspace_.allocate(emulated ? TileUnits::kScratchBytes : TileUnits::kRowBytes));
-  units_ = emulated ? makeEmulatedTileUnits(builder_, scratch) : makeTileUnits(builder_, scratch);
-  units_->configure();
+  units_ = true;
+  tile_unit::ConfigureOp::create(builder_, buffer(workspace_.allocate(tile_unit::kConfigurationBytes)));
 }
 
 void BlockProgram::releaseTiles() {
   if (units_)
-    units_->release();
+    tile_unit::ReleaseOp::create(builder_);
+}
+
+tile_unit::TileType BlockProgram::sumsType() { return tile_unit::TileType::get(builder_.getF32Type()); }
+
+Value BlockProgram::loadTerms(Value pointer, Value stride, bool streaming) {
+  auto type = tile_unit::TileType::get(builder_.getBF16Type());
+  return tile_unit::LoadOp::create(builder_, type, pointer, stride, streaming);
 }
 
 // Where the 16 rows of the right operand from `first` on lie, and how far apart. Those that do not all exist in memory
@@ -47,11 +48,11 @@ std::pair<Value, Value> BlockProgram::tileRowsAt(const TileRows &right, Value fi
     pointer = byte(pointer, multiply(block, right.blockStride));
     within = builder_.createOrFold<arith::RemUIOp>(first, i64(right.rowsOfBlock));
   }
-  if (!right.blockStride || right.rowsOfBlock != TileUnits::kRows)
+  if (!right.blockStride || right.rowsOfBlock != tile_unit::kRows)
     pointer = byte(pointer, multiply(within, right.rowStride));
   if (!right.tail)
     return {pointer, right.rowStride};
-  Value end = add(first, i64(TileUnits::kRows));
+  Value end = add(first, i64(tile_unit::kRows));
   Value inside = arith::CmpIOp::create(builder_, arith::CmpIPredicate::sle, end, right.readable);
   return {arith::SelectOp::create(builder_, inside, pointer, right.tail),
           arith::SelectOp::create(builder_, inside, right.rowStride, right.tailStride)};
@@ -64,163 +65,67 @@ static std::optional<int64_t> unrolledSteps(Value steps) {
   return few ? std::optional(count.getInt()) : std::nullopt;
 }
 
-void BlockProgram::forEachFurtherStep(Value steps, llvm::function_ref<void(Value)> body) {
+Values BlockProgram::forEachFurtherStep(Value steps, Values sums, llvm::function_ref<Values(Value, ValueRange)> body) {
   std::optional<int64_t> unrolled = unrolledSteps(steps);
   if (!unrolled)
-    return loop(i64(1), steps, 1, body);
+    return loop(i64(1), steps, 1, sums, body);
   for (int64_t step = 1; step < *unrolled; ++step)
-    body(i64(step));
+    sums = body(i64(step), sums);
+  return sums;
 }
 
-// 32 columns of the result × 32 rows of the block: tiles 0 to 3 hold sums, 4 and 5 the left operand, 6 and 7 the
-// right one. Sums of the block before are stored at `pending` when their registers are needed, if there are any.
-// `between` makes what vectors do behind each product, as far as these are not in a loop.
-void BlockProgram::emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
-                                 int64_t vectorOffset, Value pending, llvm::function_ref<void()> between) {
-  constexpr int kSums[2][2] = {{0, 1}, {2, 3}}, kLeft[] = {4, 5}, kRight[] = {6, 7};
-  int64_t columnBytes = columnBytesOf(product.rows), groupBytes = TileUnits::kRows * columnBytes;
+// 32 columns of the result × 32 rows of the block: two tiles of columns for each of two of rows. Sums of the block
+// before are stored where these begin, if there are any. `between` makes what vectors do behind each product, as far
+// as these are not in a loop.
+Values BlockProgram::emitTileBlock(const Product &product, const TileRows &right, Value firstColumn, Value steps,
+                                   int64_t vectorOffset, const PendingTiles &pending,
+                                   llvm::function_ref<void()> between) {
+  int64_t columnBytes = columnBytesOf(product.rows), groupBytes = tile_unit::kRows * columnBytes;
   Value stride = i64(columnBytes);
   Value left = byte(product.left, vectorOffset);
   Value result = byte(byte(product.result, vectorOffset), multiply(firstColumn, stride));
   std::pair<Value, Value> rows[] = {tileRowsAt(right, firstColumn),
-                                    tileRowsAt(right, add(firstColumn, i64(TileUnits::kRows)))};
-  auto begin = [&](int vector, int group) {
-    int tile = kSums[vector][group];
+                                    tileRowsAt(right, add(firstColumn, i64(tile_unit::kRows)))};
+  auto begin = [&](int64_t vector, int64_t group) -> Value {
     int64_t place = group * groupBytes + vector * kVectorBytes;
-    if (pending)
-      units_->store(tile, byte(pending, place), stride);
+    if (pending.place)
+      tile_unit::StoreOp::create(builder_, pending.sums[2 * vector + group], byte(pending.place, place), stride);
     if (product.accumulate)
-      units_->load(tile, byte(result, place), stride);
-    else
-      units_->zero(tile);
+      return tile_unit::LoadOp::create(builder_, sumsType(), byte(result, place), stride, /*streaming=*/false);
+    return tile_unit::ZeroOp::create(builder_, sumsType());
   };
-  auto step = [&](Value k, bool first, llvm::function_ref<void()> behind) {
+  auto step = [&](Value k, ValueRange before, llvm::function_ref<void()> behind) {
     Value ofLeft = byte(left, multiply(k, i64(kWordsOfStep * columnBytes)));
     Value ofRight = multiply(k, right.stepStride);
-    units_->load(kLeft[0], ofLeft, stride);
-    for (int vector = 0; vector < 2; ++vector) {
-      if (vector == 1)
-        units_->load(kLeft[1], byte(ofLeft, kVectorBytes), stride);
-      for (int group = 0; group < 2; ++group) {
+    Values sums(before), rightTiles;
+    for (int64_t vector = 0; vector < kVectorsOfBlock; ++vector) {
+      Value leftTile = loadTerms(byte(ofLeft, vector * kVectorBytes), stride);
+      for (int64_t group = 0; group < 2; ++group) {
         if (vector == 0)
-          units_->load(kRight[group], byte(rows[group].first, ofRight), rows[group].second, streams());
-        if (first)
-          begin(vector, group);
-        units_->multiply(kSums[vector][group], kRight[group], kLeft[vector]);
+          rightTiles.push_back(loadTerms(byte(rows[group].first, ofRight), rows[group].second, streams()));
+        if (before.empty())
+          sums.push_back(begin(vector, group));
+        Value &sum = sums[2 * vector + group];
+        sum = tile_unit::MultiplyOp::create(builder_, sum, rightTiles[group], leftTile);
         if (behind)
           behind();
       }
     }
+    return sums;
   };
-  step(i64(0), true, between);
+  Values sums = step(i64(0), {}, between);
   llvm::function_ref<void()> further = unrolledSteps(steps) ? between : llvm::function_ref<void()>();
-  forEachFurtherStep(steps, [&](Value k) { step(k, false, further); });
+  return forEachFurtherStep(steps, sums, [&](Value k, ValueRange before) { return step(k, before, further); });
 }
 
-void BlockProgram::storeTileBlock(Value result, int64_t columnBytes) {
+void BlockProgram::storeTileBlock(const PendingTiles &tiles, int64_t columnBytes) {
   Value stride = i64(columnBytes);
-  for (int tile = 0; tile < 4; ++tile)
-    units_->store(tile, byte(result, tile % 2 * TileUnits::kRows * columnBytes + tile / 2 * kVectorBytes), stride);
-}
-
-// Of `count` columns that lie in the workspace what is reduced, and what else becomes of them; where a mask hides some,
-// of open ones.
-Values BlockProgram::foldColumns(const Product &product, Folding &folding, Value strip, int64_t first, int64_t count,
-                                 ValueRange soFar) {
-  int64_t rows = product.rows, lanes = lanesOf(rows);
-  auto vector = VectorType::get({lanes}, builder_.getF32Type());
-  auto hook = [&](Value, const Values &elements, ValueRange state) {
-    return fold(folding.reduce.getReduction(), folding.columns.tile.getType(), elements, state);
-  };
-  Value scores = byte(product.result, multiply(placeOf(folding, strip), i64(columnBytesOf(rows))));
-  int64_t within = first; // of the strip, which lies in one piece
-  auto loadColumn = [&](Value column, ColumnValues &values) {
-    loadLeaves(folding.cone, rows, multiply(column, i64(columnBytesOf(rows))), values);
-    Value place = byte(scores, (within++) * columnBytesOf(rows));
-    for (int64_t i = 0; i < rows / lanes; ++i)
-      values[folding.scores].push_back(load(vector, byte(place, i * kVectorBytes), kVectorBytes));
-  };
-  Values next(soFar);
-  for (int64_t i = 0; i < count && folding.columns.fine; i += folding.columns.step)
-    next = computeColumns(folding.columns, add(strip, i64(first + i)), next, hook, loadColumn);
-  return next;
-}
-
-// The same beside the mask, in a loop: they are few.
-Values BlockProgram::foldMaskedColumns(const Product &product, Folding &folding, Value firstColumn, int64_t count,
-                                       ValueRange soFar) {
-  const Cone *open = std::exchange(folding.columns.cone, &folding.cone);
-  arith::SelectOp shown = std::exchange(folding.columns.shown, arith::SelectOp());
-  Values next = loop(i64(0), i64(count), folding.columns.step, soFar, [&](Value column, ValueRange state) {
-    return foldColumns(product, folding, add(firstColumn, column), 0, folding.columns.step, state);
-  });
-  folding.columns.cone = open, folding.columns.shown = shown;
-  return next;
-}
-
-Value BlockProgram::placeOf(const Folding &folding, Value column) {
-  return folding.ringColumns ? builder_.createOrFold<arith::AndIOp>(column, i64(folding.ringColumns - 1)) : column;
-}
-
-// Columns of the result in strips, each of `multiplies` products and stored by the next one. Some columns behind, between
-// the products of tiles, vectors fold what is stored.
-Values BlockProgram::emitStrips(const Product &product, int64_t width, int64_t multiplies, int64_t vectorOffset,
-                                Folding *folding, EmitStrip emit, llvm::function_ref<void(Value)> flush) {
-  Value result = byte(product.result, vectorOffset), stride = i64(columnBytesOf(product.rows));
-  auto placeOfStrip = [&](Value column) {
-    return byte(result, multiply(folding ? placeOf(*folding, column) : column, stride));
-  };
-  if (!folding) {
-    auto strip = [&](Value column, ValueRange pending) {
-      emit(column, pending[0], [] {});
-      return Values{placeOfStrip(column)};
-    };
-    flush(loop(i64(0), product.columnCount, width, result, strip)[0]);
-    return {};
+  int64_t groups = static_cast<int64_t>(tiles.sums.size()) / kVectorsOfBlock;
+  for (auto [i, sum] : llvm::enumerate(tiles.sums)) {
+    auto vector = static_cast<int64_t>(i) / groups, group = static_cast<int64_t>(i) % groups;
+    int64_t place = group * tile_unit::kRows * columnBytes + vector * kVectorBytes;
+    tile_unit::StoreOp::create(builder_, sum, byte(tiles.place, place), stride);
   }
-  // Where the strip before is folded, its tiles must have been stored: by the first products.
-  int64_t first = kColumnsBehind == width ? kTilesOfBlock - 1 : 0;
-  auto strips = [&](Value begin, Value end, Values state, bool folds) {
-    return loop(begin, end, width, state, [&](Value column, ValueRange before) {
-      Values folded(before.drop_front());
-      int64_t made = 0, done = 0;
-      auto foldUpTo = [&](int64_t columns) {
-        if (folds)
-          folded = foldColumns(product, *folding, add(column, i64(-kColumnsBehind)), done, columns - done, folded);
-        done = columns;
-      };
-      emit(column, before[0], [&] {
-        if (++made <= first)
-          return;
-        auto share = static_cast<int64_t>(llvm::divideCeil(width * (made - first), multiplies - first));
-        foldUpTo(std::min(share, width) / 2 * 2);
-      });
-      foldUpTo(width);
-      folded.insert(folded.begin(), placeOfStrip(column));
-      return folded;
-    });
-  };
-  Values state = strips(i64(0), i64(kColumnsBehind), {result}, false);
-  Values folded = identityOf(folding->reduce.getReduction(), product.rows);
-  beginColumns(folding->columns, /*folds=*/true, folded);
-  state.append(folded);
-  Value end = folding->end, behind = i64(-kColumnsBehind);
-  Value openEnd = folding->masked ? minimum(end, add(folding->open, i64(kColumnsBehind))) : end;
-  state = strips(i64(kColumnsBehind), openEnd, state, true);
-  auto foldBehind = [&](Value column, ValueRange before) {
-    return folding->masked ? foldMaskedColumns(product, *folding, column, width, before)
-                           : foldColumns(product, *folding, column, 0, width, before);
-  };
-  if (folding->masked)
-    state = loop(openEnd, end, width, state, [&](Value column, ValueRange before) {
-      emit(column, before[0], [] {});
-      Values next = foldBehind(add(column, behind), before.drop_front());
-      next.insert(next.begin(), placeOfStrip(column));
-      return next;
-    });
-  flush(state[0]);
-  folded = loop(add(end, behind), end, width, ArrayRef(state).drop_front(), foldBehind);
-  return endColumns(folding->columns, folded);
 }
 
 bool BlockProgram::holdsLeft(int64_t steps) const {
@@ -228,37 +133,34 @@ bool BlockProgram::holdsLeft(int64_t steps) const {
   return steps <= kMostHeldSteps && !isLeftOut(kernel_, Effect::kHeldTiles);
 }
 
-// A narrow left operand, of two steps, stays in tiles 0 to 3 while all columns pass through 4 and 5 to the sums 6, 7.
+// A narrow left operand, of two steps, stays in four tiles while all columns pass through two others to two of sums.
 Values BlockProgram::emitHeldLeft(const Product &product, const TileRows &right, int64_t steps, int64_t vectorOffset,
                                   Folding *folding) {
-  constexpr int kLeft[2][2] = {{0, 1}, {2, 3}}, kRight[] = {4, 5}, kSums[] = {6, 7};
   int64_t columnBytes = columnBytesOf(product.rows);
   Value stride = i64(columnBytes);
-  for (int vector = 0; vector < 2; ++vector)
-    for (int step = 0; step < steps; ++step)
-      units_->load(kLeft[vector][step],
-                   byte(product.left, vectorOffset + vector * kVectorBytes + step * kWordsOfStep * columnBytes),
-                   stride);
-  auto store = [&](int vector, Value pending) {
-    units_->store(kSums[vector], byte(pending, vector * kVectorBytes), stride);
-  };
-  // What the first turn stores is no sum yet; the second stores the sum in its place.
-  auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
+  Values left[kVectorsOfBlock];
+  for (int64_t vector = 0; vector < kVectorsOfBlock; ++vector)
+    for (int64_t step = 0; step < steps; ++step)
+      left[vector].push_back(loadTerms(
+          byte(product.left, vectorOffset + vector * kVectorBytes + step * kWordsOfStep * columnBytes), stride));
+  auto emit = [&](Value column, const PendingTiles &pending, llvm::function_ref<void()> between) {
     auto [pointer, rowStride] = tileRowsAt(right, column);
-    for (int step = 0; step < steps; ++step)
-      units_->load(kRight[step], byte(pointer, multiply(i64(step), right.stepStride)), rowStride, streams());
-    for (int step = 0; step < steps; ++step)
-      for (int vector = 0; vector < 2; ++vector) {
+    Values rightTiles, sums(kVectorsOfBlock);
+    for (int64_t step = 0; step < steps; ++step)
+      rightTiles.push_back(loadTerms(byte(pointer, multiply(i64(step), right.stepStride)), rowStride, streams()));
+    for (int64_t step = 0; step < steps; ++step)
+      for (int64_t vector = 0; vector < kVectorsOfBlock; ++vector) {
         if (step == 0) {
-          store(vector, pending);
-          units_->zero(kSums[vector]);
+          Value place = byte(pending.place, vector * kVectorBytes);
+          tile_unit::StoreOp::create(builder_, pending.sums[vector], place, stride);
+          sums[vector] = tile_unit::ZeroOp::create(builder_, sumsType());
         }
-        units_->multiply(kSums[vector], kRight[step], kLeft[vector][step]);
+        sums[vector] = tile_unit::MultiplyOp::create(builder_, sums[vector], rightTiles[step], left[vector][step]);
         between();
       }
+    return sums;
   };
-  auto flush = [&](Value pending) { store(0, pending), store(1, pending); };
-  return emitStrips(product, TileUnits::kRows, 2 * steps, vectorOffset, folding, emit, flush);
+  return emitStrips(product, tile_unit::kRows, 2 * steps, vectorOffset, folding, emit);
 }
 
 // Scores: all columns that are asked for, 32 rows of the block after the other. What is folded has no more rows.
@@ -266,130 +168,14 @@ Values BlockProgram::emitTileScores(const Product &product, const TileRows &righ
   Values folded;
   for (int64_t row = 0; row < product.rows; row += kBlock) {
     int64_t vectorOffset = columnBytesOf(row);
-    auto emit = [&](Value column, Value pending, llvm::function_ref<void()> between) {
-      emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending, between);
+    auto emit = [&](Value column, const PendingTiles &pending, llvm::function_ref<void()> between) {
+      return emitTileBlock(product, right, column, i64(right.steps), vectorOffset, pending, between);
     };
-    auto flush = [&](Value pending) { storeTileBlock(pending, columnBytesOf(product.rows)); };
     int64_t multiplies = kTilesOfBlock * (right.steps <= kMostUnrolledSteps ? right.steps : 1);
     folded = holdsLeft(right.steps) ? emitHeldLeft(product, right, right.steps, vectorOffset, folding)
-                                          : emitStrips(product, kBlock, multiplies, vectorOffset, folding, emit, flush);
+                                     : emitStrips(product, kBlock, multiplies, vectorOffset, folding, emit);
   }
   return folded;
-}
-
-// The selection beside a mask of what a tile is the power of; null where there is none.
-static arith::SelectOp selectionOfPower(Value tile) {
-  auto rounding = tile.getDefiningOp<arith::TruncFOp>();
-  auto power = rounding ? rounding.getIn().getDefiningOp<math::Exp2Op>() : math::Exp2Op();
-  return power ? power.getOperand().getDefiningOp<arith::SelectOp>() : arith::SelectOp();
-}
-
-// What a tile is computed from where the condition of a selection holds.
-static Cone withoutCondition(const Cone &cone, Value tile, arith::SelectOp selection) {
-  Cone result{{}, cone.leaves};
-  llvm::DenseSet<Value> needed = {tile};
-  for (Operation *op : llvm::reverse(cone.ops)) {
-    if (!needed.contains(op->getResult(0)))
-      continue;
-    result.ops.push_back(op);
-    if (op == selection)
-      needed.insert(selection.getTrueValue());
-    else
-      needed.insert_range(op->getOperands());
-  }
-  std::reverse(result.ops.begin(), result.ops.end());
-  return result;
-}
-
-// The mask beside which powers of the scores are 0 from its end on, if all that read them know; else null.
-std::optional<ColumnBounds> BlockProgram::boundsOfPowers(DotOp scores, Value powers) {
-  arith::SelectOp selection = selectionOfPower(powers);
-  auto bounds = selection ? boundsOf(scores.getResult()) : std::nullopt;
-  bool within = bounds && bounds->mask == selection.getCondition() && isReadWithin(scores.getResult(), bounds->mask);
-  return within ? bounds : std::nullopt;
-}
-
-// Strips that a mask hides are left out, and in those that it leaves open it is not asked.
-void BlockProgram::boundFolding(DotOp dot, Folding &folding) {
-  auto bounds = boundsOfPowers(dot, folding.columns.tile);
-  if (!bounds)
-    return;
-  auto inStrips = [&](Value columns) { return Value(arith::AndIOp::create(builder_, columns, i64(-kColumnsBehind))); };
-  Value end = inStrips(add(bounds->end, i64(kColumnsBehind - 1)));
-  folding.end = builder_.createOrFold<arith::MaxSIOp>(end, i64(kColumnsBehind));
-  Value open = openColumnsOf(bounds->mask, cast<RankedTensorType>(folding.scores.getType()));
-  if (!open)
-    return;
-  folding.open = inStrips(open);
-  folding.masked = selectionOfPower(folding.columns.tile);
-  folding.openCone = withoutCondition(folding.cone, folding.columns.tile, folding.masked);
-  folding.columns.cone = &folding.openCone;
-  folding.columns.shown = folding.masked;
-}
-
-// The scores are kept if anything but the reduction reads them.
-LogicalResult BlockProgram::lowerTileProductAndReduce(PendingProduct pending, ReduceOp reduce) {
-  Product &product = pending.product;
-  DotOp dot = pending.dot;
-  FailureOr<TileRows> right = tileRowsOf(dot.getB(), /*transposed=*/true);
-  if (failed(right))
-    return failure();
-  Folding folding{reduce, dot.getResult()};
-  inRegisters_ = folding.scores;
-  LogicalResult collected = collect(reduce.getSource(), folding.cone);
-  inRegisters_ = Value();
-  if (failed(collected))
-    return failure();
-  done_.insert(reduce);
-  folding.stored = planStores(reduce.getSource(), folding.cone, /*storeTile=*/false);
-  folding.columns = {reduce.getSource(), &folding.cone, folding.stored};
-  folding.end = i64(product.columns);
-  boundFolding(dot, folding);
-  int64_t offset = 0;
-  if (isNeeded(folding.scores, &folding.cone)) {
-    offset = allocateBuffer(cast<RankedTensorType>(dot.getType()));
-    bind(folding.scores, offset);
-  } else {
-    folding.ringColumns = 2 * kColumnsBehind;
-    offset = workspace_.allocate(folding.ringColumns * columnBytesOf(product.rows));
-  }
-  done_.insert(dot);
-  product.result = buffer(offset);
-  vectors_[reduce.getResult()] = emitTileScores(product, *right, &folding);
-  if (folding.ringColumns)
-    workspace_.release(offset);
-  return success(folding.columns.fine);
-}
-
-// A product with 32 rows, which one pass makes, is folded by a reduction in the same loop; of fewer columns than the tile's
-// by a sum of powers that are 0 from their end on.
-ReduceOp BlockProgram::consumerOfTileProduct(DotOp op, const Product &product) {
-  constexpr int64_t kLeastColumns = 4 * kBlock;
-  if (product.rows != kBlock || product.columns < kLeastColumns || isLeftOut(op, Effect::kFoldedMaxima))
-    return {};
-  ReduceOp sum = sumOfPowers(op);
-  IntegerAttr count;
-  if (matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns)
-    return sum ? sum : reductionOf(op);
-  return sum && boundsOfPowers(op, sum.getSource()) ? sum : ReduceOp();
-}
-
-// The sum of rounded powers of two, made of the product alone; null for none.
-ReduceOp BlockProgram::sumOfPowers(DotOp op) {
-  Value value = op.getResult();
-  while (value.hasOneUse() && !isa<ReduceOp>(*value.getUsers().begin())) {
-    Operation *user = *value.getUsers().begin();
-    if (!isElementwise(user) || user->getBlock() != op->getBlock() ||
-        !llvm::all_of(user->getOperands(), [&](Value operand) { return operand == value || isFree(operand); }))
-      return {};
-    value = user->getResult(0);
-  }
-  if (!powerInFixedPoint(value) && !isRounding(value.getDefiningOp()))
-    return {};
-  for (Operation *user : value.getUsers())
-    if (auto reduce = dyn_cast<ReduceOp>(user); reduce && reduce->getBlock() == op->getBlock())
-      return reduce;
-  return {};
 }
 
 // The output, 32 columns and 32 rows at a time, each over all keys.
@@ -399,11 +185,11 @@ void BlockProgram::emitTileOutputs(const Product &product, const TileRows &right
   Value steps = builder_.createOrFold<arith::DivUIOp>(add(words, i64(kWordsOfStep - 1)), i64(kWordsOfStep));
   steps = builder_.createOrFold<arith::MaxSIOp>(steps, i64(1));
   clearTerms(product, words, multiply(steps, i64(kWordsOfStep)));
-  Value pending;
+  PendingTiles pending;
   for (int64_t row = 0; row < product.rows; row += kBlock)
     for (int64_t column = 0; column < product.columns; column += kBlock) {
-      emitTileBlock(product, right, i64(column), steps, columnBytesOf(row), pending);
-      pending = byte(product.result, columnBytesOf(row) + column * columnBytes);
+      pending.sums = emitTileBlock(product, right, i64(column), steps, columnBytesOf(row), pending);
+      pending.place = byte(product.result, columnBytesOf(row) + column * columnBytes);
     }
   storeTileBlock(pending, columnBytes);
 }
@@ -425,8 +211,8 @@ void BlockProgram::clearTerms(const Product &product, Value from, Value to) {
 
 LogicalResult BlockProgram::lowerTileDot(DotOp op) {
   auto a = cast<RankedTensorType>(op.getA().getType()), c = cast<RankedTensorType>(op.getResult().getType());
-  int64_t terms = a.getDimSize(1), multiple = 2 * TileUnits::kRows;
-  if (a.getDimSize(0) % multiple != 0 || c.getDimSize(1) % multiple != 0 || terms % TileUnits::kTerms != 0)
+  int64_t terms = a.getDimSize(1), multiple = 2 * tile_unit::kRows;
+  if (a.getDimSize(0) % multiple != 0 || c.getDimSize(1) % multiple != 0 || terms % tile_unit::kTerms != 0)
     return op.emitOpError("of tile units needs rows, columns and terms in multiples of 32");
   FailureOr<int64_t> left = materialize(op.getA());
   FailureOr<TileRows> right = tileRowsOf(op.getB(), op.getTransposed());

@@ -5,14 +5,15 @@
 // been stored. What is left over is folded behind the last.
 
 // CHECK-LABEL: llvm.func @scores(
-// CHECK: scf.for {{.*}} -> (!llvm.ptr) 
+// CHECK: scf.for {{.*}} -> (!llvm.ptr, !tile_unit.tile<f32>, !tile_unit.tile<f32>) 
 // CHECK-NOT: arith.cmpf
-// CHECK: %[[STRIPS:.*]]:3 = scf.for {{.*}} -> (!llvm.ptr, vector<16xf32>, vector<16xf32>) 
-// CHECK: "llvm.x86.tdpbf16ps"
+// CHECK: %[[STRIPS:.*]]:5 = scf.for {{.*}} -> (!llvm.ptr, !tile_unit.tile<f32>, !tile_unit.tile<f32>, vector<16xf32>, vector<16xf32>) 
+// CHECK: tile_unit.multiply
 // CHECK-COUNT-32: arith.cmpf ogt
 // CHECK: scf.yield
-// CHECK-COUNT-2: "llvm.x86.tilestored64"
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[STRIPS]]#1, %{{.*}} = %[[STRIPS]]#2)
+// CHECK: tile_unit.store %[[STRIPS]]#1, %[[STRIPS]]#0
+// CHECK: tile_unit.store %[[STRIPS]]#2,
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[STRIPS]]#3, %{{.*}} = %[[STRIPS]]#4)
 // CHECK-COUNT-32: arith.cmpf ogt
 func.func @scores() attributes {tile.kernel} {
   %query = tile.tensor 0 : !tile.tensor<bf16>
@@ -33,17 +34,17 @@ func.func @scores() attributes {tile.kernel} {
 // them have places, in turn. Strips of 32 keys (a width of 128) fold the strip before, once its four tiles are stored.
 
 // CHECK-LABEL: llvm.func @powers(
-// CHECK: scf.for {{.*}} -> (!llvm.ptr) 
-// CHECK: %[[STRIPS:.*]]:5 = scf.for {{.*}} -> (!llvm.ptr, vector<16xf32>, vector<16xf32>, vector<16xi32>, vector<16xi32>) 
+// CHECK: scf.for {{.*}} -> (!llvm.ptr, !tile_unit.tile<f32>, !tile_unit.tile<f32>, !tile_unit.tile<f32>, !tile_unit.tile<f32>) 
+// CHECK: %[[STRIPS:.*]]:9 = scf.for {{.*}}, !tile_unit.tile<f32>, vector<16xf32>, vector<16xf32>, vector<16xi32>, vector<16xi32>) 
 // CHECK-NOT: math.exp2
-// CHECK-COUNT-4: "llvm.x86.tdpbf16ps"
+// CHECK-COUNT-4: tile_unit.multiply
 // CHECK: arith.andi %{{.*}}, %c63
 // CHECK: "llvm.x86.avx512.permvar.qi.512"
-// CHECK: "llvm.x86.tdpbf16ps"
+// CHECK: tile_unit.multiply
 // CHECK: "llvm.x86.avx512.permvar.qi.512"
 // CHECK: scf.yield
-// CHECK-COUNT-4: "llvm.x86.tilestored64"
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[STRIPS]]#1, %{{.*}} = %[[STRIPS]]#2
+// CHECK-COUNT-4: tile_unit.store %[[STRIPS]]#
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[STRIPS]]#5, %{{.*}} = %[[STRIPS]]#6
 func.func @powers() attributes {tile.kernel} {
   %query = tile.tensor 0 : !tile.tensor<bf16>
   %key = tile.tensor 1 : !tile.tensor<bf16>

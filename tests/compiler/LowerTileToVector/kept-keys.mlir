@@ -14,11 +14,11 @@
 // CHECK: %[[MORE:.*]] = arith.cmpi slt, %{{.*}}, %[[ROWS]]
 // CHECK: scf.if %[[MORE]] {
 // CHECK: %[[STRIDE:.*]] = arith.select %[[KEPT]], %c64_i64{{.*}}, %{{.*}} : i64
-// CHECK: "llvm.x86.tileloaddt164"(%{{.*}}, %{{.*}}, %[[STRIDE]])
+// CHECK: tile_unit.load %{{.*}}, %[[STRIDE]] streaming
 
 // WITHOUT-LABEL: llvm.func @attention(
 // WITHOUT-NOT: c256_i32
-// WITHOUT: "llvm.x86.tileloaddt164"
+// WITHOUT: tile_unit.load %{{.*}} streaming
 func.func @attention() attributes {tile.kernel} {
   %tensor = tile.tensor 0 : !tile.tensor<bf16>
   %out = tile.tensor 1 : !tile.tensor<f32>

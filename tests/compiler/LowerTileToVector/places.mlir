@@ -9,11 +9,11 @@
 // CHECK: %[[SHIFT:.*]] = arith.muli %{{.*}}, %c5504_i64
 // CHECK: %[[SUMS:.*]] = llvm.load %{{.*}} {alignment = 64 : i64} : !llvm.ptr -> vector<16xf32>
 // CHECK: llvm.getelementptr %{{.*}}[%[[SHIFT]]]
-// CHECK-COUNT-4: "llvm.x86.tilestored64"
+// CHECK-COUNT-4: tile_unit.store
 // CHECK-NOT: vector<16xf32>
 // CHECK: llvm.store %[[SUMS]], %{{.*}} {alignment = 64 : i64} : vector<16xf32>
 // CHECK-NOT: vector<16xf32>, !llvm.ptr
-// CHECK: tilerelease
+// CHECK: tile_unit.release
 func.func @attention() attributes {tile.kernel} {
   %tensor = tile.tensor 0 : !tile.tensor<bf16>
   %zero = arith.constant 0 : i32
