@@ -77,6 +77,38 @@ func.func @swapped(%p: !llvm.ptr, %n: i64, %from: index, %to: index, %step: inde
 
 // -----
 
+// Never more than eight, and no register for `%between`: it begins where that of `%a` alone is free, and outlives the new
+// `%a`, while that of `%b` is free.
+func.func @round_the_loop(%p: !llvm.ptr, %n: i64, %from: index, %to: index, %step: index) {
+  // expected-error @+1 {{begins a tile that no register is found for: at most 8 are alive at once, but what loops carry stays}}
+  %0 = tile_unit.load %p, %n : <f32>
+  %1 = tile_unit.load %p, %n : <f32>
+  %2 = tile_unit.load %p, %n : <f32>
+  %3 = tile_unit.load %p, %n : <f32>
+  %4 = tile_unit.load %p, %n : <f32>
+  %5 = tile_unit.load %p, %n : <f32>
+  %any = tile_unit.undefined : <f32>
+  %r:2 = scf.for %i = %from to %to step %step iter_args(%a = %any, %b = %any)
+      -> (!tile_unit.tile<f32>, !tile_unit.tile<f32>) {
+    tile_unit.store %a, %p, %n : <f32>
+    %between = tile_unit.load %p, %n : <f32>
+    tile_unit.store %b, %p, %n : <f32>
+    %next_a = tile_unit.zero : <f32>
+    tile_unit.store %between, %p, %n : <f32>
+    %next_b = tile_unit.zero : <f32>
+    scf.yield %next_a, %next_b : !tile_unit.tile<f32>, !tile_unit.tile<f32>
+  }
+  tile_unit.store %0, %p, %n : <f32>
+  tile_unit.store %1, %p, %n : <f32>
+  tile_unit.store %2, %p, %n : <f32>
+  tile_unit.store %3, %p, %n : <f32>
+  tile_unit.store %4, %p, %n : <f32>
+  tile_unit.store %5, %p, %n : <f32>
+  return
+}
+
+// -----
+
 // The new value is there before the old one has been stored.
 func.func @stored_too_late(%p: !llvm.ptr, %n: i64, %from: index, %to: index, %step: index) {
   %any = tile_unit.undefined : <f32>
