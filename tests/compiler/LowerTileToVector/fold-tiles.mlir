@@ -69,17 +69,17 @@ func.func @powers() attributes {tile.kernel} {
 // loops of their own.
 
 // CHECK-LABEL: llvm.func @masked(
-// CHECK: scf.for {{.*}} -> (!llvm.ptr) 
-// CHECK: %[[OPEN:.*]]:5 = scf.for {{.*}} to %[[END:.*]] step {{.*}} -> (!llvm.ptr, vector<16xf32>, vector<16xf32>, vector<16xi32>, vector<16xi32>) 
+// CHECK: scf.for {{.*}} -> (!llvm.ptr, !tile_unit.tile<f32>, !tile_unit.tile<f32>) 
+// CHECK: %[[OPEN:.*]]:7 = scf.for {{.*}} to %[[END:.*]] step {{.*}}, !tile_unit.tile<f32>, vector<16xf32>, vector<16xf32>, vector<16xi32>, vector<16xi32>) 
 // CHECK-NOT: arith.cmpi sge
 // CHECK: "llvm.x86.avx512.permvar.qi.512"
 // CHECK: scf.yield
-// CHECK: %[[CUT:.*]]:5 = scf.for %{{.*}} = %[[END]] to %{{.*}} iter_args(%{{.*}} = %[[OPEN]]#0
+// CHECK: %[[CUT:.*]]:7 = scf.for %{{.*}} = %[[END]] to %{{.*}} iter_args(%{{.*}} = %[[OPEN]]#0
 // CHECK: scf.for
 // CHECK: arith.cmpi sge
 // CHECK: "llvm.x86.avx512.permvar.qi.512"
-// CHECK-COUNT-2: "llvm.x86.tilestored64"
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[CUT]]#1
+// CHECK-COUNT-2: tile_unit.store %[[CUT]]#
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[CUT]]#3
 // CHECK: arith.cmpi sge
 func.func @masked() attributes {tile.kernel} {
   %query = tile.tensor 0 : !tile.tensor<bf16>
