@@ -24,7 +24,9 @@ void FlashForwardMaker::build() {
   prologue();
   if (plan_.queryGroups == 1) {
     beginRows(number_);
-    KeyLoops loops = planLoops(chunk_ ? std::optional(rangeOfChunk(b, plan_, block_.keyLength, chunk_)) : std::nullopt);
+    KeyLoops loops = planLoops(blocks_  ? std::optional(rangeOfCut())
+                               : chunk_ ? std::optional(rangeOfChunk(b, plan_, block_.keyLength, chunk_))
+                                        : std::nullopt);
     State first{firstReference(loops), filled(rows_, 0), filled(output_, 0)};
     epilogue(visit(loops, first));
   } else {
@@ -44,7 +46,7 @@ KeyLoops FlashForwardMaker::planLoops(std::optional<KeyRange> range) {
 FlashForwardMaker::State FlashForwardMaker::visit(const KeyLoops &loops, State state) {
   for (const KeyLoop &keys : loops.loops)
     state = loop(keys, state);
-  return state;
+  return blocks_ ? addChunks(state) : state;
 }
 
 tile::LoadOp FlashForwardMaker::load(Value tensor, Type element, Value head, Value row, Value limit,
@@ -83,6 +85,8 @@ void FlashForwardMaker::findBlock() {
     Value blocks = arith::DivUIOp::create(b, beyond, index(plan_.tileQueries));
     chunk_ = arith::DivUIOp::create(b, block, blocks);
     block = arith::RemUIOp::create(b, block, blocks);
+    if (plan_.chunkedQueries != 0)
+      cutKeys(blocks);
   }
   number_ = block;
 }
@@ -319,6 +323,8 @@ FlashForwardMaker::State FlashForwardMaker::step(Value firstKey, const KeyLoop &
 }
 
 void FlashForwardMaker::epilogue(const State &state) {
+  Value rows = blocks_ ? leaveChunk(state) : block_.rows;
+
   // output = O / ℓ · 1 / (1 − p) · factor, zero where ℓ = 0
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state.sum, filled(rows_, 0));
   Value divisor = select(nothing, filled(rows_, 1), state.sum);
@@ -335,21 +341,21 @@ void FlashForwardMaker::epilogue(const State &state) {
       log = arith::MulFOp::create(b, log, filled(rows_, std::numbers::ln2_v<float>));
     logsumexp = arith::AddFOp::create(b, state.maximum, log);
   }
-  if (!chunk_)
-    return storeResults(output, logsumexp);
+  if (!chunk_ || blocks_)
+    return storeResults(output, logsumexp, rows);
   if (!plan_.storesLoneChunk)
     return storePartial(output, state);
   Value lone = arith::CmpIOp::create(b, arith::CmpIPredicate::sle, block_.keyLength, index(plan_.chunkKeys));
   auto either = scf::IfOp::create(b, lone, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(either.thenBlock());
-  storeResults(output, logsumexp);
+  storeResults(output, logsumexp, rows);
   b.setInsertionPointToStart(either.elseBlock());
   storePartial(output, state);
 }
 
-void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
-  tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.firstRow, block_.rows,
+void FlashForwardMaker::storeResults(Value output, Value logsumexp, Value rows) {
+  tile::StoreOp::create(b, output, outputTensor_, block_.batch, block_.head, block_.firstRow, rows,
                         plan_.valueWidth, kRowsAdjacent, plan_.packed);
   if (!plan_.logsumexp)
     return;
@@ -357,7 +363,7 @@ void FlashForwardMaker::storeResults(Value output, Value logsumexp) {
   if (!plan_.naturalScores)
     logsumexp = arith::MulFOp::create(b, logsumexp, filled(rows_, std::numbers::ln2_v<float>));
   tile::StoreOp::create(b, logsumexp, tensor(kLogsumexpSlot, f32_), block_.batch, block_.head,
-                        block_.firstRow, block_.rows, 1, kAnyStrides, plan_.packed);
+                        block_.firstRow, rows, 1, kAnyStrides, plan_.packed);
 }
 
 // Of the chunk, for kernels/Combine.h.

@@ -58,6 +58,12 @@
 /// chunk. Where `packed` heads share a key and a tile, row r of the tile is query r / packed of head r mod packed of the
 /// group, so that the group's keys are read once.
 ///
+/// Of `chunkedQueries` one kernel serves launches of any number of queries: of up to so many the keys are cut in chunks,
+/// which a second phase combines by the same kernel (kernels/ChunkedQueries.cpp), of more all keys are one chunk:
+///
+///     first phase:   m, ℓ, O of a chunk; the result, where it is the only one
+///     second phase:  (m, ℓ, O) = sum of the chunks; the result
+///
 /// Where keys and values of a head do not stay in a cache, `queryGroups` blocks of rows, one after the other, share a
 /// chunk of `groupKeys` keys before they go on to the next (kernels/GroupedQueries.cpp):
 ///
@@ -96,6 +102,7 @@ struct FlashForwardPlan {
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group
   int64_t mostChunks = 0;                ///< chunks are longer where there would be more; 0: never
   uint32_t partialSlot = 0;              ///< with chunks: outputs of the chunks; their m and ℓ follow
+  int64_t chunkedQueries = 0;            ///< not 0: see above; the slot then holds rows of leftByChunk, a block's each
   bool storesLoneChunk = false;          ///< where all keys are one chunk, its output is the result
   bool naturalScores = false;            ///< not in base 2: with Rescaling::kEveryTurn
   int64_t queryGroups = 1;               ///< blocks of rows that share a chunk of keys; 1: none do
@@ -105,6 +112,9 @@ struct FlashForwardPlan {
   bool coarseReferences = false;         ///< whole multiples of 2⁻⁷, of 16-bit tiles: a target may add them to constants exactly
   bool oneLoop = false;                  ///< open blocks are computed as those with a mask are: half the code
 };
+
+/// Elements that a block of the grid leaves of a chunk, with `chunkedQueries`.
+constexpr int64_t leftByChunk(int64_t tileQueries, int64_t paddedValueWidth) { return tileQueries * (paddedValueWidth + 2); }
 
 /// What a block of the grid computes: scalars of type i32.
 struct FlashForwardBlock {

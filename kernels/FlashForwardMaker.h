@@ -1,5 +1,6 @@
 /// Makes the kernel of FlashForward.h: its frame and the plain step in FlashForward.cpp, the steps that rescale only
-/// where they must in LazyRescaling.cpp, blocks that share chunks of keys in GroupedQueries.cpp.
+/// where they must in LazyRescaling.cpp, blocks that share chunks of keys in GroupedQueries.cpp, launches whose keys
+/// are cut in ChunkedQueries.cpp.
 #pragma once
 
 #include "kernels/FlashForward.h"
@@ -39,6 +40,10 @@ private:
   struct State {
     Value maximum, sum, output; // m, ℓ, O
   };
+  struct Left {
+    Value maximum, sum, output; // tensors that begin where these do
+    Value row;
+  };
   struct Probabilities {
     Value maximum, correction, p; // m', α, P
   };
@@ -66,7 +71,12 @@ private:
   KeyLoops planLoops(std::optional<KeyRange> range);
   State visit(const KeyLoops &loops, State state);
   void buildGroups();
-  void visitChunk(const KeyRange &range, Value group);
+  void visitChunk(const KeyRange &range, const KeyRange &all, Value group);
+  void cutKeys(Value blocks);
+  KeyRange rangeOfCut();
+  Left leftBy(Value chunk);
+  State addChunks(const State &state);
+  Value leaveChunk(const State &state);
   void prepareDropout();
   std::optional<KeyBounds> findBounds();
   using Step = State (FlashForwardMaker::*)(Value firstKey, const KeyLoop &keys, const State &state);
@@ -99,7 +109,7 @@ private:
   Value rowSum(Value probabilities, Value operand);
   Value dropped(Value probabilities, Value operand, Value firstKey);
   void epilogue(const State &state);
-  void storeResults(Value output, Value logsumexp);
+  void storeResults(Value output, Value logsumexp, Value rows);
   void storePartial(Value output, const State &state);
 
   ImplicitLocOpBuilder &b;
@@ -111,6 +121,7 @@ private:
   FlashForwardBlock block_;
   Value number_; // of the block of rows
   Value chunk_;  // its number, where there are chunks
+  Value blocks_, combines_, chunkKeys_; // of chunkedQueries: blocks of rows, whether this is the second phase
   Value keptMaximum_, keptSum_, keptOutput_; // rings of m, ℓ and O, where blocks share chunks
   Value keyHead_, queryTensor_, keyTensor_, valueTensor_, outputTensor_, query_;
   Value factor_;       // log₂e · c, where maxima are taken of products

@@ -16,9 +16,12 @@ void FlashForwardMaker::buildGroups() {
   };
   keptMaximum_ = ring(rows_), keptSum_ = ring(rows_), keptOutput_ = ring(output_);
 
+  KeyRange all = blocks_ ? rangeOfCut() : KeyRange{index(0), block_.keyLength};
+  all.end = arith::MinSIOp::create(b, all.end, block_.keyLength);
   Value far = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, block_.keyLength, index(plan_.groupsFromKeys));
-  Value all = arith::MaxSIOp::create(b, block_.keyLength, index(1)); // of no keys there is one chunk too
-  Value keys = select(far, index(plan_.groupKeys), all);
+  Value least = arith::AddIOp::create(b, all.begin, index(1)); // of no keys there is one chunk too
+  Value behind = arith::MaxSIOp::create(b, all.end, least);
+  Value keys = select(far, index(plan_.groupKeys), arith::SubIOp::create(b, behind, all.begin));
   Value many = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, block_.rows, index(plan_.groupsFromQueries));
   Value groups = select(arith::AndIOp::create(b, far, many), index(plan_.queryGroups), index(1));
   Value beside = arith::RemUIOp::create(b, number_, groups);
@@ -28,16 +31,17 @@ void FlashForwardMaker::buildGroups() {
   Value beyond = arith::AddIOp::create(b, block_.rows, index(plan_.tileQueries - 1));
   Value blocks = arith::DivUIOp::create(b, beyond, index(plan_.tileQueries));
   Value end = arith::MinSIOp::create(b, groups, arith::SubIOp::create(b, blocks, number_));
-  auto chunks = scf::ForOp::create(b, index(0), all, keys);
+  auto chunks = scf::ForOp::create(b, all.begin, behind, keys);
   b.setInsertionPointToStart(chunks.getBody());
   Value begin = chunks.getInductionVar();
   auto rows = scf::ForOp::create(b, index(0), end, index(1));
   b.setInsertionPointToStart(rows.getBody());
-  visitChunk({begin, arith::AddIOp::create(b, begin, keys)}, rows.getInductionVar());
+  Value ofAll = arith::MinSIOp::create(b, arith::AddIOp::create(b, begin, keys), all.end);
+  visitChunk({begin, ofAll}, all, rows.getInductionVar());
 }
 
 // m, ℓ, O = places[group]
-void FlashForwardMaker::visitChunk(const KeyRange &range, Value group) {
+void FlashForwardMaker::visitChunk(const KeyRange &range, const KeyRange &all, Value group) {
   beginRows(arith::AddIOp::create(b, number_, group));
   KeyLoops loops = planLoops(range);
   auto place = [&](Value ring, RankedTensorType tile) -> Value {
@@ -50,7 +54,7 @@ void FlashForwardMaker::visitChunk(const KeyRange &range, Value group) {
     tile::WriteOp::create(b, state.sum, sum);
     tile::WriteOp::create(b, state.output, output);
   };
-  Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, range.begin, index(0));
+  Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, range.begin, all.begin);
   auto begins = scf::IfOp::create(b, isFirst);
   {
     OpBuilder::InsertionGuard guard(b);
@@ -59,7 +63,7 @@ void FlashForwardMaker::visitChunk(const KeyRange &range, Value group) {
   }
   State state = visit(loops, {tile::ReadOp::create(b, rows_, maximum), tile::ReadOp::create(b, rows_, sum),
                               tile::ReadOp::create(b, output_, output)});
-  Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, range.end, block_.keyLength);
+  Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, range.end, all.end);
   auto either = scf::IfOp::create(b, isLast, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(either.thenBlock());

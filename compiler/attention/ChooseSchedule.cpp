@@ -35,6 +35,9 @@ constexpr int64_t kKeysOfFew = 384; // in bytes of a column: 96 of float32, 192 
 // Blocks of queries that share a chunk of keys beside tile units, and the keys of it. A prototype on a Xeon whose keys and
 // values exceeded the second-level cache, 4,096 of width 128: 1, 2, 4, 8 blocks gave 1940, 2260, 2530, 2700 GFLOP/s.
 constexpr int64_t kQueryGroups = 4, kMostQueryGroups = 8, kGroupKeys = 512;
+// Of launches of up to so many queries, two blocks of 64, keys are cut in chunks, for other threads. What a chunk of 2,048
+// leaves, of width 64 in float32, is a sixtieth of what it reads. Measured on an AMD EPYC: README.md of host/.
+constexpr int64_t kChunkedQueries = 128, kManyChunkKeys = 2048, kMostChunksOfMany = 16;
 constexpr int64_t kMaxWidth = 512;
 constexpr int64_t kMaxGpuWidth = 256;    // the accumulators of a wider output do not fit in registers
 
@@ -48,7 +51,10 @@ constexpr std::pair<StringLiteral, int64_t Schedule::*> kFields[] = {
     {"stages", &Schedule::stages}};
 
 constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfChunks[] = {
-    {"chunk_keys", &Schedule::chunkKeys}, {"most_chunks", &Schedule::mostChunks}, {"packed_heads", &Schedule::packedHeads}};
+    {"chunk_keys", &Schedule::chunkKeys},
+    {"most_chunks", &Schedule::mostChunks},
+    {"chunked_queries", &Schedule::chunkedQueries},
+    {"packed_heads", &Schedule::packedHeads}};
 
 constexpr std::pair<StringLiteral, int64_t Schedule::*> kFieldsOfGroups[] = {
     {"query_groups", &Schedule::queryGroups},
@@ -66,6 +72,7 @@ private:
   LogicalResult readProblem(attention::FusedOp fused, GpuProblem &problem);
   LogicalResult choose(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule);
   void chooseHostSchedule(const TargetFigures &figures, const GpuProblem &problem, Schedule &schedule);
+  void chooseChunks(Schedule &schedule);
   void chooseGroups(const TargetFigures &figures, Schedule &schedule);
   LogicalResult checkOverride(const TargetFigures &figures, const GpuProblem &problem);
 };
@@ -158,12 +165,28 @@ LogicalResult ChooseSchedule::choose(const TargetFigures &figures, const GpuProb
   chooseHostSchedule(figures, problem, schedule);
   if (problem.few)
     problem.few->addTo(schedule, kHostChunkKeys, kMostHostChunks);
+  else
+    chooseChunks(schedule);
   return success();
 }
 
 // Of a score that stays until its block is done: of bfloat16 where a row's reference stands.
 int64_t scoreBytes(const Schedule &schedule) {
   return schedule.rescaling == kByRowSum ? kScoreBytes / 2 : kScoreBytes;
+}
+
+void ChooseSchedule::chooseChunks(Schedule &schedule) {
+  const auto keys = static_cast<int64_t>(llvm::alignTo(kManyChunkKeys, static_cast<uint64_t>(schedule.tileKeys)));
+  std::optional<ExactShape> exact = exactShapeOf(getOperation());
+  if (isLeftOut(getOperation(), Effect::kKeyChunks) ||
+      (exact && (exact->query_length > kChunkedQueries || exact->key_length <= keys)))
+    return;
+  schedule.chunkKeys = keys;
+  schedule.mostChunks = kMostChunksOfMany;
+  schedule.chunkedQueries = kChunkedQueries;
+  schedule.explanation += llvm::formatv("; up to {0} queries: chunks of {1} keys, longer ones where there would be more than "
+                                        "{2}, each a block of the grid, combined after",
+                                        kChunkedQueries, keys, kMostChunksOfMany);
 }
 
 // As many keys as leave their scores a share of the first-level cache, and themselves half of the second, in whole steps.

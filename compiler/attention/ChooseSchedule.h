@@ -17,8 +17,9 @@ struct Schedule {
   int64_t stages = 1;                    ///< tiles of keys and of values in shared memory
   std::string rescaling = "every-turn";  ///< or "by-row-sum": kernels/FlashForward.h
   std::string shared;                    ///< of a GPU: rows of shared memory "swizzled" or "padded" (Tile.td)
-  int64_t chunkKeys = 0;   ///< of few queries: keys of a block of the grid; 0: all of them
+  int64_t chunkKeys = 0;   ///< keys of a block of the grid; 0: all of them
   int64_t mostChunks = 0;  ///< longer ones where there would be more; 0: in any number
+  int64_t chunkedQueries = 0; ///< of a launch of more all keys are one chunk; 0: of none
   int64_t packedHeads = 1; ///< in the rows of a tile
   int64_t queryGroups = 1; ///< blocks of queries that share chunks of keys: kernels/FlashForward.h
   int64_t groupKeys = 0, groupsFromKeys = 0;

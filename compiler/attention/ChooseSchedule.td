@@ -10,7 +10,8 @@ def ChooseSchedule : Pass<"choose-schedule", "::mlir::func::FuncOp"> {
     threads, padded_width, padded_value_width, stages, rescaling, shared, explanation}`. On the host blocks of
     keys are sized by the two caches of a core. On a GPU (GpuSchedule.h) tiles, warps and stages
     are the cheapest by a cost model over the figures of the target. Few queries have `chunk_keys` and `packed_heads`
-    besides (FewQueries.h), blocks of queries that share chunks of keys `query_groups`.
+    besides (FewQueries.h), many on the host `chunk_keys` for launches of up to `chunked_queries`, blocks of queries that
+    share chunks of keys `query_groups`.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"sm_80\"", "A name of tenon/Target.h">,

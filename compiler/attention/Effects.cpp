@@ -16,6 +16,7 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
      "attention/AnalyzeMask.cpp"},
     {"few-queries", "up to 16 queries have code of their own, keys in chunks", "attention/SplitQueries.cpp"},
     {"packed-heads", "few queries of the heads of a group share a tile", "attention/FewQueries.cpp"},
+    {"key-chunks", "from 17 up to 128 queries long keys are cut in chunks, for more threads", "attention/ChooseSchedule.cpp"},
     {"hidden-blocks", "blocks that a table hides are left out", "host/HiddenBlocks.cpp"},
     {"folded-maxima", "maxima, beside tile units exponentials too, are taken in the loop that forms the products",
      "host/Products.cpp"},

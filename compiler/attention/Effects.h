@@ -17,6 +17,7 @@ enum class Effect {
   kCutLoops,
   kFewQueries,
   kPackedHeads,
+  kKeyChunks,
   kHiddenBlocks,
   kFoldedMaxima,
   kBoundedColumns,

@@ -40,20 +40,25 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Of a head with so many groups of blocks that share keys, no processor waits long for the last.
 constexpr int64_t kLeastGroupsOfHead = 8;
 
+// Tensors of the workspace that hold what chunks leave: outputs, m and ℓ for kernels/Combine.h, or all in one.
+int32_t tensorsOfChunks(const Schedule &schedule) {
+  return schedule.chunkKeys == 0 ? 0 : schedule.chunkedQueries == 0 ? 3 : 1;
+}
+
 /// Makes the kernel of one fused operation.
 class KernelMaker {
 public:
-  /// `chunks`: a kernel of the launch leaves partial outputs in the workspace, this one or another.
-  KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, bool chunks)
-      : function_(function), fused_(fused), schedule_(std::move(schedule)),
-        inputs_(firstSlots(fused, chunks)),
+  /// `chunkTensors`: of the workspace, as many as the kernel of the launch that leaves most in them has.
+  KernelMaker(func::FuncOp function, FusedOp fused, Schedule schedule, int32_t chunkTensors)
+      : function_(function), fused_(fused), schedule_(std::move(schedule)), chunkTensors_(chunkTensors),
+        inputs_(firstSlots(fused, chunkTensors)),
         mask_(fused.getMask(), schedule_.tileQueries), score_(fused.getScore(), schedule_.tileQueries) {}
 
   LogicalResult make();
 
 private:
   static bool hasLogsumexp(FusedOp fused) { return fused.getLogsumexp() && !fused.getLogsumexp().use_empty(); }
-  static SmallVector<int32_t> firstSlots(FusedOp fused, bool chunks);
+  static SmallVector<int32_t> firstSlots(FusedOp fused, int32_t chunkTensors);
   LogicalResult plan(kernels::FlashForwardPlan &plan);
   kernels::CombinePlan planCombine(const kernels::FlashForwardPlan &plan) const;
   std::pair<TileExpressions::Argument, TileExpressions::Argument> headAndQuery(Builder &b, const FlashForwardBlock &block);
@@ -69,6 +74,7 @@ private:
   func::FuncOp function_;
   FusedOp fused_;
   Schedule schedule_;
+  int32_t chunkTensors_;
   CapturedInputs inputs_;
   TileExpressions mask_, score_;
   FlashForwardBlock block_;
@@ -77,7 +83,7 @@ private:
 
 // Query, key, value, output, logsumexp, and what chunks leave: inputs by their number, results r as -1 - r. The same
 // for all kernels of a launch, which share its arguments.
-SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
+SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, int32_t chunkTensors) {
   SmallVector<int32_t> slots;
   for (Value input : {fused.getQuery(), fused.getKey(), fused.getValue()})
     slots.push_back(static_cast<int32_t>(cast<BlockArgument>(input).getArgNumber()));
@@ -88,8 +94,8 @@ SmallVector<int32_t> KernelMaker::firstSlots(FusedOp fused, bool chunks) {
   resultSlot(scaledOutput(fused).value);
   if (hasLogsumexp(fused))
     resultSlot(fused.getLogsumexp());
-  if (chunks)
-    slots.append({kFirstWorkspaceTensor, kFirstWorkspaceTensor + 1, kFirstWorkspaceTensor + 2});
+  for (int32_t tensor = 0; tensor < chunkTensors; ++tensor)
+    slots.push_back(kFirstWorkspaceTensor + tensor);
   return slots;
 }
 
@@ -145,6 +151,7 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan.naturalScores = plan.rescaling == kernels::Rescaling::kEveryTurn && mayOverflow(fused_, std::numbers::log2e_v<float>);
   plan.chunkKeys = schedule_.chunkKeys;
   plan.mostChunks = schedule_.mostChunks;
+  plan.chunkedQueries = schedule_.chunkedQueries;
   plan.packed = schedule_.packedHeads;
   plan.queryGroups = schedule_.queryGroups;
   plan.groupKeys = schedule_.groupKeys;
@@ -153,8 +160,8 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   // On the host few queries wait for their keys: they have the time for a mask, and compile in half of it.
   plan.storesLoneChunk = figures && !figures->gpu;
   plan.coarseReferences = figures && !figures->gpu && tile.isBF16();
-  plan.oneLoop = plan.storesLoneChunk && plan.chunkKeys != 0;
-  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - 3;
+  plan.oneLoop = plan.storesLoneChunk && hasFewQueries(function_);
+  plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - static_cast<uint32_t>(chunkTensors_);
   return success();
 }
 
@@ -218,7 +225,10 @@ void KernelMaker::describe(func::FuncOp kernel) {
   kernel->setAttr(kScalarsAttribute, b.getDenseI32ArrayAttr(inputs_.scalars()));
   if (fused_.getProbability())
     kernel->setAttr(kDropoutAttribute, b.getUnitAttr());
-  if (schedule_.chunkKeys != 0) {
+  if (schedule_.chunkedQueries != 0) {
+    auto left = static_cast<int32_t>(kernels::leftByChunk(schedule_.tileQueries, schedule_.paddedValueWidth));
+    kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr({left}));
+  } else if (schedule_.chunkKeys != 0) {
     auto width = static_cast<int32_t>(storageOf(cast<BlockArgument>(fused_.getValue())).width);
     kernel->setAttr(kWorkspaceAttribute, b.getDenseI32ArrayAttr({width, 1, 1}));
   }
@@ -307,7 +317,7 @@ LogicalResult KernelMaker::make() {
   };
   OpBuilder builder(function_);
   SmallVector<func::FuncOp> phases = {kernels::buildFlashForward(builder, fused_.getLoc(), plan, holes)};
-  if (schedule_.chunkKeys != 0)
+  if (schedule_.chunkKeys != 0 && schedule_.chunkedQueries == 0)
     phases.push_back(kernels::buildCombine(builder, fused_.getLoc(), planCombine(plan)));
   if (leavesOutHidden_)
     explain("; blocks of keys that the mask's or the bias's elements hide from all these queries are left out");
@@ -326,17 +336,17 @@ LogicalResult KernelMaker::make() {
 
 struct TileAttention : tenon::impl::TileAttentionBase<TileAttention> {
   void runOnOperation() override {
-    bool chunks = llvm::any_of(getOperation().getOps<func::FuncOp>(), [](func::FuncOp function) {
-      std::optional<Schedule> schedule = Schedule::of(function);
-      return schedule && schedule->chunkKeys != 0;
-    });
+    int32_t chunkTensors = 0;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (std::optional<Schedule> schedule = Schedule::of(function))
+        chunkTensors = std::max(chunkTensors, tensorsOfChunks(*schedule));
     for (auto function : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (!function.isDeclaration() && failed(tile(function, chunks)))
+      if (!function.isDeclaration() && failed(tile(function, chunkTensors)))
         return signalPassFailure();
   }
 
 private:
-  LogicalResult tile(func::FuncOp function, bool chunks) {
+  LogicalResult tile(func::FuncOp function, int32_t chunkTensors) {
     if (failed(checkOrder(function, getArgument(), Form::kGraph, Form::kScheduled)))
       return failure();
     auto fused = function.getOps<FusedOp>();
@@ -347,7 +357,7 @@ private:
       return refuse(function, "tile", "there is no schedule; run choose-schedule before tile-attention");
     if (failed(checkIsKernel(*fused.begin(), "tile")))
       return failure();
-    return KernelMaker(function, *fused.begin(), *schedule, chunks).make();
+    return KernelMaker(function, *fused.begin(), *schedule, chunkTensors).make();
   }
 };
 

@@ -109,12 +109,15 @@ KernelLaunch::SlotUse KernelLaunch::useOf(uint32_t slot) const {
         .Case<LoadOp, CopyAsyncOp>([&](auto op) { rows(op), below(op.getLimit()); })
         .Case<CopyWholeOp>([&](auto op) { rows(op), use.isRead = true; })
         .Case<StoreOp, StoreSharedOp>([&](auto op) { rows(op), use.isWritten = true; })
+        .Case<LoadTileOp>([&](auto op) { use.isRead = use.ofBlocks = true; })
+        .Case<StoreTileOp>([&](auto op) { use.isWritten = use.ofBlocks = true; })
         .Case<GatherOp>([&](auto op) { use.indices = op.getIndices().size(), use.isRead = true; });
   };
   for (func::FuncOp phase : phases_)
     phase->walk([&](TensorOp op) {
       if (op.getSlot() != slot)
         return;
+      use.width = std::max<int64_t>(use.width, op.getRowWidth().value_or(0));
       use.dtype = dataTypeOf(cast<tile::TensorType>(op.getType()).getElementType());
       llvm::for_each(op->getUsers(), visit);
     });
@@ -184,9 +187,12 @@ FailureOr<std::vector<Tensor>> KernelLaunch::run(const CheckSizes &sizes, const 
   Schedule unscheduled;
   unscheduled.tileQueries = tileQueries(phases_.front());
   Schedule schedule = Schedule::of(phases_.front()).value_or(unscheduled);
-  int64_t chunks = schedule.chunkKeys ? llvm::divideCeil(sizes.keys, schedule.chunkKeys) : 1;
+  const bool isCut = schedule.chunkKeys != 0 && (!schedule.chunkedQueries || sizes.queries <= schedule.chunkedQueries);
+  int64_t chunks = isCut ? llvm::divideCeil(sizes.keys, schedule.chunkKeys) : 1;
   if (schedule.mostChunks && chunks > schedule.mostChunks)
     chunks = llvm::divideCeil(chunks, llvm::divideCeil(chunks, schedule.mostChunks));
+  int64_t rows = schedule.tileQueries, headBlocks = sizes.heads() / schedule.packedHeads;
+  const int64_t blocks = llvm::divideCeil(sizes.queries * schedule.packedHeads, rows);
   std::vector<Tensor> results(this->results()), workspace;
   int64_t columnBlocks = 1; // of the phase that combines, on a GPU
   for (auto [slot, tensor] : llvm::enumerate(tensors_)) {
@@ -195,20 +201,23 @@ FailureOr<std::vector<Tensor>> KernelLaunch::run(const CheckSizes &sizes, const 
       continue;
     }
     SlotUse use = useOf(slot);
-    int64_t rows = sizes.queries * (isWorkspace(tensor) ? chunks : 1);
+    const int64_t rowsOfTensor = (use.ofBlocks ? blocks : sizes.queries) * (isWorkspace(tensor) ? chunks : 1);
     if (isWorkspace(tensor) && workspace.empty() && schedule.threads > 1)
       columnBlocks = kernels::combineColumnBlocks(use.width);
-    Tensor made = Tensor::full({sizes.batch, sizes.heads(), rows, use.width}, NAN, use.dtype).value();
+    Tensor made = Tensor::full({sizes.batch, sizes.heads(), rowsOfTensor, use.width}, NAN, use.dtype).value();
     arguments.tensors[slot] = argumentOf(made);
     (isWorkspace(tensor) ? workspace.emplace_back() : results[-1 - tensor]) = made;
   }
-  int64_t rows = schedule.tileQueries, headBlocks = sizes.heads() / schedule.packedHeads;
-  for (func::FuncOp phase : phases_) {
+  SmallVector<func::FuncOp> phases = phases_;
+  if (schedule.chunkedQueries && chunks > 1) // the same kernel adds up what the chunks left
+    phases.push_back(phases.front());
+  for (func::FuncOp phase : phases) {
     tiles.grid[0] = static_cast<int32_t>(llvm::divideCeil(sizes.queries * schedule.packedHeads, rows) * chunks);
     tiles.grid[1] = static_cast<int32_t>(headBlocks), tiles.grid[2] = arguments.batch;
     if (failed(runTileKernel(phase, tiles)))
       return failure();
-    rows = kernels::kCombineRows, chunks = 1, headBlocks *= columnBlocks;
+    rows = schedule.chunkedQueries ? rows : kernels::kCombineRows;
+    chunks = 1, headBlocks *= columnBlocks, ++arguments.phase;
   }
   return results;
 }

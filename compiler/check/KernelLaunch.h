@@ -36,6 +36,7 @@ private:
     size_t indices = 0;       ///< of the elements that are gathered
     bool ofKeys = false;      ///< rows are below the key's length
     bool isRead = false, isWritten = false;
+    bool ofBlocks = false;    ///< each row holds what a block left
   };
   SlotUse useOf(uint32_t slot) const;
   Shape shapeOf(const SlotUse &use, const CheckSizes &sizes) const;

@@ -29,6 +29,11 @@ LogicalResult size(Operation *op, TileBlock &block) {
   return success();
 }
 
+LogicalResult phase(Operation *op, TileBlock &block) {
+  block.setInteger(op->getResult(0), block.launch.arguments.phase);
+  return success();
+}
+
 LogicalResult scalar(Operation *op, TileBlock &block) {
   const auto &slot = block.launch.arguments.scalars[cast<ScalarOp>(op).getSlot()];
   Elements result = Elements::zeros(op->getResult(0).getType());
@@ -196,6 +201,7 @@ const llvm::StringMap<Handler> &handlers() {
       {"tile.tensor", nothing}, // its uses look at the slot
       {"tile.size", size},
       {"tile.scalar", scalar},
+      {"tile.phase", phase},
       {"tile.seed", [](Operation *op, TileBlock &block) {
          const KernelArguments &arguments = block.launch.arguments;
          block.setInteger(op->getResult(0), static_cast<int64_t>(arguments.seed_pointer ? *arguments.seed_pointer : arguments.seed));
@@ -212,6 +218,8 @@ const llvm::StringMap<Handler> &handlers() {
        }},
       {"tile.load", memory::load},
       {"tile.store", memory::store},
+      {"tile.load_tile", memory::loadTile},
+      {"tile.store_tile", memory::storeTile},
       {"tile.gather", memory::gather},
       {"tile.dot", dot},
       {"tile.reduce", reduce},

@@ -114,6 +114,40 @@ LogicalResult store(Operation *op, TileBlock &block) {
   return storeRows(store, block.get(store.getValue()), block);
 }
 
+// visit(element, address) for each element of a tile that lies in one row, column by column.
+template <class Op, class Visit>
+static LogicalResult forEachInRow(Op op, const Elements &tile, TileBlock &block, Visit visit) {
+  auto integer = [&](Value value) { return block.get(value).integer(); };
+  const Value column = op.getTensor().template getDefiningOp<TensorOp>().getColumn();
+  int64_t index[] = {integer(op.getBatch()), integer(op.getHead()), integer(op.getRow()), column ? integer(column) : 0};
+  for (int64_t j = 0; j < columnsOf(tile); ++j)
+    for (int64_t i = 0; i < tile.shape[0]; ++i, ++index[3]) {
+      if (failed(checkInside(op, op.getTensor(), block, index)))
+        return failure();
+      visit(i * columnsOf(tile) + j, elementAddress(op.getTensor(), block, index));
+    }
+  return success();
+}
+
+LogicalResult loadTile(Operation *op, TileBlock &block) {
+  Elements result = Elements::zeros(op->getResult(0).getType());
+  auto read = [&](int64_t element, const char *address) {
+    result.reals[element] = load_as_double(address, DataType::kFloat32);
+  };
+  if (failed(forEachInRow(cast<LoadTileOp>(op), result, block, read)))
+    return failure();
+  block.set(op->getResult(0), std::move(result));
+  return success();
+}
+
+LogicalResult storeTile(Operation *op, TileBlock &block) {
+  auto store = cast<StoreTileOp>(op);
+  const Elements &value = block.get(store.getValue());
+  return forEachInRow(store, value, block, [&](int64_t element, char *address) {
+    store_from_double(address, DataType::kFloat32, value.reals[element]);
+  });
+}
+
 LogicalResult storeShared(Operation *op, TileBlock &block) {
   auto store = cast<StoreSharedOp>(op);
   return storeRows(store, block.get(store.getShared()), block);

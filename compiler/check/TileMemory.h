@@ -7,6 +7,8 @@ namespace tenon::check::memory {
 
 LogicalResult load(Operation *op, TileBlock &block);
 LogicalResult store(Operation *op, TileBlock &block);
+LogicalResult loadTile(Operation *op, TileBlock &block);
+LogicalResult storeTile(Operation *op, TileBlock &block);
 LogicalResult storeShared(Operation *op, TileBlock &block);
 LogicalResult gather(Operation *op, TileBlock &block);
 LogicalResult sharedAlloc(Operation *op, TileBlock &block);

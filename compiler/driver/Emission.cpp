@@ -80,6 +80,24 @@ void addChunks(func::FuncOp kernel, const Schedule &schedule, bool isGpu, Launch
   launch.phases.push_back(std::move(combine));
 }
 
+// Launches of some queries have chunks: a block of the grid each, and a second phase of the same kernel, which adds them up
+// where there is more than one.
+void addChunkedPhases(func::FuncOp kernel, const Schedule &schedule, LaunchDescription &launch) {
+  LaunchPhase chunked = launch.phases.back();
+  chunked.when.queries.most = static_cast<int32_t>(schedule.chunkedQueries);
+  launch.phases.back().when.queries.least = chunked.when.queries.most + 1;
+  LaunchPhase sums = chunked;
+  sums.when.keys.least = static_cast<int32_t>(schedule.chunkKeys) + 1;
+  chunked.grid[0].times = Dimension::kKeyLength;
+  chunked.grid[0].times_divisor = static_cast<uint32_t>(schedule.chunkKeys);
+  chunked.grid[0].most_times = static_cast<uint32_t>(schedule.mostChunks);
+  for (int32_t width : kernel->getAttrOfType<DenseI32ArrayAttr>(kWorkspaceAttribute).asArrayRef())
+    launch.workspace_tensors.push_back({{{Dimension::kBatch, 1}, {Dimension::kHeads, 1}, chunked.grid[0]},
+                                        static_cast<uint32_t>(width), sums.when});
+  launch.phases.push_back(std::move(chunked));
+  launch.phases.push_back(std::move(sums));
+}
+
 // The arguments that all phases share.
 void addArguments(func::FuncOp kernel, LaunchDescription &launch) {
   for (int32_t slot : kernel->getAttrOfType<DenseI32ArrayAttr>(kTensorsAttribute).asArrayRef())
@@ -117,6 +135,8 @@ std::string scheduleText(const Schedule &schedule, const LaunchPhase &phase) {
   if (schedule.chunkKeys != 0) {
     object["chunk_keys"] = schedule.chunkKeys;
     object["most_chunks"] = schedule.mostChunks;
+    if (schedule.chunkedQueries != 0)
+      object["chunked_queries"] = schedule.chunkedQueries;
     object["packed_heads"] = schedule.packedHeads;
   }
   std::string text;
@@ -194,19 +214,17 @@ llvm::Expected<std::string> emitHost(ModuleOp module, const Request &request, Ke
 
 } // namespace
 
-// The phases that begin with a kernel. Where there are two classes each is for its lengths alone.
-static void addClass(func::FuncOp kernel, const Request &request, KernelDescription &description) {
+// The phases that begin with a kernel, of launches of so many queries.
+static void addClass(func::FuncOp kernel, LengthRange queries, const Request &request, KernelDescription &description) {
   LaunchDescription &launch = description.image.launch;
-  bool second = !description.classes.empty();
   std::string entry = description.image.kernel + (hasFewQueries(kernel) ? kFewQueriesSuffix.str() : "");
   Schedule schedule = *Schedule::of(kernel);
   size_t first = launch.phases.size();
   launch.phases.push_back(phaseOf(schedule, entry, schedule.tileQueries));
-  if (second) {
-    launch.phases[description.classes.front().firstPhase].when.queries.least = kFewQueries + 1;
-    launch.phases.back().when.queries.most = kFewQueries;
-  }
-  if (schedule.chunkKeys != 0)
+  launch.phases.back().when.queries = queries;
+  if (schedule.chunkedQueries != 0)
+    addChunkedPhases(kernel, schedule, launch);
+  else if (schedule.chunkKeys != 0)
     addChunks(kernel, schedule, request.isGpu(), launch);
   description.classes.push_back({std::move(schedule), first});
 }
@@ -220,7 +238,7 @@ std::string tenon::printed(ModuleOp module) {
 }
 
 llvm::Expected<KernelDescription> tenon::describeKernel(ModuleOp module, const Request &request) {
-  // One function a phase, in their order.
+  // One function an entry, in their order.
   auto functions = llvm::to_vector(module.getOps<func::FuncOp>());
   if (functions.empty())
     return llvm::createStringError("there must be a kernel in the module");
@@ -235,16 +253,23 @@ llvm::Expected<KernelDescription> tenon::describeKernel(ModuleOp module, const R
   result.image.kernel = kernelName(functions.front(), request, keyOf(whole));
   LaunchDescription &launch = result.image.launch;
   addArguments(functions.front(), launch);
-  while (launch.phases.size() < functions.size()) {
-    func::FuncOp kernel = functions[launch.phases.size()];
+  const bool both = hasFewQueries(functions.front()) != hasFewQueries(functions.back());
+  for (size_t next = 0; next < functions.size();) {
+    func::FuncOp kernel = functions[next++];
     if (!shareArguments(kernel, functions.front()))
       return llvm::createStringError("the kernels of a module must take the same arguments");
-    addClass(kernel, request, result);
+    LengthRange queries;
+    if (both)
+      queries = hasFewQueries(kernel) ? LengthRange{0, kFewQueries} : LengthRange{kFewQueries + 1};
+    addClass(kernel, queries, request, result);
+    const std::string &entry = launch.phases[result.classes.back().firstPhase].entry, &last = launch.phases.back().entry;
+    kernel.setName(entry);
+    if (last == entry)
+      continue;
+    if (next == functions.size())
+      return llvm::createStringError("the module must hold one kernel for each entry of the launch");
+    functions[next++].setName(last);
   }
-  if (functions.size() != launch.phases.size())
-    return llvm::createStringError("the module must hold one kernel for each phase of the launch");
-  for (auto [function, phase] : llvm::zip_equal(functions, launch.phases))
-    function.setName(phase.entry);
   return result;
 }
 

@@ -32,7 +32,7 @@ LogicalResult BlockProgram::lowerBlock(Block &block) {
 LogicalResult BlockProgram::lower(Operation *op) {
   // Computed where they are needed.
   bool computesMatrix = op->getNumResults() == 1 && isMatrix(op->getResult(0).getType());
-  if (computesMatrix && !isa<DotOp, RandomOp, ReadOp, scf::ForOp, scf::IfOp>(op))
+  if (computesMatrix && !isa<DotOp, RandomOp, ReadOp, LoadTileOp, scf::ForOp, scf::IfOp>(op))
     return success();
 
   LogicalResult result = llvm::TypeSwitch<Operation *, LogicalResult>(op)
@@ -40,6 +40,7 @@ LogicalResult BlockProgram::lower(Operation *op) {
                              .Case([&](scf::IfOp op) { return lowerIf(op); })
                              .Case([&](TensorOp op) { return lowerTensor(op); })
                              .Case([&](SizeOp op) { return lowerSize(op); })
+                             .Case([&](PhaseOp op) { return lowerPhase(op); })
                              .Case([&](ScalarOp op) { return lowerScalar(op); })
                              .Case([&](SeedOp op) { return lowerSeed(op); })
                              .Case([&](OffsetOp op) { return lowerOffset(op); })
@@ -49,6 +50,8 @@ LogicalResult BlockProgram::lower(Operation *op) {
                              .Case([&](StageOp op) { return lowerStage(op); })
                              .Case([&](ReadOp op) { return lowerRead(op); })
                              .Case([&](WriteOp op) { return lowerWrite(op); })
+                             .Case([&](LoadTileOp op) { return lowerLoadTile(op); })
+                             .Case([&](StoreTileOp op) { return lowerStoreTile(op); })
                              .Case([&](DotOp op) { return lowerDot(op); })
                              .Case([&](ReduceOp op) { return lowerReduce(op); })
                              .Case([&](AnyOp op) { return lowerAny(op); })
@@ -68,6 +71,8 @@ int64_t BlockProgram::bytesOf(RankedTensorType type) const {
 }
 
 Value BlockProgram::buffer(int64_t offset) {
+  if (Value place = elsewhere_.lookup(offset))
+    return place;
   Value start = byte(workspacePointer_, offset), shift = shifts_.lookup(offset);
   return shift ? byte(start, shift) : start;
 }
@@ -88,7 +93,7 @@ bool BlockProgram::isDone(Operation *op) {
   if (done_.contains(op))
     return true;
   if (op->getNumResults() != 1 || !isMatrix(op->getResult(0).getType()) ||
-      op->getNumRegions() != 0 || isa<DotOp, RandomOp, ReadOp>(op) || isNeeded(op->getResult(0)))
+      op->getNumRegions() != 0 || isa<DotOp, RandomOp, ReadOp, LoadTileOp>(op) || isNeeded(op->getResult(0)))
     return false;
   done_.insert(op);
   return true;
@@ -120,7 +125,7 @@ void BlockProgram::releaseBuffers(Block *ending) {
     for (auto [key, offset] : dead) {
       buffers.erase(key);
       // Another tile may have been computed in the same place.
-      bool isPlace = shifts_.contains(offset);
+      bool isPlace = shifts_.contains(offset) || elsewhere_.contains(offset);
       if (!isPlace && llvm::none_of(buffers, [&](auto &entry) { return entry.second == offset; })) {
         workspace_.release(offset);
         owners_.erase(offset);

@@ -46,6 +46,7 @@ private:
   // What the launch gives: Launch.cpp.
   LogicalResult lowerTensor(TensorOp op);
   LogicalResult lowerSize(SizeOp op);
+  LogicalResult lowerPhase(PhaseOp op);
   LogicalResult lowerScalar(ScalarOp op);
   LogicalResult lowerSeed(SeedOp op);
   LogicalResult lowerOffset(OffsetOp op);
@@ -268,6 +269,11 @@ private:
   LogicalResult lowerStage(StageOp op);
   LogicalResult lowerRead(ReadOp op);
   LogicalResult lowerWrite(WriteOp op);
+  LogicalResult lowerLoadTile(LoadTileOp op);
+  LogicalResult lowerStoreTile(StoreTileOp op);
+  int64_t placeIn(Value tensor, Value batch, Value head, Value row);
+  LogicalResult readPlace(Value tile, int64_t offset);
+  LogicalResult writePlace(Value value, int64_t offset);
 
   // Buffers.
   int64_t bytesOf(RankedTensorType type) const;
@@ -332,6 +338,7 @@ private:
 
   llvm::DenseMap<Value, int64_t> buffers_;
   llvm::DenseMap<Value, int64_t> places_;  ///< of a ring of tiles, and of its stage
+  llvm::DenseMap<int64_t, Value> elsewhere_; ///< by numbers below 0, places that are not in the workspace: pointers
   llvm::DenseMap<int64_t, Value> shifts_; ///< of a ring's buffer: bytes to the stage at hand, i64
   llvm::DenseMap<RightOperand, int64_t> rowBuffers_; ///< of right operands that had to be rewritten
   /// Of a buffer: the block that it may be released or taken over in; null while a loop carries it.

@@ -172,6 +172,11 @@ LogicalResult BlockProgram::lowerSize(SizeOp op) {
   return success();
 }
 
+LogicalResult BlockProgram::lowerPhase(PhaseOp op) {
+  scalars_[op.getResult()] = argument(builder_.getI32Type(), offsetof(KernelArguments, phase));
+  return success();
+}
+
 LogicalResult BlockProgram::lowerScalar(ScalarOp op) {
   scalars_[op.getResult()] =
       argument(op.getType(),

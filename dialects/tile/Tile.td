@@ -119,6 +119,12 @@ def Tile_SizeOp : Tile_Op<"size", [Pure]> {
   let assemblyFormat = "$size attr-dict";
 }
 
+def Tile_PhaseOp : Tile_Op<"phase", [Pure]> {
+  let summary = "result = the number of this phase among those that the launch runs; on the host";
+  let results = (outs I32:$result);
+  let assemblyFormat = "attr-dict";
+}
+
 def Tile_ScalarOp : Tile_Op<"scalar", [Pure]> {
   let summary = "result = scalars[slot] of the argument block";
   let arguments = (ins I32Attr:$slot);
@@ -182,6 +188,22 @@ def Tile_StoreOp : Tile_Op<"store"> {
     `layout` $layout attr-dict `:` type($value) `,` qualified(type($tensor))
   }];
   let hasVerifier = 1;
+}
+
+def Tile_LoadTileOp : Tile_Op<"load_tile", [MemoryEffects<[MemRead]>]> {
+  let summary = "result[i, j] = tensor[batch, head, row, j * rows + i]";
+  let description = [{
+    As the host holds a tile of `rows` rows: all of it lies in one row of a workspace tensor, whose elements are adjacent.
+  }];
+  let arguments = (ins Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = "$tensor `[` $batch `,` $head `,` $row `]` attr-dict `:` qualified(type($tensor)) `->` type($result)";
+}
+
+def Tile_StoreTileOp : Tile_Op<"store_tile"> {
+  let summary = "tensor[batch, head, row, j * rows + i] = value[i, j]";
+  let arguments = (ins RankedTensorOf<[F32]>:$value, Tile_TensorType:$tensor, I32:$batch, I32:$head, I32:$row);
+  let assemblyFormat = "$value `,` $tensor `[` $batch `,` $head `,` $row `]` attr-dict `:` type($value) `,` qualified(type($tensor))";
 }
 
 def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments, MemoryEffects<[MemRead]>]> {

@@ -199,16 +199,11 @@ bool blocks_bytes(const LaunchDescription &launch, const LaunchSizes &sizes, uin
   return true;
 }
 
-// Appends a tensor at the next aligned byte: where it begins, and its sizes. Nothing of one that the lengths leave out.
+// Appends a tensor at the next aligned byte: where it begins, and its sizes.
 bool append_tensor(const WorkspaceTensor &tensor, const LaunchSizes &sizes, uint64_t &bytes,
                    uint64_t &begin, int64_t (&extents)[4]) {
   uint64_t need = sizeof(float);
   extents[3] = tensor.width;
-  if (!holds(tensor.when, sizes)) {
-    begin = bytes;
-    std::ranges::fill(extents, 0);
-    return true;
-  }
   for (int i = 0; i < 3; ++i)
     if (!compute_extent(tensor.sizes[i], sizes, extents[i]))
       return false;
@@ -227,7 +222,7 @@ bool shared_workspace(const LaunchDescription &launch, const LaunchSizes &sizes,
   uint64_t begin = 0;
   int64_t extents[4] = {};
   return std::ranges::all_of(launch.workspace_tensors, [&](const WorkspaceTensor &tensor) {
-    return append_tensor(tensor, sizes, bytes, begin, extents);
+    return !holds(tensor.when, sizes) || append_tensor(tensor, sizes, bytes, begin, extents);
   });
 }
 
@@ -273,18 +268,22 @@ void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes 
   if (launch.workspace_tensors.empty())
     return;
   TensorArgument placed[kMaxTensorArguments] = {};
+  TensorArgument *next = placed;
   uint64_t bytes = 0, begin = 0;
   int64_t extents[4] = {};
   blocks_bytes(launch, sizes, bytes);
-  for (size_t i = 0; i < launch.workspace_tensors.size(); ++i) {
-    append_tensor(launch.workspace_tensors[i], sizes, bytes, begin, extents);
-    placed[i].data = static_cast<char *>(area) + begin;
+  for (const WorkspaceTensor &tensor : launch.workspace_tensors) {
+    if (!holds(tensor.when, sizes))
+      continue;
+    append_tensor(tensor, sizes, bytes, begin, extents);
+    next->data = static_cast<char *>(area) + begin;
     int64_t stride = 1;
     for (int axis = 3; axis >= 0; --axis) {
-      placed[i].sizes[axis] = static_cast<int32_t>(extents[axis]);
-      placed[i].strides[axis] = stride;
+      next->sizes[axis] = static_cast<int32_t>(extents[axis]);
+      next->strides[axis] = stride;
       stride *= extents[axis];
     }
+    ++next;
   }
   for (size_t slot = 0; slot < launch.tensors.size(); ++slot)
     if (launch.tensors[slot].role == TensorRole::kWorkspace)

@@ -165,7 +165,7 @@ TEST(BitsOfGroups, AreThoseOfBlocksAlone) {
   if (!Device::open(DeviceKind::kHost).value()->can_execute(Target::parse(target).value()).ok())
     GTEST_SKIP() << "this processor cannot execute " << target;
   for (auto [queries, keys, width, causal] : std::vector<std::tuple<int64_t, int64_t, int64_t, bool>>{
-           {1100, 700, 128, false}, {1100, 1100, 64, true}, {100, 1024, 128, false}, {200, 513, 64, true}, {1030, 0, 64, false}}) {
+           {1100, 700, 128, false}, {1100, 1100, 64, true}, {100, 4300, 128, false}, {40, 4300, 64, true}, {100, 1024, 128, false}, {200, 513, 64, true}, {1030, 0, 64, false}}) {
     auto attend = [&](const std::string &schedule) {
       const Function function = attention_function({.causal = causal}, {.device = Way::kHost, .target = target, .schedule = schedule}).value();
       LaunchOptions launch;
@@ -237,6 +237,12 @@ INSTANTIATE_TEST_SUITE_P(Every, Bits,
                                                           Problem{DataType::kBFloat16, 2, 4, 2, 100, 700, 64, false},
                                                           Problem{DataType::kBFloat16, 1, 2, 2, 70, 512, 128, false},
                                                           Problem{DataType::kFloat16, 1, 2, 2, 100, 300, 64, false},
+                                                          // Up to 128 queries: keys in chunks, on the host also in parts.
+                                                          Problem{DataType::kFloat32, 1, 1, 1, 64, 4200, 64},
+                                                          Problem{DataType::kFloat16, 1, 2, 1, 33, 2500, 64},
+                                                          Problem{DataType::kBFloat16, 2, 2, 1, 100, 4500, 64, false},
+                                                          Problem{DataType::kBFloat16, 1, 2, 2, 128, 4608, 128},
+                                                          Problem{DataType::kFloat32, 1, 16, 4, 120, 8300, 64, false},
                                                           // Of more than eight blocks, which keep keys.
                                                           Problem{DataType::kBFloat16, 1, 2, 1, 272, 300, 64, false},
                                                           Problem{DataType::kBFloat16, 2, 1, 1, 272, 321, 128})),

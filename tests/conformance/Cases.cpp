@@ -224,6 +224,49 @@ void add_decoding(std::vector<Case> &list) {
   }
 }
 
+// On the host keys of 17 to 128 queries are cut in chunks of 2,048 and more; some chunks show nothing to some queries.
+void add_chunked(std::vector<Case> &list) {
+  for (DataType dtype : kTypes) {
+    auto add = [&](const std::string &name, int64_t queries, int64_t heads, int64_t keys, auto change) {
+      Case c = sized("chunked_" + name, dtype, 1, heads, heads, queries, keys, 64, 64);
+      change(c);
+      list.push_back(c);
+    };
+    auto plain = [](Case &) {};
+    auto bottomRight = [](Case &c) { c.causal = CausalAlignment::kBottomRight; };
+    auto masked = [](Mask mask) { return [mask](Case &c) { c.mask = mask; }; };
+    auto filled = [](Inputs inputs) { return [inputs](Case &c) { c.inputs = inputs; }; };
+    add("17", 17, 1, 4200, plain);
+    add("33", 33, 2, 2500, bottomRight);
+    add("64", 64, 1, 6144, plain);
+    add("64_bottom_right", 64, 2, 4500, bottomRight);
+    add("100_bottom_right", 100, 2, 4200, bottomRight);
+    add("128", 128, 1, 2300, plain);
+    add("129", 129, 1, 2300, plain); // not cut
+    add("top_left", 40, 1, 4200, [](Case &c) { c.causal = CausalAlignment::kTopLeft; });
+    add("grouped_heads", 20, 4, 2300, [&](Case &c) { c.batch = 2, c.key_heads = 2, bottomRight(c); });
+    add("odd_widths", 33, 1, 2500, [&](Case &c) { c.width = 37, c.value_width = 53, bottomRight(c); });
+    add("wide", 33, 1, 2500, [&](Case &c) { c.width = c.value_width = 160, bottomRight(c); });
+    add("without_logsumexp", 33, 2, 2500, [](Case &c) { c.logsumexp = false; });
+    add("without_logsumexp_bottom_right", 64, 2, 4500, [&](Case &c) { c.logsumexp = false, bottomRight(c); });
+    add("dropout", 33, 2, 2500, [&](Case &c) { c.dropout = 0.3, c.launch.seed = 42, c.launch.offset = 7, bottomRight(c); });
+    add("mask_bool", 33, 2, 2500, masked(Mask::kBool));
+    add("mask_additive", 33, 2, 2500, masked(Mask::kAdditive));
+    add("mask_lowest", 33, 1, 2500, masked(Mask::kAdditiveLowest));
+    add("mask_band", 70, 1, 4200, masked(Mask::kBoolBand));
+    add("mask_band_additive", 70, 1, 4200, masked(Mask::kAdditiveBand));
+    add("mask_gap", 40, 1, 5000, masked(Mask::kBoolGap));
+    add("nothing_visible", 40, 1, 2500, masked(Mask::kNothingVisible));
+    add("late_key", 40, 1, 4200, filled(Inputs::kLateKey));
+    add("early_key", 40, 1, 4200, filled(Inputs::kEarlyKey));
+    add("large_scores", 40, 1, 4200, filled(Inputs::kLarge));
+    add("not_a_number", 40, 2, 2500, [](Case &c) { c.inputs = Inputs::kNotANumber, c.causal = CausalAlignment::kTopLeft; });
+    add("without_logsumexp_late_key", 40, 1, 4200, [](Case &c) { c.logsumexp = false, c.inputs = Inputs::kLateKey; });
+  }
+  // Longer chunks, so that there are not more than 16.
+  list.push_back(sized("chunked_many_keys", DataType::kFloat32, 1, 1, 1, 17, 34'000, 32, 32));
+}
+
 void add_inputs(std::vector<Case> &list) {
   static constexpr std::pair<const char *, Inputs> kKinds[] = {
       {"large_scores", Inputs::kLarge},    {"late_key", Inputs::kLateKey},      {"subnormal", Inputs::kSubnormal},
@@ -306,7 +349,7 @@ void add_standing(std::vector<Case> &list) {
 // What makes the host's code fast is left out, one effect after the other: the results stay right.
 void add_without(std::vector<Case> &list) {
   static constexpr const char *kEffects[] = {
-      "cut-loops",  "few-queries", "packed-heads",   "hidden-blocks",        "folded-maxima", "bounded-columns",
+      "cut-loops",  "few-queries", "packed-heads", "key-chunks", "hidden-blocks", "folded-maxima", "bounded-columns",
       "fixed-point", "kept-values", "kept-keys", "rare-rescaling", "rounded-exponentials", "packed-tables", "along-rows",
       "requests",   "existing-rows", "held-tiles",    "streaming-loads"};
   for (std::string effect : kEffects)
@@ -330,6 +373,7 @@ const std::vector<Case> &cases() {
     add_wide_heads(all);
     add_decoding(all);
     add_tf32(all);
+    add_chunked(all);
     add_inputs(all);
     add_standing(all);
     add_without(all);

@@ -70,6 +70,14 @@ void add_traced(std::vector<Case> &list) {
       return matmul(softmax(where(distance >= 0 && distance < 20, matmul(q, transpose(k)) * 0.125f, -inf)), v);
     }, o);
   });
+  add("chunked_sliding_window", [](CompileOptions o) {
+    return compile([](Value q, Value k, Value v) {
+      Value distance = query_index() + key_length() - query_length() - key_index();
+      return matmul(softmax(where(distance >= 0 && distance < 700, matmul(q, transpose(k)) * 0.125f, -inf)), v);
+    }, o);
+  });
+  for (auto c = list.end() - std::size(kTypes); c != list.end(); ++c)
+    c->queries = 50, c->keys = 4500;
   add("window_from_below", [](CompileOptions o) {
     return compile([](Value q, Value k, Value v) {
       return matmul(softmax(where(key_index() > query_index() + 3, matmul(q, transpose(k)) * 0.125f, -inf)), v);

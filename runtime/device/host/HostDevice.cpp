@@ -158,9 +158,10 @@ Error out_of_workspace(const LaunchPhase &phase) {
 
 // All phases, of a part or, without `parts`, of all heads and batches.
 Result<void> launch_part(const HostKernel &host, const LaunchParts *parts, const GridPart &part,
-                         const KernelArguments &arguments) {
+                         KernelArguments &arguments) {
   const std::vector<LaunchPhase> &phases = host.description().phases;
   const LaunchSizes sizes(arguments);
+  arguments.phase = 0;
   for (size_t i = 0; i < phases.size(); ++i) {
     GridSize grid;
     if (!holds(phases[i].when, sizes))
@@ -174,6 +175,7 @@ Result<void> launch_part(const HostKernel &host, const LaunchParts *parts, const
     log(LogEvent::kLaunch, [&] { return launch_line(host, phases[i], grid, 0); });
     if (!run_phase(host.entries[i], phases[i], grid, part, arguments))
       return out_of_workspace(phases[i]);
+    ++arguments.phase;
   }
   return {};
 }

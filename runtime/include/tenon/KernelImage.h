@@ -40,7 +40,8 @@ struct TensorArgument {
 struct KernelArguments {
   int32_t batch, heads, key_heads;       ///< heads of the query; heads of key and value
   int32_t query_length, key_length;      ///< rows of the query; rows of key and value
-  int32_t reserved[3];
+  int32_t phase;                         ///< on the host: its number among those that the launch runs
+  int32_t reserved[2];
   uint64_t seed, offset;                 ///< of dropout, where the pointers below are null
   const uint64_t *seed_pointer;          ///< in device memory, so that a replayed graph can change it
   const uint64_t *offset_pointer;
@@ -65,11 +66,12 @@ using HostEntry = void (*)(const KernelArguments *arguments, void *workspace, in
                            int32_t z);
 
 /// What a slot of KernelArguments::tensors is filled with. A workspace tensor is filled in by the device:
-/// it lies in the launch's workspace, where one phase leaves it to the next.
+/// it lies in the launch's workspace, where one phase leaves it to the next. Its index counts those that the lengths of the
+/// launch have, so that phases of other lengths find tensors of other sizes in one slot.
 enum class TensorRole : uint8_t { kInput, kOutput, kWorkspace };
 struct TensorSlot {
   TensorRole role;
-  int32_t index;  ///< of the graph's inputs, of its results, of LaunchDescription::workspace_tensors
+  int32_t index;  ///< of the graph's inputs, of its results, of what LaunchDescription::workspace_tensors are there
 };
 
 /// Sizes that a grid or a workspace may depend on.
@@ -115,7 +117,7 @@ struct WorkspaceRule {
 };
 
 /// One entry point with its geometry. Phases run in order, each after the one before has ended. One image has phases
-/// for few queries and for many, and a launch runs those whose condition its lengths meet.
+/// for few queries and for many, and a launch runs those whose condition its lengths meet. An entry may have several.
 struct LaunchPhase {
   std::string entry;
   GridExtent grid[3];

@@ -5,9 +5,9 @@
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+amx}))" | FileCheck %s
 // RUN: tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+bf16}))" | FileCheck %s --check-prefix=PAIRS
 
-// CHECK: explanation = "32 queries, {{.*}}; products by tile units; no maximum in open blocks: {{[^;]*}}; from 4096 keys on{{[^;]*}}", group_keys = 512 : i32, groups_from_keys = 4096 : i32, padded_value_width = 96 : i32, padded_width = 96 : i32
+// CHECK: explanation = "32 queries, {{.*}}; products by tile units; no maximum in open blocks: {{[^;]*}}; from 4096 keys on{{[^;]*}}; up to 128 queries: chunks of 2048 keys,{{[^;]*}}", group_keys = 512 : i32, groups_from_keys = 4096 : i32, {{.*}}padded_value_width = 96 : i32, padded_width = 96 : i32
 // CHECK-SAME: query_groups = 4 : i32, rescaling = "by-row-sum", {{.*}}tile_keys = 512 : i32, tile_queries = 32 : i32
-// PAIRS: explanation = "64 queries, {{[^;]*; [^;]*; [^;]*}}", padded_value_width = 80 : i32, padded_width = 80 : i32
+// PAIRS: explanation = "64 queries, {{[^;]*; [^;]*; [^;]*}}; up to 128 queries: {{[^;]*}}", {{.*}}padded_value_width = 80 : i32, padded_width = 80 : i32
 // PAIRS-SAME: tile_keys = 128 : i32, tile_queries = 64 : i32
 func.func @plain(%query: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16},
                  %key: tensor<*xf32> {attention.width = 80 : i32, attention.storage = bf16},

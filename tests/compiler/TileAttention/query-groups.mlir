@@ -7,20 +7,22 @@
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host query-groups=9}))" 2>&1 | FileCheck %s --check-prefix=MANY
 
 // CHECK: %[[OUTPUTS:.*]] = tile.shared_alloc : !tile.shared<4x32x64xf32>
-// CHECK: %[[FAR:.*]] = arith.cmpi sge, %[[KEYS:.*]], %c6144_i32
+// CHECK: %[[BEGIN:.*]] = arith.muli
+// CHECK: %[[END:.*]] = arith.minsi %{{.*}}, %[[KEYS:.*]] : i32
+// CHECK: %[[FAR:.*]] = arith.cmpi sge, %[[KEYS]], %c6144_i32
 // CHECK: %[[CHUNK:.*]] = arith.select %[[FAR]], %c512_i32
 // CHECK: %[[GROUPS:.*]] = arith.select %{{.*}}, %c4_i32, %c1_i32
 // CHECK: arith.remui %{{.*}}, %[[GROUPS]]
 // CHECK: scf.if
-// CHECK: scf.for %[[BEGIN:.*]] = %c0_i32 to %{{.*}} step %[[CHUNK]]
+// CHECK: scf.for %[[AT:.*]] = %[[BEGIN]] to %{{.*}} step %[[CHUNK]]
 // CHECK: scf.for %[[GROUP:.*]] = %c0_i32 to
 // CHECK: tile.stage %[[OUTPUTS]][%[[GROUP]]]
-// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[BEGIN]], %c0_i32
+// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[AT]], %[[BEGIN]]
 // CHECK: scf.if %[[FIRST]]
 // CHECK-COUNT-3: tile.write
 // CHECK-COUNT-3: tile.read
 // CHECK: scf.for
-// CHECK: arith.cmpi sge, %{{.*}}, %[[KEYS]]
+// CHECK: arith.cmpi sge, %{{.*}}, %[[END]]
 // CHECK: tile.store
 // CHECK: else
 // CHECK-COUNT-3: tile.write

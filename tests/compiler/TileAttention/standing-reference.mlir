@@ -6,7 +6,7 @@
 
 // CHECK-DAG: %[[GREATEST_SUM:.*]] = arith.constant dense<4.096000e+03> : tensor<32xf32>
 // CHECK-DAG: %[[NONE:.*]] = arith.constant dense<0xFF800000> : tensor<32xf32>
-// CHECK: %[[SOME:.*]] = arith.cmpi
+// CHECK: %[[SOME:.*]] = arith.cmpi slt
 // CHECK: %[[FIRST:.*]] = scf.if %[[SOME]]
 // CHECK: %[[KEYS:.*]] = tile.load {{.*}}tensor<32x64xbf16>
 // CHECK: %[[PRODUCTS:.*]] = tile.dot %{{.*}}, %[[KEYS]]{{.*}}tensor<32x32xf32>

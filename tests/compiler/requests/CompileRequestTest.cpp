@@ -170,15 +170,23 @@ TEST(CompileRequest, SaysWhatIsWrongWithARequest) {
   }
 }
 
-// Many queries; few, whose keys are cut in chunks; and what combines these.
-void expectBothClasses(const std::vector<LaunchPhase> &phases) {
-  ASSERT_EQ(phases.size(), 3u);
-  EXPECT_EQ(phases[0].when.queries.least, kFewQueries + 1);
-  EXPECT_EQ(phases[0].when.queries.most, INT32_MAX);
-  for (size_t i : {1, 2}) {
-    EXPECT_EQ(phases[i].when.queries.least, 0);
-    EXPECT_EQ(phases[i].when.queries.most, kFewQueries);
-  }
+// Many queries; on the host up to 128 of them, in chunks and in a second phase of the same entry; few, whose keys are cut
+// in chunks too; and what combines these.
+void expectBothClasses(const std::vector<LaunchPhase> &phases, bool isHost) {
+  std::vector<LengthRange> queries = {{kFewQueries + 1, INT32_MAX}};
+  if (isHost)
+    queries = {{129, INT32_MAX}, {kFewQueries + 1, 128}, {kFewQueries + 1, 128}};
+  queries.insert(queries.end(), 2, {0, kFewQueries});
+  ASSERT_EQ(phases.size(), queries.size());
+  for (size_t i = 0; i < phases.size(); ++i)
+    EXPECT_EQ(phases[i].when.queries, queries[i]) << i;
+  if (!isHost)
+    return;
+  EXPECT_EQ(phases[1].entry, phases[0].entry);
+  EXPECT_EQ(phases[2].entry, phases[0].entry);
+  EXPECT_EQ(phases[1].grid[0].times, Dimension::kKeyLength);
+  EXPECT_EQ(phases[2].grid[0].times, Dimension::kOne);
+  EXPECT_EQ(phases[2].when.keys.least, static_cast<int32_t>(phases[1].grid[0].times_divisor) + 1);
 }
 
 void expectImage(const std::string &target, SectionKind kind) {
@@ -192,7 +200,7 @@ void expectImage(const std::string &target, SectionKind kind) {
     ASSERT_EQ(image->launch.tensors.size(), 7u);
     for (size_t i : {4, 5, 6})
       EXPECT_EQ(image->launch.tensors[i].role, TensorRole::kWorkspace);
-    expectBothClasses(image->launch.phases);
+    expectBothClasses(image->launch.phases, kind == SectionKind::kHostCode);
     EXPECT_EQ(image->launch.scalars, std::vector<int32_t>{3});
     EXPECT_THAT(image->kernel, testing::StartsWith(std::string("attention_") + dtype + "_d64_"));
   }

@@ -198,6 +198,24 @@ TEST_P(DeviceTest, LengthsChooseThePhases) {
   }
 }
 
+// Phases of other lengths find tensors of other sizes in one slot, in the same place.
+TEST_P(DeviceTest, WorkspaceTensorsOfOtherLengthsShareASlot) {
+  LaunchPhase fill = phase("fill_workspace"), twice = phase("double_workspace");
+  KernelImage image = image_of({fill, twice});
+  GridExtent rows{Dimension::kQueryLength, 1}, one;
+  image.launch.workspace_tensors = {{{one, one, rows}, 1, {.queries = {0, 2}}}, {{one, rows, rows}, 4, {.queries = {3}}}};
+  image.launch.tensors.push_back({TensorRole::kWorkspace, 0});
+  auto kernel = device_->load(image).value();
+  for (int32_t length : {2, 3}) {
+    KernelArguments arguments = testing::sizes(1, 1, length);
+    arguments.tensors[0].data = zeros(static_cast<size_t>(length));
+    ASSERT_TRUE(device_->launch(*kernel, arguments, 0));
+    EXPECT_EQ(arguments.tensors[1].data, arguments.workspace);
+    EXPECT_THAT(arguments.tensors[1].sizes, ElementsAre(1, length == 2 ? 1 : 3, length, length == 2 ? 1 : 4));
+    EXPECT_EQ(workspace_of(image.launch, arguments).value(), length == 2 ? 8u : 144u);
+  }
+}
+
 TEST_P(DeviceTest, AWorkspaceBeyondMemoryIsAnError) {
   KernelImage image = image_of({phase("fill_workspace"), phase("double_workspace")});
   GridExtent length{Dimension::kQueryLength, 1};
