@@ -388,13 +388,17 @@ void BlockProgram::requestResults(LoadOp queries) {
   if (isLeftOut(kernel_, Effect::kRequests) || kernel_->hasAttr(attention::kFewQueriesAttribute))
     return;
   kernel_->walk([&](StoreOp op) {
-    if (isVector(op.getValue().getType()) || op.getRow() != queries.getRow() || op.getHead() != queries.getHead())
+    bool ofQueries = op.getRow() == queries.getRow() && op.getHead() == queries.getHead() && op.getBatch() == queries.getBatch();
+    if (isVector(op.getValue().getType()) || !ofQueries || op.getGroup() != 1 || op.getLayout() > 1 ||
+        !tensors_.contains(op.getTensor()))
       return;
     TensorView tensor = view(op.getTensor());
-    Transfer t = transferOf(op, tensor, cast<RankedTensorType>(op.getValue().getType()).getDimSize(0), 0);
-    loop(i64(0), t.count, 1, [&](Value row) {
-      Value place = rowPlace(t, row);
-      for (int64_t offset = 0; t.adjacent && offset < t.width * tensor.bytes; offset += kLineBytes)
+    auto at = [&](Value index) { return scalars_.lookup(index); };
+    Value start = rowStart(tensor, at(op.getBatch()), at(op.getHead()), at(op.getRow()));
+    int64_t rows = cast<RankedTensorType>(op.getValue().getType()).getDimSize(0);
+    loop(i64(0), rowCount(at(op.getRow()), at(queries.getLimit()), rows), 1, [&](Value row) {
+      Value place = byte(start, multiply(row, tensor.strides[2]));
+      for (int64_t offset = 0; offset < static_cast<int64_t>(op.getWidth()) * tensor.bytes; offset += kLineBytes)
         LLVM::Prefetch::create(builder_, byte(place, offset), kWrite, kFirstLevel, kData);
     });
   });
