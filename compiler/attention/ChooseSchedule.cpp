@@ -30,7 +30,7 @@ constexpr int64_t kTileUnitQueries = 32;
 constexpr int64_t kScoreBytes = 4;
 // Of a block on the host. Where queries see keys up to their own place, blocks of as many keys as queries have a mask in
 // the fewest of them. Measured on an AMD EPYC: README.md of host/.
-constexpr int64_t kKeyStep = 64, kMostKeys = 192, kMostTileUnitKeys = 256, kMostStandingKeys = 512;
+constexpr int64_t kKeyStep = 64, kMostTileUnitKeys = 256, kMostStandingKeys = 512;
 constexpr int64_t kKeysOfFew = 384; // in bytes of a column: 96 of float32, 192 of bfloat16
 // Blocks of queries that share a chunk of keys beside tile units, and the keys of it. A prototype on a Xeon whose keys and
 // values exceeded the second-level cache, 4,096 of width 128: 1, 2, 4, 8 blocks gave 1940, 2260, 2530, 2700 GFLOP/s.
@@ -196,7 +196,7 @@ int64_t keysByCaches(const TargetFigures &figures, const Schedule &schedule, int
   int64_t columnBytes = schedule.tileQueries * scoreBytes(schedule);
   int64_t rowBytes = (schedule.paddedWidth + schedule.paddedValueWidth) * elementBytes;
   int64_t keys = std::min(forScores / columnBytes, figures.secondLevelBytes / 2 / rowBytes);
-  int64_t most = !tileUnits ? kMostKeys : schedule.rescaling == kByRowSum ? kMostStandingKeys : kMostTileUnitKeys;
+  int64_t most = !tileUnits ? figures.mostKeys : schedule.rescaling == kByRowSum ? kMostStandingKeys : kMostTileUnitKeys;
   return std::clamp(keys / kKeyStep * kKeyStep, kKeyStep, most);
 }
 

@@ -22,6 +22,7 @@ struct TargetFigures {
   int64_t tileQueries = 0;       ///< of a block: as many vectors as register tiles take
   bool bfloat16Products = false; ///< bfloat16 multiplies faster than float32
   bool tileUnits = false;        ///< by tiles of 32 columns and terms
+  int64_t mostKeys = 192;        ///< of a block that vectors compute
 
   /// Whether a tile of so many queries multiplies as bfloat16 on the host. Tile units take 32; fewer queries wait for
   /// their keys, and need none.
