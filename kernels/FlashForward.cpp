@@ -252,24 +252,13 @@ Value FlashForwardMaker::score(Value firstKey, Value key) {
 // stale keep their m, and α is 1.
 FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value blockMaximum, Value before,
                                                                  Value stale, Value mask) {
-  Value maximum = arith::MaxNumFOp::create(b, before, coarse(blockMaximum));
+  Value maximum = arith::MaxNumFOp::create(b, before, blockMaximum);
   if (stale)
     maximum = select(stale, maximum, before);
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, filled(rows_, -kInfinity));
   Value reference = select(nothing, filled(rows_, 0), maximum);
   Value correction = power(contracted<arith::SubFOp>(before, reference));
   return {maximum, correction, power(hidden(mask, contracted<arith::SubFOp>(x, expand(reference, scores_))))};
-}
-
-// Rounded up where the plan asks for it; what is so great that it has no more bits stays.
-Value FlashForwardMaker::coarse(Value maximum) {
-  constexpr float kSteps = 128, kWhole = 1 << 17;
-  if (!plan_.coarseReferences)
-    return maximum;
-  Value steps = math::CeilOp::create(b, arith::MulFOp::create(b, maximum, filled(rows_, kSteps)));
-  Value rounded = arith::MulFOp::create(b, steps, filled(rows_, 1 / kSteps));
-  Value great = arith::CmpFOp::create(b, arith::CmpFPredicate::UGE, math::AbsFOp::create(b, maximum), filled(rows_, kWhole));
-  return select(great, maximum, rounded);
 }
 
 // 2 to a difference of scores.

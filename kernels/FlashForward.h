@@ -20,7 +20,7 @@
 /// come first, and all others are whole.
 ///
 /// Any reference m serves, as long as 2^(X − m) neither overflows nor vanishes: it need not be the maximum of
-/// all keys so far; `coarseReferences` are rounded up. `Rescaling::kByRowSum` leaves it alone in the open blocks and looks at the sum instead:
+/// all keys so far. `Rescaling::kByRowSum` leaves it alone in the open blocks and looks at the sum instead:
 ///
 ///     P = 2^(X − m)                    where rowsum P ≤ 2¹²: ℓ' = ℓ + rowsum P, O' = O + dropout(P) V
 ///
@@ -82,7 +82,7 @@
 
 namespace tenon::kernels {
 
-/// When the reference of the exponents follows the row maximum, in open blocks.
+/// When the reference of the exponents follows the row maximum, in open blocks and those beside a first reference.
 enum class Rescaling { kEveryTurn, kByRowSum, kByLaneMaxima };
 
 /// Sizes and types of a kernel.
@@ -109,7 +109,6 @@ struct FlashForwardPlan {
   int64_t groupKeys = 0;                 ///< of such a chunk, a multiple of tileKeys
   int64_t groupsFromKeys = 0;            ///< so many keys are cut in such chunks, fewer are one,
   int64_t groupsFromQueries = 0;         ///< and blocks of so many rows share them: who computes what, not what
-  bool coarseReferences = false;         ///< whole multiples of 2⁻⁷, of 16-bit tiles: a target may add them to constants exactly
   bool oneLoop = false;                  ///< open blocks are computed as those with a mask are: half the code
 };
 

@@ -102,7 +102,6 @@ private:
   Value score(Value firstKey, Value key);
   Probabilities exponentiate(Value x, Value blockMaximum, Value maximum, Value stale, Value mask);
   Value power(Value difference);
-  Value coarse(Value maximum);
   Value visible(Value firstKey, Value end, RankedTensorType scores);
   Value hidden(Value mask, Value scores);
   Value rounded(Value probabilities);

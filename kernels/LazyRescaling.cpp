@@ -33,7 +33,7 @@ Value FlashForwardMaker::firstReference(const KeyLoops &keys) {
   Value x = tile::DotOp::create(b, scores, query_, key, filled(scores, 0), /*transposed=*/true, plan_.tf32);
   x = contracted<arith::MulFOp>(x, tile::SplatOp::create(b, scores, factor_));
   x = hidden(visible(begin, end, scores), x);
-  scf::YieldOp::create(b, coarse(greatestScore(x, /*factor=*/Value(), /*ofLane=*/false)));
+  scf::YieldOp::create(b, greatestScore(x, /*factor=*/Value(), /*ofLane=*/false));
   return branch.getResult(0);
 }
 

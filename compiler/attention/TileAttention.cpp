@@ -159,7 +159,6 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan.groupsFromQueries = kLeastGroupsOfHead * schedule_.queryGroups * schedule_.tileQueries;
   // On the host few queries wait for their keys: they have the time for a mask, and compile in half of it.
   plan.storesLoneChunk = figures && !figures->gpu;
-  plan.coarseReferences = figures && !figures->gpu && tile.isBF16();
   plan.oneLoop = plan.storesLoneChunk && hasFewQueries(function_);
   plan.partialSlot = static_cast<uint32_t>(inputs_.tensors().size()) - static_cast<uint32_t>(chunkTensors_);
   return success();

@@ -99,8 +99,6 @@ private:
   math::Exp2Op powerInFixedPoint(Value tile); ///< of which a tile is the rounded result; null for others
   Values powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks);
   static constexpr int64_t kBeyondRange = 0x4740feea; ///< the mark of 128; that of NaN is greater
-  ExpandOp referenceOfPower(mlir::math::Exp2Op power);
-  void beginPowers(mlir::math::Exp2Op power);
   Value correctionOf(Value words);
   Value lowerHalves(Value first, Value second);
   Value instruction(llvm::StringRef name, Type type, ValueRange operands);
@@ -354,8 +352,6 @@ private:
   bool onlyFirstRows_ = false; ///< vectors are the first four rows
   Value inRegisters_; ///< the product that a loop has at hand
   Operation *powerInWords_ = nullptr; ///< of the loop at hand, which makes words of its exponents
-  ExpandOp shiftedReference_;         ///< what the exponents are less, if a constant joined it, and its vectors then
-  Values shiftedRows_;
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   Operation *kernel_ = nullptr;             ///< the function
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered

@@ -213,7 +213,7 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
       return failure();
     result = Values{*value};
   } else if (auto expand = dyn_cast<ExpandOp>(op)) {
-    result = expand == shiftedReference_ ? shiftedRows_ : rowsOfLoop(expand.getSource());
+    result = rowsOfLoop(expand.getSource());
   } else if (auto splat = dyn_cast<SplatOp>(op)) {
     result = Values{scalars_.lookup(splat.getSource())};
   } else if (auto index = dyn_cast<IndexOp>(op)) {
@@ -297,8 +297,7 @@ void BlockProgram::beginColumns(ColumnLoop &columns, bool folds, Values &carried
   columns.step = llvm::any_of(columns.cone->ops, isPair) ? 2 : 1;
   columns.folded = carried.size();
   math::Exp2Op power = folds ? powerInFixedPoint(columns.tile) : math::Exp2Op();
-  if (power && llvm::is_contained(columns.cone->ops, power.getOperation()))
-    beginPowers(power);
+  powerInWords_ = power && llvm::is_contained(columns.cone->ops, power.getOperation()) ? power.getOperation() : nullptr;
   int64_t rows = cast<RankedTensorType>(columns.tile.getType()).getDimSize(0);
   if (powerInWords_)
     carried.append(columns.folded, filled(vectorOf(builder_.getI32Type(), rows), 0)); // marks
@@ -339,7 +338,6 @@ Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange
 }
 
 Values BlockProgram::endColumns(const ColumnLoop &columns, Values carried) {
-  shiftedReference_ = ExpandOp();
   if (!std::exchange(powerInWords_, nullptr))
     return carried;
   return markBeyondRange(Values(ArrayRef(carried).take_front(columns.folded)), ArrayRef(carried).drop_front(columns.folded));

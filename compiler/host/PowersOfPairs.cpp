@@ -3,9 +3,6 @@
 //     t = x + 49152 + 127 - 22/256        the lower half of t's bits is y = 256 (x + 127) - 22, rounded
 //     word = (y + table[y mod 256] + 1) / 2
 //
-// Where x = s - m for a row's m, t is s - (m - 49152 - 127 + 22/256): exact where m has few bits behind the point, and else
-// off by the same for a whole row.
-//
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
 // place of 2^f the line 1 + f. The table takes the difference back, which is at most 22/256, and adds it.
 // Relative error against 2^x: root mean square 1.9e-3, at most 6.1e-3, where rounding has 1.7e-3 and 3.9e-3; exact at
@@ -45,25 +42,6 @@ math::Exp2Op BlockProgram::powerInFixedPoint(Value tile) {
   bool fits = power && power->hasOneUse() && hasPairs(tile.getType()) && registers_.lanes == 16 && !rowGroups_ &&
               !isLeftOut(power, Effect::kFixedPoint);
   return fits ? power : math::Exp2Op();
-}
-
-// The exponents' reference where a constant can join it: m of x = s - m, or where a mask hides columns of select(c, x, -inf).
-ExpandOp BlockProgram::referenceOfPower(math::Exp2Op power) {
-  Value exponent = power.getOperand();
-  if (auto select = exponent.getDefiningOp<arith::SelectOp>())
-    exponent = matchPattern(select.getFalseValue(), m_NegInfFloat()) ? select.getTrueValue() : Value();
-  auto difference = exponent ? exponent.getDefiningOp<arith::SubFOp>() : arith::SubFOp();
-  auto reference = difference && difference->hasOneUse() ? difference.getRhs().getDefiningOp<ExpandOp>() : ExpandOp();
-  return reference && reference->hasOneUse() ? reference : ExpandOp();
-}
-
-void BlockProgram::beginPowers(math::Exp2Op power) {
-  powerInWords_ = power;
-  shiftedReference_ = referenceOfPower(power);
-  shiftedRows_.clear();
-  if (shiftedReference_)
-    for (Value row : rowsOfLoop(shiftedReference_.getSource()))
-      shiftedRows_.push_back(arith::SubFOp::create(builder_, row, filled(row.getType(), kOnes + kBias)));
 }
 
 // The corrections of words of y.
@@ -111,7 +89,7 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   auto words = vector.clone(builder_.getI32Type());
   auto halves = VectorType::get({2 * lanes}, builder_.getI16Type());
   auto fixedPoint = [&](Value x) -> Value {
-    Value sum = shiftedReference_ ? x : arith::AddFOp::create(builder_, x, filled(vector, kOnes + kBias)).getResult();
+    Value sum = arith::AddFOp::create(builder_, x, filled(vector, kOnes + kBias));
     Value lowest = filled(vector, kOnes);
     Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, sum); // NaN stays
     return arith::BitcastOp::create(builder_, words, arith::SelectOp::create(builder_, below, lowest, sum));

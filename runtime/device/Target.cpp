@@ -92,8 +92,10 @@ std::string brand() {
 // (Documentation/arch/x86/xstate).
 std::string amx_refusal(uint64_t state) {
   constexpr int kRequestPermission = 0x1023, kTileData = 18;
-  if (!has(kAmxTile) || !has(kAmxBf16) || !has(kAvx512Vbmi))
+  if (!has(kAmxTile) || !has(kAmxBf16))
     return "the processor has no AMX-TILE and AMX-BF16";
+  if (!has(kAvx512Vbmi))
+    return "the processor has no AVX512_VBMI";
   if ((state & kTileState) != kTileState)
     return "the operating system does not save AMX tiles (XCR0)";
   if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0)

@@ -304,6 +304,7 @@ void add_standing_causal(std::vector<Case> &list) {
   }
   add("negative_scale", Inputs::kNormal, [](Case &c) { c.scale = -0.3; });
   add("zero_scale", Inputs::kNormal, [](Case &c) { c.scale = 0.0; });
+  add("great_scale", Inputs::kNormal, [](Case &c) { c.scale = 1e7; }); // scores of 1e8
   add("large_scores", Inputs::kLarge, plain);
   add("not_a_number", Inputs::kNotANumber, plain);
   add("infinite", Inputs::kInfinite, plain);
@@ -339,6 +340,7 @@ void add_standing(std::vector<Case> &list) {
           [&](Case &c) { c.keys = 768, c.far = far; });
   add("negative_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = -0.3; });
   add("zero_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = 0.0; });
+  add("great_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = 1e7; });
   add("large_scores", Inputs::kLarge, 64, plain);
   add("not_a_number", Inputs::kNotANumber, 64, plain);
   add("infinite", Inputs::kInfinite, 64, plain);
