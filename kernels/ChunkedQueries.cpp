@@ -1,6 +1,6 @@
 // Launches of so few queries that their blocks would leave threads idle: their keys are cut in chunks, each a block of the
 // grid of its own, which leaves m, ℓ and O as they lie. A second phase is the same kernel: its blocks visit no key, and
-// add up what the chunks left. In launches of more queries, and of one chunk, this code decides nothing but that.
+// add up what the chunks left. In launches of more queries all keys are one chunk, and a lone chunk is the result itself.
 #include "kernels/FlashForwardMaker.h"
 
 using namespace mlir;

@@ -35,7 +35,7 @@ constexpr int64_t kKeysOfFew = 384; // in bytes of a column: 96 of float32, 192 
 // Blocks of queries that share a chunk of keys beside tile units, and the keys of it. A prototype on a Xeon whose keys and
 // values exceeded the second-level cache, 4,096 of width 128: 1, 2, 4, 8 blocks gave 1940, 2260, 2530, 2700 GFLOP/s.
 constexpr int64_t kQueryGroups = 4, kMostQueryGroups = 8, kGroupKeys = 512;
-// Of launches of up to so many queries, two blocks of 64, keys are cut in chunks, for other threads. What a chunk of 2,048
+// Of launches of up to so many queries, two blocks of 64 or four of 32, keys are cut in chunks, for other threads. What a chunk of 2,048
 // leaves, of width 64 in float32, is a sixtieth of what it reads. Measured on an AMD EPYC: README.md of host/.
 constexpr int64_t kChunkedQueries = 128, kManyChunkKeys = 2048, kMostChunksOfMany = 16;
 constexpr int64_t kMaxWidth = 512;
