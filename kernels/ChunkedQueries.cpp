@@ -19,7 +19,9 @@ void FlashForwardMaker::cutKeys(Value blocks) {
 
 KeyRange FlashForwardMaker::rangeOfCut() {
   Value begin = arith::MulIOp::create(b, chunk_, chunkKeys_);
-  return {begin, select(combines_, begin, arith::AddIOp::create(b, begin, chunkKeys_))};
+  Value left = arith::SubIOp::create(b, block_.keyLength, begin); // the end is no more than the keys: 32 bits hold it
+  Value end = arith::AddIOp::create(b, begin, arith::MinSIOp::create(b, chunkKeys_, left));
+  return {begin, select(combines_, begin, end)};
 }
 
 // In a row of the workspace tensor, one behind the other: m, ℓ, O. Of so few queries no blocks are grouped: `number_` is the

@@ -17,7 +17,6 @@ void FlashForwardMaker::buildGroups() {
   keptMaximum_ = ring(rows_), keptSum_ = ring(rows_), keptOutput_ = ring(output_);
 
   KeyRange all = blocks_ ? rangeOfCut() : KeyRange{index(0), block_.keyLength};
-  all.end = arith::MinSIOp::create(b, all.end, block_.keyLength);
   Value far = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, block_.keyLength, index(plan_.groupsFromKeys));
   Value least = arith::AddIOp::create(b, all.begin, index(1)); // of no keys there is one chunk too
   Value behind = arith::MaxSIOp::create(b, all.end, least);

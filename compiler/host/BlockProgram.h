@@ -52,7 +52,7 @@ private:
   LogicalResult lowerOffset(OffsetOp op);
   LogicalResult lowerProgramId(ProgramIdOp op);
 
-  // Global memory: Memory.cpp. Tables: Gather.cpp. Dropout: Random.cpp.
+  // Global memory: Memory.cpp, Results.cpp. Tables: Gather.cpp. Dropout: Random.cpp.
   LogicalResult pack(LoadOp op);
   Values loadElements(LoadOp op);
   static constexpr int64_t kStripRows = 4; ///< a square of them is transposed in four registers
@@ -185,7 +185,7 @@ private:
   Values identityOf(Reduction reduction, int64_t rows);
   Values fold(Reduction reduction, Type type, const Values &elements, ValueRange soFar);
 
-  // Tiles of rows and columns, computed on demand: Elementwise.cpp.
+  // Tiles of rows and columns, computed on demand: Elementwise.cpp, ColumnLoop.cpp.
   LogicalResult lowerVector(Operation *op);
   /// The buffer of a tile, made if there is none.
   FailureOr<int64_t> materialize(Value tile);

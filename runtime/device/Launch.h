@@ -4,6 +4,8 @@
 
 #include "tenon/Device.h"
 
+#include <algorithm>
+
 namespace tenon {
 
 /// Indexed by Dimension.
@@ -27,6 +29,8 @@ inline bool compute_extent(const GridExtent &rule, const LaunchSizes &sizes, int
   // Sizes have 31 bits, multipliers 32: no sum or product below leaves 64 but the last.
   int64_t first = (size * rule.multiplier + rule.divisor - 1) / rule.divisor;
   int64_t second = (times + rule.times_divisor - 1) / rule.times_divisor;
+  if (rule.times == Dimension::kKeyLength)
+    second = std::max<int64_t>(second, 1); // no keys are one chunk: its blocks write that nothing was seen
   if (rule.most_times != 0 && second > rule.most_times) {
     const int64_t together = (second + rule.most_times - 1) / rule.most_times;
     second = (second + together - 1) / together;

@@ -4,9 +4,9 @@
 ///     host:x86-64-v3             AVX2 and FMA
 ///     host:x86-64-v4             AVX-512 F, BW, CD, DQ and VL
 ///     host:x86-64-v4+bf16        with AVX512_BF16
-///     host:x86-64-v4+amx         with AVX512_BF16, AMX-TILE and AMX-BF16, and the kernel's leave to use tiles
+///     host:x86-64-v4+amx         with AVX512_BF16, AVX512_VBMI, AMX-TILE and AMX-BF16, and the kernel's leave for tiles
 ///     host:x86-64-v4+amx-emulated  the code of host:x86-64-v4+amx, but vectors do what tiles do, slowly: for tests on
-///                                a machine with AVX512_BF16; never chosen for `host`
+///                                a machine with AVX512_BF16 and AVX512_VBMI; never chosen for `host`
 ///     host:x86-64-v4:l1=48K:l2=2048K  with the data caches of a core, by which blocks are sized; without them those that
 ///                                processors of that level have at least; for `host` they are this machine's
 ///     sm_80, sm_86 … sm_120a     a GPU by its compute capability; a trailing `a`: that chip and no other

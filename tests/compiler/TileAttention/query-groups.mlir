@@ -6,9 +6,14 @@
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host:x86-64-v4+bf16 query-groups=2}))" 2>&1 | FileCheck %s --check-prefix=PAIRS
 // RUN: not tenon-opt %s --pass-pipeline="builtin.module(func.func(choose-schedule{target=host query-groups=9}))" 2>&1 | FileCheck %s --check-prefix=MANY
 
+// CHECK: %[[KEYS:.*]] = tile.size key_length
+// CHECK: %[[COMBINES:.*]] = arith.cmpi ne
 // CHECK: %[[OUTPUTS:.*]] = tile.shared_alloc : !tile.shared<4x32x64xf32>
 // CHECK: %[[BEGIN:.*]] = arith.muli
-// CHECK: %[[END:.*]] = arith.minsi %{{.*}}, %[[KEYS:.*]] : i32
+// CHECK: %[[LEFT:.*]] = arith.subi %[[KEYS]], %[[BEGIN]]
+// CHECK: %[[OWN:.*]] = arith.minsi %{{.*}}, %[[LEFT]]
+// CHECK: %[[LAST:.*]] = arith.addi %[[BEGIN]], %[[OWN]]
+// CHECK: %[[END:.*]] = arith.select %[[COMBINES]], %[[BEGIN]], %[[LAST]]
 // CHECK: %[[FAR:.*]] = arith.cmpi sge, %[[KEYS]], %c6144_i32
 // CHECK: %[[CHUNK:.*]] = arith.select %[[FAR]], %c512_i32
 // CHECK: %[[GROUPS:.*]] = arith.select %{{.*}}, %c4_i32, %c1_i32

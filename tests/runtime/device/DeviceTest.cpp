@@ -216,6 +216,20 @@ TEST_P(DeviceTest, WorkspaceTensorsOfOtherLengthsShareASlot) {
   }
 }
 
+// Its blocks write that no key was seen: who asks for no keys gets zeros.
+TEST_P(DeviceTest, NoKeysAreOneChunk) {
+  KernelImage image = image_of({phase("fill_workspace"), phase("double_workspace")});
+  GridExtent chunks{Dimension::kQueryLength, 1};
+  chunks.times = Dimension::kKeyLength, chunks.times_divisor = 4, chunks.most_times = 2;
+  image.launch.workspace_tensors = {{{{}, {}, chunks}, 1, {}}};
+  image.launch.tensors.push_back({TensorRole::kWorkspace, 0});
+  for (auto [keys, of_queries] : {std::pair{0, 1u}, {1, 1u}, {4, 1u}, {5, 2u}, {40, 2u}}) {
+    KernelArguments arguments = testing::sizes(1, 1, 3);
+    arguments.key_length = keys;
+    EXPECT_EQ(workspace_of(image.launch, arguments).value(), 3 * of_queries * sizeof(float)) << keys;
+  }
+}
+
 TEST_P(DeviceTest, AWorkspaceBeyondMemoryIsAnError) {
   KernelImage image = image_of({phase("fill_workspace"), phase("double_workspace")});
   GridExtent length{Dimension::kQueryLength, 1};
