@@ -95,6 +95,12 @@ struct Product {
   Value panelStride = {}; ///< of columns of the result, as that of Rows
 };
 
+/// Columns of a product from `first` on, in register tiles of `columns` each.
+struct ColumnGroups {
+  int64_t columns, first;
+  std::optional<int64_t> end; ///< where they end, with a whole register tile; none: at the product's last, which may not be one
+};
+
 /// A product that waits for the reduction that folds it.
 struct PendingProduct {
   DotOp dot;

@@ -132,12 +132,13 @@ private:
 
   // Products: Products.cpp.
   LogicalResult lowerDot(DotOp op);
-  Values columnsOf(const Product &product, int64_t group, Value firstColumn);
+  SmallVector<ColumnGroups, 2> groupsOf(const Product &product, int64_t vectors);
+  Values columnsOf(const Product &product, const ColumnGroups &group, Value firstColumn);
   void requestRows(const Rows &rows, int64_t rowBytes);
   void emitProduct(const Product &product);
-  void emitRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
+  void emitRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors, Value firstColumn,
                         Value vectorOffset);
-  Values sumRegisterTile(const Product &product, int64_t group, int64_t vectors, Value firstColumn,
+  Values sumRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors, Value firstColumn,
                          Value vectorOffset);
   void clearColumns(const Product &product);
   ReduceOp consumerOfProduct(DotOp op, const Product &product);
@@ -330,7 +331,7 @@ private:
   llvm::DenseMap<Value, TensorView> tensors_;
   llvm::DenseMap<RightOperand, Rows> rows_;
   llvm::DenseMap<RightOperand, TileRows> tileRows_;
-  bool keepsValues_ = false;
+  bool keepsRows_ = false;
   KeptRows keptRows_[2]; ///< of products that are not transposed, values, and of those that are, keys
   bool units_ = false; ///< tile units are in use: products of bfloat16 are theirs
 

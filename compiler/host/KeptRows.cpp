@@ -32,14 +32,14 @@ void BlockProgram::reserveKept(Block &kernel) {
   kernel.walk([&](DotOp dot) {
     if (!hasPairs(dot.getA().getType()))
       return;
-    keepsValues_ = true;
+    keepsRows_ = true;
     KeptRows &kept = rows[dot.getTransposed()];
     auto load = dot.getB().getDefiningOp<LoadOp>();
     if (load && (!kept.load || tileOf(load).getDimSize(0) > tileOf(kept.load).getDimSize(0)))
       kept = {load, dot.getTransposed() ? kLeastBlocksForKeys * queriesOf(dot.getA()) : 0};
   });
-  keepsValues_ &= products_ != Products::kFloat32 && (ofTiles || (!few && !isLeftOut(function, Effect::kKeptValues)));
-  if (!keepsValues_)
+  keepsRows_ &= products_ != Products::kFloat32 && (ofTiles || (!few && !isLeftOut(function, Effect::kKeptValues)));
+  if (!keepsRows_)
     return;
   workspace_.allocate(kOwnWorkspaceBytes);
   const bool keepsKeys = ofTiles && !few && rows[1].load && tileOf(rows[1].load).getDimSize(1) * kElementBytes > kNearBytes;

@@ -263,9 +263,9 @@ void BlockProgram::interleaveRows(LoadOp op, const TensorView &tensor, Rows &row
   int64_t padded = llvm::alignTo(rows.width, registers_.lanes), pairs = rows.rows / 2;
   int64_t offset = allocateRows(op, /*transposed=*/false, pairs * padded * kWordBytes);
   Rows words = rows;
-  words.rowStride = i64((keepsValues_ ? kPanelColumns : padded) * kWordBytes);
+  words.rowStride = i64((keepsRows_ ? kPanelColumns : padded) * kWordBytes);
   words.columnStride = i64(kWordBytes);
-  if (keepsValues_)
+  if (keepsRows_)
     words.panelStride = i64(pairs * kPanelColumns * kWordBytes);
   auto interleave = [&](Value target) {
     words.pointer = target;

@@ -31,10 +31,15 @@ double efficiency(int64_t group, int64_t columns) {
   return (1 - 0.35 / group) * columns / llvm::alignTo(columns, group);
 }
 
-RegisterTile chooseRegisterTile(int64_t registers, int64_t vectors, int64_t columns) {
-  RegisterTile best = *llvm::find_if(kRegisterTiles, [&](const RegisterTile &tile) {
+RegisterTile largestRegisterTile(int64_t registers, int64_t vectors) {
+  return *llvm::find_if(kRegisterTiles, [&](const RegisterTile &tile) {
     return registers >= tile.registers && vectors % tile.vectors == 0;
   });
+}
+
+// One size for all groups, the last of which may lack columns.
+RegisterTile chooseRegisterTile(int64_t registers, int64_t vectors, int64_t columns) {
+  RegisterTile best = largestRegisterTile(registers, vectors);
   // Of groups as good as each other by this estimate the smallest: less code, and on AMD no worse for its loads.
   constexpr double kAsGood = 0.005;
   for (int64_t group = best.columns - 1; group >= best.columns / 2; --group)
@@ -43,10 +48,32 @@ RegisterTile chooseRegisterTile(int64_t registers, int64_t vectors, int64_t colu
   return best;
 }
 
+// In as few groups of at most `most` columns as there can be, of two sizes, so that none lacks any: 64 are 9 x 6 + 2 x 5.
+SmallVector<ColumnGroups, 2> evenGroups(int64_t columns, int64_t most) {
+  int64_t groups = llvm::divideCeil(columns, most), larger = llvm::divideCeil(columns, groups);
+  int64_t end = (groups - (groups * larger - columns)) * larger;
+  SmallVector<ColumnGroups, 2> parts{{larger, 0, end}};
+  if (end < columns)
+    parts.push_back({larger - 1, end, columns});
+  return parts;
+}
+
 } // namespace
 
+// Register tiles are as large as fit where that pays: with 16 registers, whose smaller ones, 4 x 2, are just the sums that
+// two multiply-adds a cycle keep under way; and beside tile units, on processors that load twice a cycle and multiply twice.
+SmallVector<ColumnGroups, 2> BlockProgram::groupsOf(const Product &product, int64_t vectors) {
+  IntegerAttr count;
+  bool known = matchPattern(product.columnCount, m_Constant(&count));
+  if (known && count.getInt() > 0 && (registers_.count < 32 || products_ == Products::kTiles))
+    return evenGroups(count.getInt(), largestRegisterTile(registers_.count, vectors).columns);
+  int64_t columns = chooseRegisterTile(registers_.count, vectors, product.columns).columns;
+  bool whole = known && count.getInt() % columns == 0;
+  return {{columns, 0, whole ? std::optional(count.getInt()) : std::nullopt}};
+}
+
 // Where `group` columns of the right operand begin. Those beyond the last repeat it; what comes of them is dropped.
-Values BlockProgram::columnsOf(const Product &product, int64_t group, Value firstColumn) {
+Values BlockProgram::columnsOf(const Product &product, const ColumnGroups &group, Value firstColumn) {
   auto place = [&](Value column) {
     if (!product.panelStride)
       return byte(product.base, multiply(column, product.columnStride));
@@ -54,22 +81,20 @@ Values BlockProgram::columnsOf(const Product &product, int64_t group, Value firs
     Value within = arith::RemUIOp::create(builder_, column, i64(kPanelColumns));
     return byte(byte(product.base, multiply(panel, product.panelStride)), multiply(within, product.columnStride));
   };
-  IntegerAttr count;
-  bool whole = matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() % group == 0;
   Value last = builder_.createOrFold<arith::SubIOp>(product.columnCount, i64(1));
   Values bases;
-  for (int64_t i = 0; i < group; ++i) {
+  for (int64_t i = 0; i < group.columns; ++i) {
     Value column = add(firstColumn, i64(i));
-    if (whole && product.panelStride && kPanelColumns % group == 0)
+    if (group.end && product.panelStride && kPanelColumns % group.columns == 0)
       bases.push_back(i == 0 ? place(firstColumn) : byte(bases[0], multiply(i64(i), product.columnStride)));
     else
-      bases.push_back(place(whole ? column : minimum(column, last)));
+      bases.push_back(place(group.end ? column : minimum(column, last)));
   }
   return bases;
 }
 
-// The sums of `group` columns, vectors of one column side by side.
-Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int64_t vectors,
+// The sums of a group of columns, vectors of one column side by side.
+Values BlockProgram::sumRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors,
                                      Value firstColumn, Value vectorOffset) {
   int64_t lanes = lanesOf(product.rows);
   int64_t vectorBytes = lanes * sizeof(float), columnBytes = product.rows * sizeof(float);
@@ -79,7 +104,7 @@ Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int6
   Values bases = columnsOf(product, group, firstColumn);
   Value left = byte(product.left, vectorOffset);
 
-  Values carried(group * vectors, filled(vector, 0));
+  Values carried(group.columns * vectors, filled(vector, 0));
   carried.push_back(i64(0));
   Values sums = loop(i64(0), product.innerCount, 1, carried, [&](Value k, ValueRange state) {
     Value offset = state.back();
@@ -87,7 +112,7 @@ Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int6
     Values a, next;
     for (int64_t v = 0; v < vectors; ++v)
       a.push_back(load(vector.clone(word), byte(step, v * vectorBytes), vectorBytes));
-    for (int64_t i = 0; i < group; ++i) {
+    for (int64_t i = 0; i < group.columns; ++i) {
       Value b = broadcast(load(word, byte(bases[i], offset), product.pairs ? 2 : 4), lanes);
       for (int64_t v = 0; v < vectors; ++v) {
         Value sum = state[i * vectors + v];
@@ -102,7 +127,7 @@ Values BlockProgram::sumRegisterTile(const Product &product, int64_t group, int6
   return sums;
 }
 
-void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64_t vectors,
+void BlockProgram::emitRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors,
                                     Value firstColumn, Value vectorOffset) {
   int64_t lanes = lanesOf(product.rows);
   int64_t vectorBytes = lanes * sizeof(float), columnBytes = product.rows * sizeof(float);
@@ -112,9 +137,9 @@ void BlockProgram::emitRegisterTile(const Product &product, int64_t group, int64
   Value result = byte(byte(product.result, vectorOffset), multiply(firstColumn, i64(columnBytes)));
   // What lies beyond the tile is slack; what the right operand lacks within it must stay as it is.
   IntegerAttr count;
-  bool slackOnly = matchPattern(product.columnCount, m_Constant(&count)) &&
-                   (count.getInt() % group == 0 || count.getInt() == product.columns);
-  for (int64_t i = 0; i < group; ++i) {
+  bool slackOnly =
+      group.end || (matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns);
+  for (int64_t i = 0; i < group.columns; ++i) {
     Value exists;
     if (product.accumulate && !slackOnly)
       exists = broadcast(arith::CmpIOp::create(builder_, arith::CmpIPredicate::slt,
@@ -153,11 +178,12 @@ void BlockProgram::emitProduct(const Product &product) {
   int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes;
   int64_t vectorBytes = lanes * sizeof(float);
   bool apart = vectors > 1 && !product.ends.empty();
-  RegisterTile tile = chooseRegisterTile(registers_.count, apart ? 1 : vectors, product.columns);
-  auto groups = [&](const Product &part, Value vectorOffset) {
-    loop(i64(0), part.columnCount, tile.columns, [&](Value firstColumn) {
-      emitRegisterTile(part, tile.columns, tile.vectors, firstColumn, vectorOffset);
-    });
+  int64_t vectorsOfTile = largestRegisterTile(registers_.count, apart ? 1 : vectors).vectors;
+  auto registerTiles = [&](const Product &part, Value vectorOffset) {
+    for (const ColumnGroups &group : groupsOf(part, vectorsOfTile))
+      loop(i64(group.first), group.end ? i64(*group.end) : part.columnCount, group.columns, [&](Value firstColumn) {
+        emitRegisterTile(part, group, vectorsOfTile, firstColumn, vectorOffset);
+      });
   };
   if (apart) {
     int64_t table = workspace_.allocate(vectors * sizeof(int64_t));
@@ -167,14 +193,14 @@ void BlockProgram::emitProduct(const Product &product) {
       Product part = product;
       Value place = byte(buffer(table), multiply(v, i64(sizeof(int64_t))));
       (product.endsOfTerms ? part.innerCount : part.columnCount) = load(builder_.getI64Type(), place, sizeof(int64_t));
-      groups(part, multiply(v, i64(vectorBytes)));
+      registerTiles(part, multiply(v, i64(vectorBytes)));
     });
     workspace_.release(table);
-  } else if (tile.vectors == vectors) {
-    groups(product, i64(0));
+  } else if (vectorsOfTile == vectors) {
+    registerTiles(product, i64(0));
   } else {
-    loop(i64(0), i64(vectors * vectorBytes), tile.vectors * vectorBytes,
-         [&](Value vectorOffset) { groups(product, vectorOffset); });
+    loop(i64(0), i64(vectors * vectorBytes), vectorsOfTile * vectorBytes,
+         [&](Value vectorOffset) { registerTiles(product, vectorOffset); });
   }
   clearColumns(product);
 }
@@ -189,9 +215,9 @@ static constexpr int kMostOpsOfElement = 4;
 // operations, while it is in registers. Null for none.
 ReduceOp BlockProgram::consumerOfProduct(DotOp op, const Product &product) {
   IntegerAttr count;
-  RegisterTile tile = chooseRegisterTile(registers_.count, product.rows / lanesOf(product.rows), product.columns);
+  int64_t vectors = product.rows / lanesOf(product.rows);
   if (!matchPattern(product.columnCount, m_Constant(&count)) || count.getInt() != product.columns ||
-      product.columns % tile.columns != 0 || tile.vectors * lanesOf(product.rows) != product.rows)
+      largestRegisterTile(registers_.count, vectors).vectors != vectors || !groupsOf(product, vectors)[0].end)
     return {};
   return reductionOf(op);
 }
@@ -233,11 +259,10 @@ LogicalResult BlockProgram::lowerProductAndReduce(PendingProduct pending, Reduce
   }
   done_.insert(pending.dot);
 
-  RegisterTile tile = chooseRegisterTile(registers_.count, vectors, product.columns);
   bool fine = true;
-  auto body = [&](Value firstColumn, ValueRange state) {
-    Values sums = sumRegisterTile(product, tile.columns, vectors, firstColumn, i64(0)), next(state);
-    for (int64_t i = 0; i < tile.columns; ++i) {
+  auto foldRegisterTile = [&](const ColumnGroups &group, Value firstColumn, ValueRange state) {
+    Values sums = sumRegisterTile(product, group, vectors, firstColumn, i64(0)), next(state);
+    for (int64_t i = 0; i < group.columns; ++i) {
       SmallVector<ColumnValues, 1> values(1);
       ColumnValues words;
       Value column = add(firstColumn, i64(i));
@@ -253,8 +278,11 @@ LogicalResult BlockProgram::lowerProductAndReduce(PendingProduct pending, Reduce
     }
     return next;
   };
-  vectors_[reduce.getResult()] = loop(i64(0), i64(product.columns), tile.columns,
-                                      identityOf(reduce.getReduction(), product.rows), body);
+  Values folded = identityOf(reduce.getReduction(), product.rows);
+  for (const ColumnGroups &group : groupsOf(product, vectors))
+    folded = loop(i64(group.first), i64(*group.end), group.columns, folded,
+                  [&](Value firstColumn, ValueRange state) { return foldRegisterTile(group, firstColumn, state); });
+  vectors_[reduce.getResult()] = folded;
   return success(fine);
 }
 

@@ -21,7 +21,7 @@ static constexpr int64_t kBlock = kTileBlock;
 
 void BlockProgram::configureTiles(Block &kernel) {
   reserveKept(kernel);
-  if (!keepsValues_ || products_ == Products::kPairs)
+  if (!keepsRows_ || products_ == Products::kPairs)
     return;
   units_ = true;
   tile_unit::ConfigureOp::create(builder_, buffer(workspace_.allocate(tile_unit::kConfigurationBytes)));

@@ -147,7 +147,9 @@ TEST_F(Command, BenchSuiteOfTheHostPrintsEachFigureBesideWhatItMustBe) {
   write("beside.json", R"([{"by": "PyTorch", "batch": 1, "heads": 12, "kv_heads": 12, "queries": 8, "keys": 8,
                            "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 3},
                           {"by": "Tenon", "batch": 1, "heads": 12, "kv_heads": 12, "queries": 8, "keys": 8,
-                           "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 2}])");
+                           "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 2},
+                          {"by": "another", "batch": 1, "heads": 12, "kv_heads": 12, "queries": 8, "keys": 8,
+                           "head_dim": 64, "dtype": "f32", "causal": false, "milliseconds": 1}])");
   const std::string suite = "bench --suite host --shorter 16 --rounds 1 --milliseconds 0.001 ";
   const Ran table = run(suite);
   ASSERT_EQ(table.status, 0) << table.err;
@@ -155,7 +157,9 @@ TEST_F(Command, BenchSuiteOfTheHostPrintsEachFigureBesideWhatItMustBe) {
   for (const char *part : {"required", "measured", "reached", "of the FMA peak", ">= 0.750 x", "<= 300 ns", "with --beside",
                            "batch 1, heads 32/8, 1 x 512, width 128, bf16", "peaks: float32 FMA"})
     EXPECT_THAT(table.out, HasSubstr(part));
-  const json object = run(suite + "--beside beside.json --json").parsed();
+  const Ran beside = run(suite + "--beside beside.json --json");
+  EXPECT_THAT(beside.err, HasSubstr("another in beside.json: nothing is asked against it"));
+  const json object = beside.parsed();
   std::set<std::string> reached;
   for (const json &row : object["requirements"]) {
     reached.insert(row["reached"].dump());

@@ -187,6 +187,10 @@ std::vector<Requirement> of_few_queries(const HostSuite &suite, const HostPeaks 
 
 } // namespace
 
+bool HostSuite::is_measure(const std::string &name) {
+  return name == kPrototype || std::ranges::find(kPeers, name) != std::end(kPeers);
+}
+
 std::vector<Requirement> HostSuite::requirements(const RunFigures &run,
                                                  const Beside &beside) const {
   std::vector<Requirement> all = beside_others(*this, run.peaks, beside);

@@ -42,6 +42,8 @@ struct HostSuite {
   /// Goes over all once.
   Result<void> run_round(double milliseconds, FunctionRef<void(const std::string &)> progress);
   std::vector<Requirement> requirements(const RunFigures &run, const Beside &beside) const;
+  /// Whether something is asked against the program of this name: the prototype, or a peer.
+  static bool is_measure(const std::string &name);
   std::vector<ShapeCase> shapes() const; ///< those with a place in the table of shapes
 };
 

@@ -203,7 +203,8 @@ TEST_P(DeviceTest, WorkspaceTensorsOfOtherLengthsShareASlot) {
   LaunchPhase fill = phase("fill_workspace"), twice = phase("double_workspace");
   KernelImage image = image_of({fill, twice});
   GridExtent rows{Dimension::kQueryLength, 1}, one;
-  image.launch.workspace_tensors = {{{one, one, rows}, 1, {.queries = {0, 2}}}, {{one, rows, rows}, 4, {.queries = {3}}}};
+  image.launch.workspace_tensors = {{{one, one, rows}, 1, {.queries = {0, 2}, .keys = {}}},
+                                    {{one, rows, rows}, 4, {.queries = {3}, .keys = {}}}};
   image.launch.tensors.push_back({TensorRole::kWorkspace, 0});
   auto kernel = device_->load(image).value();
   for (int32_t length : {2, 3}) {
