@@ -193,7 +193,8 @@ Json to_json(const HostPeaks &peaks) {
     reads[read.level] = read.gigabytes;
   return {{"float32_fma_gflops", peaks.float32},   {"float32_fma_avx2_gflops", peaks.float32_avx2},
           {"bfloat16_dot_gflops", peaks.bfloat16}, {"bfloat16_amx_gflops", peaks.bfloat16_amx},
-          {"exp2_per_ns", peaks.exponentials},     {"read_gigabytes_per_second", reads}};
+          {"exp2_per_ns", peaks.exponentials},
+          {"exp2_avx2_per_ns", peaks.exponentials_avx2}, {"read_gigabytes_per_second", reads}};
 }
 
 Json to_json(const DeviceRates &rates) {
@@ -220,7 +221,8 @@ std::string text(const HostPeaks &peaks) {
     std::snprintf(part, sizeof part, ", AMX %.0f", peaks.bfloat16_amx);
     line += part;
   }
-  std::snprintf(part, sizeof part, ", exp2 %.1f a ns; reads", peaks.exponentials);
+  std::snprintf(part, sizeof part, ", exp2 %.1f a ns (AVX2 %.1f); reads", peaks.exponentials,
+                peaks.exponentials_avx2);
   line += part;
   for (const HostPeaks::Read &read : peaks.reads) {
     std::snprintf(part, sizeof part, " %s %.0f", read.level.c_str(), read.gigabytes);

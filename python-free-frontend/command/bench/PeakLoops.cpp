@@ -50,27 +50,53 @@ constexpr int kChains = 12, kLanes = 16, kLanesAvx2 = 8;
 // a block of scores. Intrinsics of vreduceps and vscalefps read an undefined register, of which GCC warns.
 constexpr int kBlock = 1024;
 
+struct alignas(64) BlockOfScores {
+  float scores[kBlock], powers[kBlock];
+  BlockOfScores() {
+    for (int i = 0; i < kBlock; ++i)
+      scores[i] = -0.113f * static_cast<float>(i % 97);
+  }
+  // Both are anew each time, for all that the compiler knows.
+  void renew() { asm volatile("" : : "r"(scores), "r"(powers) : "memory"); }
+};
+
 [[gnu::target("avx512f,avx512dq"), gnu::noinline]] void exponentials(int64_t rounds) {
-  alignas(64) float scores[kBlock], powers[kBlock];
-  for (int i = 0; i < kBlock; ++i)
-    scores[i] = -0.113f * static_cast<float>(i % 97);
+  BlockOfScores block;
   const __m512 least = _mm512_set1_ps(-126), coefficient = _mm512_set1_ps(0.25f);
   for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 4
     for (int i = 0; i < kBlock; i += kLanes) {
       __m512 clamped, fraction, power = coefficient;
-      asm("vmaxps %1, %2, %0" : "=v"(clamped) : "v"(_mm512_load_ps(scores + i)), "v"(least));
+      asm("vmaxps %1, %2, %0" : "=v"(clamped) : "v"(_mm512_load_ps(block.scores + i)), "v"(least));
       asm("vreduceps $0, %1, %0" : "=v"(fraction) : "v"(clamped));
       const __m512 whole = clamped - fraction;
       for (int degree = 0; degree < 5; ++degree)
         power = _mm512_fmadd_ps(power, fraction, coefficient);
       asm("vscalefps %1, %0, %0" : "+v"(power) : "v"(whole));
-      _mm512_store_ps(powers + i, power);
+      _mm512_store_ps(block.powers + i, power);
     }
-    asm volatile(""
-                 :
-                 : "r"(scores), "r"(powers)
-                 : "memory"); // both anew each time, for all the compiler knows
+    block.renew();
+  }
+}
+
+// The same without vreduceps and vscalefps: the whole part joins the exponent's bits.
+[[gnu::target("avx2,fma"), gnu::noinline]] void exponentials_avx2(int64_t rounds) {
+  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC, kMantissaBits = 23;
+  BlockOfScores block;
+  const __m256 least = _mm256_set1_ps(-126), coefficient = _mm256_set1_ps(0.25f);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kBlock; i += kLanesAvx2) {
+      const __m256 clamped = _mm256_max_ps(_mm256_load_ps(block.scores + i), least);
+      const __m256 whole = _mm256_round_ps(clamped, kNearest), fraction = _mm256_sub_ps(clamped, whole);
+      __m256 power = coefficient;
+      for (int degree = 0; degree < 5; ++degree)
+        power = _mm256_fmadd_ps(power, fraction, coefficient);
+      const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(whole), kMantissaBits);
+      power = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(power), exponent));
+      _mm256_store_ps(block.powers + i, power);
+    }
+    block.renew();
   }
 }
 
@@ -119,6 +145,7 @@ const PeakLoop kDotBFloat16 = {dot_bfloat16, kMultiplyAdd *kPair *kChains *kLane
 const PeakLoop kTilesBFloat16 = {tiles_bfloat16,
                                  kMultiplyAdd *kTileProducts *kTileRows *kTileColumns *kTileDepth};
 const PeakLoop kExponentials = {exponentials, kBlock};
+const PeakLoop kExponentialsAvx2 = {exponentials_avx2, kBlock};
 
 [[gnu::target("avx512f"), gnu::noinline]] void read_avx512(const std::byte *data, int64_t bytes,
                                                            int64_t repeats) {

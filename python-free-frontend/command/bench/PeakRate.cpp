@@ -127,14 +127,16 @@ HostPeaks HostPeakMeter::measure() {
   const HostFeatures &features = host_features();
   HostPeaks peaks;
   peaks.float32 = measure_fma_peak();
-  if (features.avx2 && features.fma)
+  if (features.avx2 && features.fma) {
     peaks.float32_avx2 = rate(threads_, kFmaAvx2, kRounds);
+    peaks.exponentials_avx2 = rate(threads_, kExponentialsAvx2, kRoundsOfExponentials);
+  }
   if (features.avx512_bf16)
     peaks.bfloat16 = rate(threads_, kDotBFloat16, kRounds);
   if (features.amx)
     peaks.bfloat16_amx = rate(threads_, kTilesBFloat16, kRoundsOfTiles);
-  if (features.avx512)
-    peaks.exponentials = rate(threads_, kExponentials, kRoundsOfExponentials);
+  peaks.exponentials =
+      features.avx512 ? rate(threads_, kExponentials, kRoundsOfExponentials) : peaks.exponentials_avx2;
   const auto read = features.avx512 ? read_avx512 : read_avx2;
   for (const Level &level : levels_) {
     const int64_t bytes = level.bytes_of_thread,
@@ -152,7 +154,7 @@ HostPeaks HostPeakMeter::measure() {
 void HostPeaks::merge(const HostPeaks &other) {
   for (double HostPeaks::*figure :
        {&HostPeaks::float32, &HostPeaks::float32_avx2, &HostPeaks::bfloat16,
-        &HostPeaks::bfloat16_amx, &HostPeaks::exponentials})
+        &HostPeaks::bfloat16_amx, &HostPeaks::exponentials, &HostPeaks::exponentials_avx2})
     this->*figure = std::max(this->*figure, other.*figure);
   if (reads.empty())
     reads = other.reads;
