@@ -223,6 +223,7 @@ LogicalResult BlockProgram::pack(LoadOp op) {
   done_.insert(op);
 
   Transfer t = transferOf(op, tensor, rows, offset);
+  noteQueryRows(op, t.count);
   clearBeyond(t, offset, tile.getDimSize(1));
   auto widened = [&](Value bits) {
     if (tensor.element.isF16())

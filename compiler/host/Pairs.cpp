@@ -91,6 +91,7 @@ LogicalResult BlockProgram::packPairs(LoadOp op) {
   bind(op.getResult(), offset);
   done_.insert(op);
   Transfer words = transferOf(op, tensor, rows, offset);
+  noteQueryRows(op, words.count);
   int64_t width = words.width;
   words.width = words.adjacent ? width / 2 : 0;
   clearBeyond(words, offset, tile.getDimSize(1) / 2);

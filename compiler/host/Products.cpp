@@ -173,12 +173,32 @@ void BlockProgram::clearColumns(const Product &product) {
   });
 }
 
-// Of vectors with ends of their own one after the other, so that each ends there.
+// Of short heads half of the rows of a block or more may not exist.
+void BlockProgram::noteQueryRows(LoadOp load, Value count) {
+  auto isQuery = [&](Operation *user) {
+    auto product = dyn_cast<DotOp>(user);
+    return product && product.getTransposed() && product.getA() == load.getResult();
+  };
+  if (llvm::any_of(load->getUsers(), isQuery))
+    queryRows_ = count;
+}
+
+// Where those end that do, i64.
+Value BlockProgram::endOfRows(int64_t rows) {
+  return isKnown(queryRows_) && !isLeftOut(kernel_, Effect::kExistingRows) ? queryRows_ : i64(rows);
+}
+
+// Of vectors with ends of their own one after the other, so that each ends there. Beside the last keys, in register tiles
+// of two vectors, what has no rows is left out; whole products, which are most of the work of long heads, have them large.
 void BlockProgram::emitProduct(const Product &product) {
   int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes;
   int64_t vectorBytes = lanes * sizeof(float);
   bool apart = vectors > 1 && !product.ends.empty();
-  int64_t vectorsOfTile = largestRegisterTile(registers_.count, apart ? 1 : vectors).vectors;
+  IntegerAttr known;
+  bool whole = matchPattern(product.columnCount, m_Constant(&known)) && matchPattern(product.innerCount, m_Constant(&known));
+  Value endOfRows = apart || !whole ? this->endOfRows(product.rows) : i64(product.rows);
+  bool byTwo = !apart && vectors % 2 == 0 && !matchPattern(endOfRows, m_Constant(&known));
+  int64_t vectorsOfTile = largestRegisterTile(registers_.count, apart ? 1 : byTwo ? 2 : vectors).vectors;
   auto registerTiles = [&](const Product &part, Value vectorOffset) {
     for (const ColumnGroups &group : groupsOf(part, vectorsOfTile))
       loop(i64(group.first), group.end ? i64(*group.end) : part.columnCount, group.columns, [&](Value firstColumn) {
@@ -189,7 +209,8 @@ void BlockProgram::emitProduct(const Product &product) {
     int64_t table = workspace_.allocate(vectors * sizeof(int64_t));
     for (auto [v, end] : llvm::enumerate(product.ends))
       store(end, byte(buffer(table), v * sizeof(int64_t)), sizeof(int64_t));
-    loop(i64(0), i64(vectors), 1, [&](Value v) {
+    Value end = builder_.createOrFold<arith::DivUIOp>(add(endOfRows, i64(lanes - 1)), i64(lanes));
+    loop(i64(0), end, 1, [&](Value v) {
       Product part = product;
       Value place = byte(buffer(table), multiply(v, i64(sizeof(int64_t))));
       (product.endsOfTerms ? part.innerCount : part.columnCount) = load(builder_.getI64Type(), place, sizeof(int64_t));
@@ -199,7 +220,7 @@ void BlockProgram::emitProduct(const Product &product) {
   } else if (vectorsOfTile == vectors) {
     registerTiles(product, i64(0));
   } else {
-    loop(i64(0), i64(vectors * vectorBytes), vectorsOfTile * vectorBytes,
+    loop(i64(0), multiply(endOfRows, i64(sizeof(float))), vectorsOfTile * vectorBytes,
          [&](Value vectorOffset) { registerTiles(product, vectorOffset); });
   }
   clearColumns(product);

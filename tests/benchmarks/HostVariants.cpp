@@ -122,7 +122,7 @@ bool right_half_hidden(int64_t, int64_t key, int64_t length) { return key < leng
 void compare_effects() {
   using Mask = AttentionGraphOptions::Mask;
   constexpr auto kF32 = DataType::kFloat32, kBF16 = DataType::kBFloat16;
-  const Shape4 shorter{16, 512, 64}, longer{2, 2048, 64}, decoding{32, 8192, 128, 1, 8};
+  const Shape4 shorter{16, 512, 64}, longer{2, 2048, 64}, decoding{32, 8192, 128, 1, 8}, shortest{48, 32, 64};
   struct Ablation {
     const char *effect, *where;
     Shape4 shape;
@@ -144,6 +144,7 @@ void compare_effects() {
       {"along-rows", "decoding", decoding, {}, kBF16},
       {"requests", "decoding", decoding, {}, kBF16},
       {"existing-rows", "decoding", decoding, {}, kBF16},
+      {"existing-rows", "32", shortest, {}, kF32},
   };
   auto without = [](const std::string &effect) { return "{\"without\": \"" + effect + "\"}"; };
   for (const Ablation &each : kAblations)
