@@ -32,7 +32,7 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
     {"packed-tables", "masks and biases are transposed in strips", "host/Gather.cpp"},
     {"along-rows", "products of few queries run along the rows of keys and values", "host/RowProducts.cpp"},
     {"requests", "what few queries will read is requested ahead", "host/RowProducts.cpp"},
-    {"existing-rows", "rows that do not exist have no part in loops over scores of few queries, nor in products beside the last keys",
+    {"existing-rows", "rows that do not exist have no part in loops over scores of few queries, nor in products that end within a block",
      "host/RowProducts.cpp, host/Products.cpp"},
     {"held-tiles", "narrow queries stay in tile registers", "host/TileProducts.cpp"},
     {"streaming-loads", "keys and values pass by the first-level cache on their way to tile registers",

@@ -98,7 +98,7 @@ struct Product {
 /// Columns of a product from `first` on, in register tiles of `columns` each.
 struct ColumnGroups {
   int64_t columns, first;
-  std::optional<int64_t> end; ///< where they end, with a whole register tile; none: at the product's last, which may not be one
+  std::optional<int64_t> end; ///< behind whole register tiles; none: the product's own, and the last may lack columns
 };
 
 /// A product that waits for the reduction that folds it.

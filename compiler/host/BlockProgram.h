@@ -136,8 +136,10 @@ private:
   Values columnsOf(const Product &product, const ColumnGroups &group, Value firstColumn);
   void requestRows(const Rows &rows, int64_t rowBytes);
   void noteQueryRows(LoadOp load, Value count);
-  Value endOfRows(int64_t rows);
+  Value endOfRows(const Product &product);
   void emitProduct(const Product &product);
+  void emitRegisterTiles(const Product &product, int64_t vectorsOfTile, Value end);
+  void emitVectorsApart(const Product &product);
   void emitRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors, Value firstColumn,
                         Value vectorOffset);
   Values sumRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors, Value firstColumn,
@@ -350,7 +352,8 @@ private:
   llvm::DenseMap<std::pair<Value, mlir::Block *>, ColumnBounds> columnBounds_;
   llvm::DenseMap<Operation *, PendingProduct> pendingProducts_; ///< by the reduction
   llvm::DenseMap<Value, int64_t> leftRows_; ///< left operands that lie as rows
-  Value queryRows_; ///< of a block's queries, those that exist, i64
+  Value queryRows_;       ///< of a block's queries, those that exist, i64,
+  int64_t queryTile_ = 0; ///< in tiles of so many rows; 0 where there are several tiles of queries
   Value rowGroups_; ///< of four rows of queries that exist, i64
   int64_t groupedRows_ = 0;    ///< of their tile
   bool onlyFirstRows_ = false; ///< vectors are the first four rows

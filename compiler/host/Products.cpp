@@ -60,19 +60,23 @@ SmallVector<ColumnGroups, 2> evenGroups(int64_t columns, int64_t most) {
 
 } // namespace
 
-// Register tiles are as large as fit where that pays: with 16 registers, whose smaller ones, 4 x 2, are just the sums that
-// two multiply-adds a cycle keep under way; and beside tile units, on processors that load twice a cycle and multiply twice.
-SmallVector<ColumnGroups, 2> BlockProgram::groupsOf(const Product &product, int64_t vectors) {
-  IntegerAttr count;
-  bool known = matchPattern(product.columnCount, m_Constant(&count));
-  if (known && count.getInt() > 0 && (registers_.count < 32 || products_ == Products::kTiles))
-    return evenGroups(count.getInt(), largestRegisterTile(registers_.count, vectors).columns);
-  int64_t columns = chooseRegisterTile(registers_.count, vectors, product.columns).columns;
-  bool whole = known && count.getInt() % columns == 0;
-  return {{columns, 0, whole ? std::optional(count.getInt()) : std::nullopt}};
+static std::optional<int64_t> constantOf(Value value) {
+  IntegerAttr constant;
+  return matchPattern(value, m_Constant(&constant)) ? std::optional(constant.getInt()) : std::nullopt;
 }
 
-// Where `group` columns of the right operand begin. Those beyond the last repeat it; what comes of them is dropped.
+// Register tiles are as large as fit where that was faster: with 16 registers, whose smaller ones, 4 x 2, are just the sums
+// that two multiply-adds a cycle keep under way; and beside tile units, on Xeons (efficiency).
+SmallVector<ColumnGroups, 2> BlockProgram::groupsOf(const Product &product, int64_t vectors) {
+  std::optional<int64_t> count = constantOf(product.columnCount);
+  if (count.value_or(0) > 0 && (registers_.count < 32 || products_ == Products::kTiles))
+    return evenGroups(*count, largestRegisterTile(registers_.count, vectors).columns);
+  int64_t columns = chooseRegisterTile(registers_.count, vectors, product.columns).columns;
+  return {{columns, 0, count && *count % columns == 0 ? count : std::nullopt}};
+}
+
+// Where the columns of a register tile begin in the right operand. Those beyond the last repeat it; what comes of them is
+// dropped.
 Values BlockProgram::columnsOf(const Product &product, const ColumnGroups &group, Value firstColumn) {
   auto place = [&](Value column) {
     if (!product.panelStride)
@@ -82,10 +86,11 @@ Values BlockProgram::columnsOf(const Product &product, const ColumnGroups &group
     return byte(byte(product.base, multiply(panel, product.panelStride)), multiply(within, product.columnStride));
   };
   Value last = builder_.createOrFold<arith::SubIOp>(product.columnCount, i64(1));
+  bool inOnePanel = group.end && kPanelColumns % group.columns == 0 && group.first % group.columns == 0;
   Values bases;
   for (int64_t i = 0; i < group.columns; ++i) {
     Value column = add(firstColumn, i64(i));
-    if (group.end && product.panelStride && kPanelColumns % group.columns == 0)
+    if (product.panelStride && inOnePanel)
       bases.push_back(i == 0 ? place(firstColumn) : byte(bases[0], multiply(i64(i), product.columnStride)));
     else
       bases.push_back(place(group.end ? column : minimum(column, last)));
@@ -136,9 +141,7 @@ void BlockProgram::emitRegisterTile(const Product &product, const ColumnGroups &
 
   Value result = byte(byte(product.result, vectorOffset), multiply(firstColumn, i64(columnBytes)));
   // What lies beyond the tile is slack; what the right operand lacks within it must stay as it is.
-  IntegerAttr count;
-  bool slackOnly =
-      group.end || (matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns);
+  bool slackOnly = group.end || constantOf(product.columnCount) == product.columns;
   for (int64_t i = 0; i < group.columns; ++i) {
     Value exists;
     if (product.accumulate && !slackOnly)
@@ -160,9 +163,7 @@ void BlockProgram::emitRegisterTile(const Product &product, const ColumnGroups &
 // Columns that the right operand lacks.
 void BlockProgram::clearColumns(const Product &product) {
   int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes;
-  IntegerAttr count;
-  bool whole =
-      matchPattern(product.columnCount, m_Constant(&count)) && count.getInt() == product.columns;
+  bool whole = constantOf(product.columnCount) == product.columns;
   if (product.accumulate || product.bounded || whole)
     return;
   Type vector = VectorType::get({lanes}, builder_.getF32Type());
@@ -173,57 +174,71 @@ void BlockProgram::clearColumns(const Product &product) {
   });
 }
 
-// Of short heads half of the rows of a block or more may not exist.
+// A load of queries says how many of them exist: of short heads half of the rows of a block or more do not. Of two loads
+// of queries beside each other neither does: whose rows a product has is not told.
 void BlockProgram::noteQueryRows(LoadOp load, Value count) {
   auto isQuery = [&](Operation *user) {
     auto product = dyn_cast<DotOp>(user);
     return product && product.getTransposed() && product.getA() == load.getResult();
   };
-  if (llvm::any_of(load->getUsers(), isQuery))
-    queryRows_ = count;
+  if (llvm::none_of(load->getUsers(), isQuery))
+    return;
+  queryTile_ = isKnown(queryRows_) ? 0 : cast<RankedTensorType>(load.getResult().getType()).getDimSize(0);
+  queryRows_ = count;
 }
 
-// Where those end that do, i64.
-Value BlockProgram::endOfRows(int64_t rows) {
-  return isKnown(queryRows_) && !isLeftOut(kernel_, Effect::kExistingRows) ? queryRows_ : i64(rows);
+// Where the rows of a product end that exist, i64; all of them where that is not known.
+Value BlockProgram::endOfRows(const Product &product) {
+  bool known = product.rows == queryTile_ && isKnown(queryRows_) && !isLeftOut(kernel_, Effect::kExistingRows);
+  return known ? queryRows_ : i64(product.rows);
 }
 
-// Of vectors with ends of their own one after the other, so that each ends there. Beside the last keys, in register tiles
-// of two vectors, what has no rows is left out; whole products, which are most of the work of long heads, have them large.
+// A product whose columns or terms end within the block, by the last key or by a mask, leaves out vectors of rows that do
+// not exist, in register tiles of two vectors at most; whole ones, which are most of the work of long heads, have large
+// tiles and take all rows. In rows that are left out stands anything: what follows is by lanes, and rows are stored up to
+// their count.
 void BlockProgram::emitProduct(const Product &product) {
-  int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes;
-  int64_t vectorBytes = lanes * sizeof(float);
-  bool apart = vectors > 1 && !product.ends.empty();
-  IntegerAttr known;
-  bool whole = matchPattern(product.columnCount, m_Constant(&known)) && matchPattern(product.innerCount, m_Constant(&known));
-  Value endOfRows = apart || !whole ? this->endOfRows(product.rows) : i64(product.rows);
-  bool byTwo = !apart && vectors % 2 == 0 && !matchPattern(endOfRows, m_Constant(&known));
-  int64_t vectorsOfTile = largestRegisterTile(registers_.count, apart ? 1 : byTwo ? 2 : vectors).vectors;
-  auto registerTiles = [&](const Product &part, Value vectorOffset) {
-    for (const ColumnGroups &group : groupsOf(part, vectorsOfTile))
-      loop(i64(group.first), group.end ? i64(*group.end) : part.columnCount, group.columns, [&](Value firstColumn) {
-        emitRegisterTile(part, group, vectorsOfTile, firstColumn, vectorOffset);
-      });
-  };
-  if (apart) {
-    int64_t table = workspace_.allocate(vectors * sizeof(int64_t));
-    for (auto [v, end] : llvm::enumerate(product.ends))
-      store(end, byte(buffer(table), v * sizeof(int64_t)), sizeof(int64_t));
-    Value end = builder_.createOrFold<arith::DivUIOp>(add(endOfRows, i64(lanes - 1)), i64(lanes));
-    loop(i64(0), end, 1, [&](Value v) {
-      Product part = product;
-      Value place = byte(buffer(table), multiply(v, i64(sizeof(int64_t))));
-      (product.endsOfTerms ? part.innerCount : part.columnCount) = load(builder_.getI64Type(), place, sizeof(int64_t));
-      registerTiles(part, multiply(v, i64(vectorBytes)));
-    });
-    workspace_.release(table);
-  } else if (vectorsOfTile == vectors) {
-    registerTiles(product, i64(0));
+  int64_t lanes = lanesOf(product.rows), vectors = product.rows / lanes, vectorBytes = lanes * sizeof(float);
+  bool whole = constantOf(product.columnCount) && constantOf(product.innerCount);
+  if (vectors > 1 && !product.ends.empty()) {
+    emitVectorsApart(product);
+  } else if (Value end = endOfRows(product); whole || constantOf(end) || vectors % 2 != 0) {
+    int64_t vectorsOfTile = largestRegisterTile(registers_.count, vectors).vectors;
+    emitRegisterTiles(product, vectorsOfTile, i64(vectors * vectorBytes));
   } else {
-    loop(i64(0), multiply(endOfRows, i64(sizeof(float))), vectorsOfTile * vectorBytes,
-         [&](Value vectorOffset) { registerTiles(product, vectorOffset); });
+    emitRegisterTiles(product, 2, multiply(end, i64(sizeof(float))));
   }
   clearColumns(product);
+}
+
+// Of vectors up to `end` bytes in a column of the result.
+void BlockProgram::emitRegisterTiles(const Product &product, int64_t vectorsOfTile, Value end) {
+  int64_t vectorBytes = lanesOf(product.rows) * sizeof(float), tileBytes = vectorsOfTile * vectorBytes;
+  auto groups = [&](Value vectorOffset) {
+    for (const ColumnGroups &group : groupsOf(product, vectorsOfTile))
+      loop(i64(group.first), group.end ? i64(*group.end) : product.columnCount, group.columns, [&](Value firstColumn) {
+        emitRegisterTile(product, group, vectorsOfTile, firstColumn, vectorOffset);
+      });
+  };
+  if (constantOf(end) == tileBytes)
+    return groups(i64(0));
+  loop(i64(0), end, tileBytes, groups);
+}
+
+// Vectors with ends of their own one after the other, so that each ends there.
+void BlockProgram::emitVectorsApart(const Product &product) {
+  int64_t lanes = lanesOf(product.rows), table = workspace_.allocate(product.ends.size() * sizeof(int64_t));
+  for (auto [v, end] : llvm::enumerate(product.ends))
+    store(end, byte(buffer(table), v * sizeof(int64_t)), sizeof(int64_t));
+  Value end = builder_.createOrFold<arith::DivUIOp>(add(endOfRows(product), i64(lanes - 1)), i64(lanes));
+  loop(i64(0), end, 1, [&](Value v) {
+    Product part = product;
+    Value place = byte(buffer(table), multiply(v, i64(sizeof(int64_t)))), offset = multiply(v, i64(lanes * sizeof(float)));
+    (product.endsOfTerms ? part.innerCount : part.columnCount) = load(builder_.getI64Type(), place, sizeof(int64_t));
+    part.left = byte(part.left, offset), part.result = byte(part.result, offset);
+    emitRegisterTiles(part, 1, i64(lanes * sizeof(float)));
+  });
+  workspace_.release(table);
 }
 
 //===-- Products that a reduction folds at once
@@ -235,9 +250,8 @@ static constexpr int kMostOpsOfElement = 4;
 // Of a whole product, the reduction in whose loop it is formed: what is reduced is made of the product alone by few
 // operations, while it is in registers. Null for none.
 ReduceOp BlockProgram::consumerOfProduct(DotOp op, const Product &product) {
-  IntegerAttr count;
   int64_t vectors = product.rows / lanesOf(product.rows);
-  if (!matchPattern(product.columnCount, m_Constant(&count)) || count.getInt() != product.columns ||
+  if (constantOf(product.columnCount) != product.columns ||
       largestRegisterTile(registers_.count, vectors).vectors != vectors || !groupsOf(product, vectors)[0].end)
     return {};
   return reductionOf(op);

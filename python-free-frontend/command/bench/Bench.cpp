@@ -154,6 +154,10 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
 }
 
 Result<void> bench_host(const BenchCommand &command, const Beside &beside) {
+  for (const std::string &name : beside.names())
+    if (!HostSuite::is_measure(name))
+      std::fprintf(stderr, "tenon: %s in %s: nothing is asked against it, its figures are left out\n", name.c_str(),
+                   command.beside.c_str());
   RunFigures run;
   HostPeakMeter meter;
   Progress progress;
@@ -167,10 +171,6 @@ Result<void> bench_host(const BenchCommand &command, const Beside &beside) {
     TENON_TRY(suite.run_round(command.milliseconds, step));
   }
   TENON_ASSIGN_OR_RETURN(run.overhead, measure_call_overhead());
-  for (const std::string &name : beside.names())
-    if (!HostSuite::is_measure(name))
-      std::fprintf(stderr, "tenon: %s in %s: nothing is asked against it, its figures are left out\n", name.c_str(),
-                   command.beside.c_str());
   const std::vector<Requirement> requirements = suite.requirements(run, beside);
   const std::vector<ShapeCase> shapes = suite.shapes();
   if (!command.json) {

@@ -18,7 +18,7 @@ extern const PeakLoop kDotBFloat16;   ///< vdpbf16ps on 512 bits: needs AVX512_B
 extern const PeakLoop kTilesBFloat16; ///< tdpbf16ps on random numbers: needs leave to use AMX
 extern const PeakLoop
     kExponentials; ///< 2^x of scores in memory, any x <= 0, to float32's precision: needs AVX-512 F and DQ
-extern const PeakLoop kExponentialsAvx2; ///< the same on 256 bits: needs AVX2 and FMA
+extern const PeakLoop kExponentialsAvx2; ///< the same on 256 bits, x >= -124: needs AVX2 and FMA
 
 /// Reads memory, a multiple of 512 bytes aligned to 64, so many times over, 64 bytes at a time or 32.
 void read_avx512(const std::byte *data, int64_t bytes, int64_t repeats);

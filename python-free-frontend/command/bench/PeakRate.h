@@ -19,7 +19,7 @@ struct HostPeaks {
   double float32_avx2 = 0; ///< the same on 256 bits
   double bfloat16 = 0;     ///< vdpbf16ps
   double bfloat16_amx = 0; ///< tdpbf16ps on random numbers
-  double exponentials = 0; ///< powers of two in float32
+  double exponentials = 0; ///< powers of two in float32, on 256 bits where there is no AVX-512
   double exponentials_avx2 = 0; ///< the same on 256 bits
 
   struct Read {

@@ -5,13 +5,16 @@
 // each vector of 16 rows behind its own last row's: a triangle. Ends are even, since columns may lie in pairs.
 
 // CHECK-LABEL: llvm.func @triangle(
+// CHECK: %[[ROWS:.*]] = arith.minsi %{{.*}}, %c32_i64
 // CHECK: llvm.intr.vector.reduce.smax
 // CHECK: %[[END0:.*]] = arith.andi
 // CHECK: llvm.intr.vector.reduce.smax
 // CHECK: %[[END1:.*]] = arith.andi
 // CHECK: %[[END:.*]] = arith.maxsi %[[END0]], %[[END1]]
-// The product of scores: vector by vector, columns to an end from a table.
-// CHECK: scf.for %[[V:.*]] = %{{.*}} to %{{.*}} step
+// The product of scores: vector by vector of rows that exist, columns to an end from a table.
+// CHECK: %[[UP:.*]] = arith.addi %[[ROWS]], %c15_i64
+// CHECK: %[[VECTORS:.*]] = arith.divui %[[UP]], %c16_i64
+// CHECK: scf.for %[[V:.*]] = %{{.*}} to %[[VECTORS]] step
 // CHECK: %[[OWN:.*]] = llvm.load %{{.*}} {alignment = 8 : i64} : !llvm.ptr -> i64
 // CHECK: scf.for %{{.*}} = %{{.*}} to %[[OWN]] step
 // The maximum, and the sum:

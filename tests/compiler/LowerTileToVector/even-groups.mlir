@@ -60,3 +60,33 @@ func.func @four_vectors() attributes {tile.kernel} {
   tile.store %difference, %query[%zero, %zero, %zero] rows %length width 64 layout 0 : tensor<64x64xf32>, !tile.tensor<f32>
   return
 }
+
+// Columns of values too, which add to what there is; 96 are of one size.
+
+// TILES-LABEL: llvm.func @values(
+// TILES: scf.for %{{.*}} to %c54_i64{{.*}} step %c6_i64
+// TILES-COUNT-24: math.fma
+// TILES-NOT: arith.select
+// TILES: scf.for %{{.*}} = %c54_i64{{.*}} to %c64_i64{{.*}} step %c5_i64
+// TILES-COUNT-20: math.fma
+// TILES-NOT: arith.select
+// TILES: scf.for %{{.*}} to %c96_i64{{.*}} step %c6_i64
+// TILES-COUNT-24: math.fma
+// TILES-NOT: math.fma
+// TILES: llvm.return
+func.func @values() attributes {tile.kernel} {
+  %tensor = tile.tensor 0 : !tile.tensor<f32>
+  %zero = arith.constant 0 : i32
+  %length = tile.size key_length
+  %none = arith.constant dense<0.0> : tensor<64x64xf32>
+  %nothing = arith.constant dense<0.0> : tensor<64x96xf32>
+  %p = tile.load %tensor[%zero, %zero, %zero] rows %length width 64 layout 0 : !tile.tensor<f32> -> tensor<64x64xf32>
+  %v = tile.load %tensor[%zero, %zero, %zero] rows %length width 64 layout 0 {tile.whole} : !tile.tensor<f32> -> tensor<64x64xf32>
+  %w = tile.load %tensor[%zero, %zero, %zero] rows %length width 96 layout 0 {tile.whole} : !tile.tensor<f32> -> tensor<64x96xf32>
+  %o = tile.dot %p, %v, %none : tensor<64x64xf32>, tensor<64x64xf32> -> tensor<64x64xf32>
+  %o2 = tile.dot %p, %v, %o : tensor<64x64xf32>, tensor<64x64xf32> -> tensor<64x64xf32>
+  %u = tile.dot %p, %w, %nothing : tensor<64x64xf32>, tensor<64x96xf32> -> tensor<64x96xf32>
+  tile.store %o2, %tensor[%zero, %zero, %zero] rows %length width 64 layout 0 : tensor<64x64xf32>, !tile.tensor<f32>
+  tile.store %u, %tensor[%zero, %zero, %zero] rows %length width 96 layout 0 : tensor<64x96xf32>, !tile.tensor<f32>
+  return
+}

@@ -39,6 +39,10 @@ func.func @product() attributes {tile.kernel, tile.without = ["existing-rows"]} 
 
 // CHECK-LABEL: llvm.func @existing_rows(
 // AVX2-LABEL: llvm.func @existing_rows(
+// AVX2: %[[ROWS:.*]] = arith.minsi %{{.*}}, %c64_i64
+// AVX2: %[[END:.*]] = arith.muli %[[ROWS]], %c4_i64
+// AVX2: scf.for %{{.*}} to %[[END]] step %c64_i64
+// AVX2-COUNT-12: math.fma
 // CHECK: %[[ROWS:.*]] = arith.minsi %{{.*}}, %c64_i64
 // CHECK: %[[COUNT:.*]] = arith.minsi %{{.*}}, %c96_i64
 // CHECK: %[[END:.*]] = arith.muli %[[ROWS]], %c4_i64
