@@ -11,7 +11,8 @@ def ExpandMath : Pass<"tenon-expand-math"> {
     exactly 1. Divisions of vectors of 32-bit integers, which x86 has not, become exact ones of float64, and
     those of scalars ones of 64 bits, where -2^31 / -1 does not trap.
 
-    An exp2 that is marked `afn` will be rounded to bfloat16 (LowerTileToVector marks it): degree 4 suffices.
+    An exp2 that is marked `afn` will be rounded to bfloat16 (LowerTileToVector marks it): degree 4 suffices, and 3 where
+    nothing else is made of it.
   }];
   let options = [
     Option<"avx512", "avx512", "bool", "false", "use vreduceps and vscalefps on vectors of 16">

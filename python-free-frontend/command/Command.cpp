@@ -71,6 +71,11 @@ void add_device_option(CLI::App &app, Way &way) {
       ->type_name("DEVICE");
 }
 
+void add_target_option(CLI::App &app, std::string &target) {
+  app.add_option("--target", target, "code for this target instead of the device's best: host:x86-64-v3 …, sm_80 …")
+      ->type_name("TARGET");
+}
+
 void add_causal_option(CLI::App &app, std::string &causal) {
   app.add_flag("--causal{top-left}", causal,
                "queries see keys up to their own place; --causal=bottom-right counts from the end")

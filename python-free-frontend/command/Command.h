@@ -53,6 +53,8 @@ void add_cache(CLI::App &app, Action &action);
 
 /// Adds --device, whose values are the ways.
 void add_device_option(CLI::App &app, Way &way);
+/// Adds --target, code for another target than the device's best.
+void add_target_option(CLI::App &app, std::string &target);
 /// Adds --causal and --causal=bottom-right.
 void add_causal_option(CLI::App &app, std::string &causal);
 

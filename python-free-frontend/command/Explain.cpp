@@ -10,6 +10,7 @@ struct ExplainCommand {
   ShapeOptions shape;
   ScheduleOptions schedule;
   Way device = Way::kAuto;
+  std::string target;
   bool json = false, graph = false;
 };
 
@@ -18,11 +19,12 @@ constexpr const char *kFooter = R"(Compiles what a call of this shape would, and
 Examples:
   tenon explain --batch 2 --heads 8 --queries 1024 --keys 1024 --head-dim 64 --causal
   tenon explain --head-dim 512 --json
-  tenon explain --head-dim 64 --dtype f16 --device emulator --graph)";
+  tenon explain --head-dim 64 --dtype f16 --device emulator --graph
+  tenon explain --head-dim 64 --dtype bf16 --device host --target host:x86-64-v3)";
 
 Result<void> run_explain(ExplainCommand command) {
   TENON_TRY(command.shape.complete());
-  CompileOptions options{.device = command.device, .tf32 = command.shape.tf32};
+  CompileOptions options{.device = command.device, .target = command.target, .tf32 = command.shape.tf32};
   TENON_ASSIGN_OR_RETURN(options.schedule, command.schedule.text());
   TENON_ASSIGN_OR_RETURN(const Function function,
                          attention_function(command.shape.graph(), options));
@@ -52,6 +54,7 @@ void add_explain(CLI::App &app, Action &action) {
   explain->add_flag("--logsumexp", options->shape.logsumexp, "with the logsumexp as second result");
   options->schedule.add_to(*explain);
   add_device_option(*explain, options->device);
+  add_target_option(*explain, options->target);
   explain->add_flag("--graph", options->graph, "prints the graph too");
   explain->add_flag("--json", options->json, "one JSON object on stdout");
   explain->callback([options, &action] { action = [options] { return run_explain(*options); }; });

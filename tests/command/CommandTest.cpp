@@ -129,6 +129,16 @@ TEST_F(Command, ExplainSaysWhyNot) {
   const json wide = run("explain --head-dim 300 --json").parsed();
   EXPECT_EQ(wide["executed_by"], "eager");
   EXPECT_THAT(wide["reasons"].dump(), HasSubstr("256"));
+  const json tiles = run("explain --head-dim 64 --dtype bf16 --target host:x86-64-v4+amx --json").parsed();
+  EXPECT_EQ(tiles["executed_by"] == "host", tiles["reasons"].dump().find("it lacks") == std::string::npos) << tiles;
+}
+
+TEST_F(Command, ExplainAndBenchTakeATarget) {
+  EXPECT_EQ(run("explain --head-dim 64 --device host --target host:x86-64-v3 --json").parsed()["target"], "host:x86-64-v3");
+  const std::string bench = "bench --queries 32 --keys 32 --head-dim 16 --device host --rounds 1 --milliseconds 1 ";
+  EXPECT_NE(run(bench + "--target host:x86-64-v3 --json").parsed()[0]["schedule"], json());
+  EXPECT_THAT(run(bench + "--target sm_80").err, HasSubstr("was sm_80 with device host"));
+  EXPECT_THAT(run("bench --suite host --target host:x86-64-v3").err, HasSubstr("has targets of its own"));
 }
 
 TEST_F(Command, BenchReportsEachShape) {

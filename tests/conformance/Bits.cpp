@@ -137,6 +137,54 @@ TEST_P(Bits, DoNotDependOnThreads) {
   }
 }
 
+class BitsOfMasks : public testing::TestWithParam<RunWay> {};
+
+// Blocks are cut and left out by masks, not by who else runs: each head of a batch alone, from the last block on.
+TEST_P(BitsOfMasks, DoNotDependOnTheBatchOrThreads) {
+  const RunWay &way = GetParam();
+  if (!way.missing.empty())
+    GTEST_SKIP() << way.name << " is not available: " << way.missing;
+  using Mask = AttentionGraphOptions::Mask;
+  const AttentionGraphOptions kinds[] = {{.causal = CausalAlignment::kTopLeft},
+                                         {.causal = CausalAlignment::kBottomRight},
+                                         {.mask = Mask::kBool},
+                                         {.mask = Mask::kAdditive, .causal = CausalAlignment::kTopLeft}};
+  constexpr int64_t kBatch = 3, kHeads = 2, kQueries = 150, kKeys = 330;
+  for (const AttentionGraphOptions &kind : kinds)
+    for (DataType dtype : {DataType::kFloat32, DataType::kBFloat16}) {
+      auto random = [&](int64_t rows, int64_t columns, DataType type, uint64_t seed) {
+        return Tensor::random({kBatch, kHeads, rows, columns}, type, seed).value();
+      };
+      std::vector<Tensor> inputs = {random(kQueries, 64, dtype, 1), random(kKeys, 64, dtype, 2), random(kKeys, 64, dtype, 3)};
+      if (kind.mask != Mask::kNone)
+        inputs.push_back(random(kQueries, kKeys, kind.mask == Mask::kBool ? DataType::kBool : dtype, 4));
+      const Function function = attention_function(kind, {.device = way.way, .target = way.target}).value();
+      auto attend = [&](int64_t first, int64_t count) {
+        std::vector<Tensor> part;
+        for (const Tensor &input : inputs)
+          part.push_back(input.slice(0, first, first + count).value());
+        Tensor output = Tensor::zeros({count, kHeads, kQueries, 64}, dtype).value();
+        LaunchOptions launch;
+        launch.scalars.add({"scale", 0.125});
+        const std::vector<TensorReference> read(part.begin(), part.end());
+        const TensorReference written[] = {output};
+        EXPECT_TRUE(function.launch(std::span<const TensorReference>(written), read, launch).ok());
+        return output;
+      };
+      const Tensor all = attend(0, kBatch);
+      for (int64_t b = 0; b < kBatch; ++b)
+        EXPECT_EQ(bytes_of(attend(b, 1)), bytes_of(all.slice(0, b, b + 1).value())) << b;
+      set_parallel_for([](int64_t count, FunctionRef<void(int64_t)> body) {
+        while (count > 0)
+          body(--count);
+      }, 3);
+      EXPECT_EQ(bytes_of(attend(0, kBatch)), bytes_of(all));
+      set_parallel_for({});
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Host, BitsOfMasks, testing::ValuesIn(host_ways()), [](const auto &info) { return info.param.name; });
+
 // 20,000 keys make 18 chunks of a longer cut, and 32 heads hand on more than a launch may at once: its heads go in parts.
 TEST(BitsOfParts, DoNotDependOnTheHeadsBeside) {
   for (const RunWay &way : ways()) {

@@ -57,7 +57,7 @@ std::vector<Tensor> make_inputs(const Case &c) {
     }
   };
   if (c.inputs == Inputs::kLarge)
-    multiply(query, 0, query.element_count(), 1e4 / std::sqrt(static_cast<double>(c.width)));
+    multiply(query, 0, query.element_count(), 1e4);
   if (c.inputs == Inputs::kLateKey || c.inputs == Inputs::kEarlyKey)
     for (int64_t head = 0; head < key.size(0) * key.size(1); ++head)
       multiply(key, (head * c.keys + (c.inputs == Inputs::kLateKey ? c.keys - 3 : 2)) * c.width, c.width, c.far);

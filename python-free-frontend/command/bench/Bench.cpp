@@ -25,6 +25,7 @@ struct BenchCommand {
   double milliseconds = 20;
   int64_t shorter = 1;
   Way device = Way::kAuto;
+  std::string target;
   std::string suite, beside, svg;
 };
 
@@ -51,6 +52,7 @@ wrong command line.
 Examples:
   tenon bench
   tenon bench --batch 1 --heads 8 --queries 1024 --keys 1024 --head-dim 64 --dtype bf16 --causal --device host --json
+  tenon bench --head-dim 64 --queries 512 --keys 512 --device host --target host:x86-64-v3
   tenon bench --suite host --rounds 9
   tenon bench --suite host --beside peers.json --json
   tenon bench --suite lengths --svg lengths.svg --beside peers.json)";
@@ -115,7 +117,7 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
   TENON_ASSIGN_OR_RETURN(const std::string schedule, command.schedule.text());
   for (const ShapeOptions &shape : shapes) {
     progress.step("first call, " + shape.text());
-    TENON_ASSIGN_OR_RETURN(ShapeCase made, make_case(shape, command.device, schedule));
+    TENON_ASSIGN_OR_RETURN(ShapeCase made, make_case(shape, command.device, schedule, command.target));
     if (cases.empty())
       run.to_first_result = milliseconds_since_process_start();
     cases.push_back(std::move(made));
@@ -242,6 +244,8 @@ void check_suite(const BenchCommand &options) {
     throw CLI::ValidationError("--suite", "has shapes of its own");
   if (options.suite == "host" && options.by_hand)
     throw CLI::ValidationError("--suite", "host has the compiler's own schedules");
+  if (options.suite == "host" && !options.target.empty())
+    throw CLI::ValidationError("--suite", "host has targets of its own");
   if (options.suite == "gpu" && options.device != Way::kAuto && options.device != Way::kCuda &&
       options.device != Way::kEmulator)
     throw CLI::ValidationError("--suite", "gpu runs on cuda or on the emulator");
@@ -262,6 +266,7 @@ void add_bench(CLI::App &app, Action &action) {
   options->shape.add_to(*bench);
   options->schedule.add_to(*bench);
   add_device_option(*bench, options->device);
+  add_target_option(*bench, options->target);
   add_suite_options(*bench, *options);
   bench->add_option("--rounds", options->rounds, "times that all is gone over; 7, of a suite 3")
       ->check(CLI::Range(1, 1000));

@@ -96,12 +96,13 @@ Result<TimedCall> make_call(Function function, const ShapeOptions &shape, Way wa
   return made;
 }
 
-Result<ShapeCase> make_case(const ShapeOptions &shape, Way way, const std::string &schedule) {
+Result<ShapeCase> make_case(const ShapeOptions &shape, Way way, const std::string &schedule, const std::string &target) {
   ShapeCase made{shape, {}};
   TENON_TRY(made.shape.complete());
   TENON_ASSIGN_OR_RETURN(
       const Function function,
-      attention_function(made.shape.graph(), {.device = way, .schedule = schedule, .tf32 = made.shape.tf32}));
+      attention_function(made.shape.graph(),
+                         {.device = way, .target = target, .schedule = schedule, .tf32 = made.shape.tf32}));
   TENON_ASSIGN_OR_RETURN(made.timed, make_call(function, made.shape, way));
   made.timed.launch.scalars.add({"scale", 1 / std::sqrt(static_cast<double>(made.shape.head_dim))});
   if (made.shape.dropout)
