@@ -20,7 +20,9 @@ struct Bound {
 };
 // float16 has float32's products and its own rounding; probabilities and results of bfloat16 are rounded, and where that is
 // faster made in fixed point.
-constexpr Bound kBounds[] = {{DataType::kFloat32, 7e-7, 2.2e-6}, {DataType::kFloat16, 2.2e-4, 4.9e-4}, {DataType::kBFloat16, 2.5e-3, 6.9e-3}};
+constexpr Bound kBounds[] = {{DataType::kFloat32, 7e-7, 2.2e-6},
+                             {DataType::kFloat16, 2.2e-4, 4.9e-4},
+                             {DataType::kBFloat16, 2.5e-3, 6.9e-3}};
 
 void PrintTo(const Bound &bound, std::ostream *out) { *out << name(bound.dtype); }
 

@@ -42,7 +42,8 @@ struct ShapeCase {
 
 /// The call of `function` with query, key and value of these sizes, and a mask where the shape has one.
 Result<TimedCall> make_call(Function function, const ShapeOptions &shape, Way way = Way::kHost);
-/// `schedule` and `target` are those of CompileOptions. Its first call is made. Errors: those of the shape, of compiling and of running.
+/// `schedule` and `target` are those of CompileOptions. Its first call is made. Errors: those of the shape, of compiling and
+/// of running.
 Result<ShapeCase> make_case(const ShapeOptions &shape, Way way,
                             const std::string &schedule = "{}", const std::string &target = "");
 
