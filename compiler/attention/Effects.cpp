@@ -34,7 +34,7 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
     {"requests", "what few queries will read is requested ahead, and the results of tile units",
      "host/RowProducts.cpp, Results.cpp"},
     {"existing-rows", "rows that do not exist have no part in loops over scores of few queries, nor in products that end within a block",
-     "host/RowProducts.cpp, Products.cpp"},
+     "host/RowProducts.cpp, RegisterTiles.cpp"},
     {"held-tiles", "narrow queries stay in tile registers", "host/TileProducts.cpp"},
     {"streaming-loads", "keys and values pass by the first-level cache on their way to tile registers",
      "host/TileProducts.cpp"},

@@ -132,9 +132,17 @@ private:
 
   // Products: Products.cpp.
   LogicalResult lowerDot(DotOp op);
-  SmallVector<ColumnGroups, 2> groupsOf(const Product &product, int64_t vectors);
-  Values columnsOf(const Product &product, const ColumnGroups &group, Value firstColumn);
   void requestRows(const Rows &rows, int64_t rowBytes);
+  ReduceOp consumerOfProduct(DotOp op, const Product &product);
+  ReduceOp reductionOf(DotOp op);
+  LogicalResult lowerProductAndReduce(PendingProduct pending, ReduceOp reduce);
+  LogicalResult prepareAccumulator(DotOp op, bool &accumulate, int64_t &offset);
+  void rescale(int64_t offset, const Values &factors, int64_t columns);
+
+  // By register tiles: RegisterTiles.cpp.
+  SmallVector<ColumnGroups, 2> groupsOf(const Product &product, int64_t vectors);
+  bool fillsRegisterTiles(const Product &product);
+  Values columnsOf(const Product &product, const ColumnGroups &group, Value firstColumn);
   void noteQueryRows(LoadOp load, Value count);
   Value endOfRows(const Product &product);
   void emitProduct(const Product &product);
@@ -145,11 +153,6 @@ private:
   Values sumRegisterTile(const Product &product, const ColumnGroups &group, int64_t vectors, Value firstColumn,
                          Value vectorOffset);
   void clearColumns(const Product &product);
-  ReduceOp consumerOfProduct(DotOp op, const Product &product);
-  ReduceOp reductionOf(DotOp op);
-  LogicalResult lowerProductAndReduce(PendingProduct pending, ReduceOp reduce);
-  LogicalResult prepareAccumulator(DotOp op, bool &accumulate, int64_t &offset);
-  void rescale(int64_t offset, const Values &factors, int64_t columns);
 
   // Products of few queries: RowProducts.cpp.
   bool isKnown(Value value);
@@ -354,7 +357,7 @@ private:
   llvm::DenseMap<Value, int64_t> leftRows_; ///< left operands that lie as rows
   Value queryRows_;       ///< of a block's queries, those that exist, i64,
   int64_t queryTile_ = 0; ///< in tiles of so many rows; 0 where there are several tiles of queries
-  Value rowGroups_; ///< of four rows of queries that exist, i64
+  Value rowGroups_;       ///< of four rows of queries that exist, i64
   int64_t groupedRows_ = 0;    ///< of their tile
   bool onlyFirstRows_ = false; ///< vectors are the first four rows
   Value inRegisters_; ///< the product that a loop has at hand

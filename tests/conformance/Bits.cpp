@@ -139,7 +139,8 @@ TEST_P(Bits, DoNotDependOnThreads) {
 
 class BitsOfMasks : public testing::TestWithParam<RunWay> {};
 
-// Blocks are cut and left out by masks, not by who else runs: each head of a batch alone, from the last block on.
+// Blocks are cut and left out by masks, not by who else runs: each sequence of a batch alone, blocks from the last
+// on.
 TEST_P(BitsOfMasks, DoNotDependOnTheBatchOrThreads) {
   const RunWay &way = GetParam();
   if (!way.missing.empty())

@@ -149,6 +149,7 @@ void add_wide_heads(std::vector<Case> &list) {
     add("bottom_right_empty_rows", dtype, [](Case &c) { c.causal = CausalAlignment::kBottomRight, c.queries = 450; });
     add("scale_negative_causal", dtype, [](Case &c) { c.scale = -0.2, c.causal = CausalAlignment::kBottomRight; });
     add("large_scores", dtype, [](Case &c) { c.inputs = Inputs::kLarge; });
+    add("scores_of_10000", dtype, [](Case &c) { c.inputs = Inputs::kTenThousand, c.logsumexp = false; });
     add("not_a_number", dtype, [](Case &c) { c.inputs = Inputs::kNotANumber, c.causal = CausalAlignment::kTopLeft; });
     add("infinite", dtype, [](Case &c) { c.inputs = Inputs::kInfinite; });
     add("dropout", dtype, [](Case &c) { c.dropout = 0.3, c.causal = CausalAlignment::kBottomRight; });
@@ -306,6 +307,7 @@ void add_standing_causal(std::vector<Case> &list) {
   add("zero_scale", Inputs::kNormal, [](Case &c) { c.scale = 0.0; });
   add("great_scale", Inputs::kNormal, [](Case &c) { c.scale = 1e7; }); // scores of 1e8
   add("large_scores", Inputs::kLarge, plain);
+  add("scores_of_10000", Inputs::kTenThousand, plain);
   add("not_a_number", Inputs::kNotANumber, plain);
   add("infinite", Inputs::kInfinite, plain);
   for (std::string effect : {"bounded-columns", "folded-maxima", "fixed-point", "held-tiles", "kept-keys", "requests"}) {
@@ -342,6 +344,7 @@ void add_standing(std::vector<Case> &list) {
   add("zero_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = 0.0; });
   add("great_scale", Inputs::kNormal, 64, [](Case &c) { c.keys = 768, c.scale = 1e7; });
   add("large_scores", Inputs::kLarge, 64, plain);
+  add("scores_of_10000", Inputs::kTenThousand, 64, plain);
   add("not_a_number", Inputs::kNotANumber, 64, plain);
   add("infinite", Inputs::kInfinite, 64, plain);
   add("subnormal", Inputs::kSubnormal, 64, plain);

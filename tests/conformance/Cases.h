@@ -13,7 +13,8 @@ namespace tenon::conformance {
 /// What the inputs hold, and how they lie in memory.
 enum class Inputs {
   kNormal,
-  kLarge,        ///< scores of about ±1e4
+  kLarge,        ///< scores of some thousands
+  kTenThousand,  ///< of ±1e4 and more
   kNotANumber,   ///< NaN in one query row, and in keys that a causal mask hides from most queries
   kInfinite,     ///< an infinite element of a query
   kLateKey,      ///< one of the last keys is far above all others for some queries, far below for others

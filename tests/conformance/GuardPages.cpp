@@ -139,7 +139,7 @@ TEST_P(GuardPages, NothingBeyondATensorIsTouchedWhateverTheScores) {
     };
     for (int64_t keys = 1 + number; keys <= 260; keys += std::ssize(kinds))
       expect(keys % 3 == 0 ? keys % 16 + 1 : keys % 29 + 20, keys);
-    expect(3, 1151);               // two chunks less a key
+    expect(3, 1151);                     // two chunks less a key
     expect(40, 2048 + 16 * number + 13); // a chunk and a little more, of the kernel for many queries
   }
 }

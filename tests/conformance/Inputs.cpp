@@ -57,6 +57,8 @@ std::vector<Tensor> make_inputs(const Case &c) {
     }
   };
   if (c.inputs == Inputs::kLarge)
+    multiply(query, 0, query.element_count(), 1e4 / std::sqrt(static_cast<double>(c.width)));
+  if (c.inputs == Inputs::kTenThousand)
     multiply(query, 0, query.element_count(), 1e4);
   if (c.inputs == Inputs::kLateKey || c.inputs == Inputs::kEarlyKey)
     for (int64_t head = 0; head < key.size(0) * key.size(1); ++head)
