@@ -1,6 +1,5 @@
 #include "Plan.h"
 
-#include "tenon/Parallel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -28,23 +27,11 @@ TensorArgument argument_of(const Tensor &tensor, bool table) {
   return argument;
 }
 
-/// What all blocks share on a GPU; on the host what each thread has, for all threads, and what its phases share.
 uint64_t workspace_bytes(const Plan &plan) {
   const LaunchDescription &launch = plan.kernel->description();
-  if (plan.way != Way::kHost) {
-    const Result<uint64_t> bytes = workspace_of(launch, plan.arguments);
-    return bytes ? *bytes : 0;
-  }
-  const Result<uint64_t> shared = host_workspace_of(launch, plan.arguments);
-  uint64_t bytes = 0;
-  size_t phases = 0;
-  for (const LaunchPhase &phase : launch.phases)
-    if (runs(phase, plan.arguments)) {
-      bytes = std::max(bytes, phase.workspace.fixed_bytes + phase.workspace.bytes_per_block);
-      ++phases;
-    }
-  bytes *= static_cast<uint64_t>(parallel_concurrency());
-  return phases > 1 && shared ? bytes + *shared : bytes;
+  const Result<uint64_t> bytes = plan.way == Way::kHost ? host_workspace_of(launch, plan.arguments)
+                                                        : workspace_of(launch, plan.arguments);
+  return bytes ? *bytes : 0;
 }
 
 } // namespace
@@ -252,7 +239,10 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
   explanation.graph = facts_.text;
 
   std::vector<Reason> reasons;
+  bool refused = false; // by a compiler, for which an option that it does not know is a wrong request
   for (Way way : ways_to_weigh(call)) {
+    if (way == Way::kEager && refused && options_.schedule != CompileOptions().schedule)
+      return Error(ErrorCode::kCompilation, "no kernel has the schedule " + options_.schedule).with_reasons(std::move(reasons));
     const Status decided = decide(way, call, *plan, outputs);
     if (decided)
       return plan;
@@ -261,6 +251,7 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
     reasons.insert(reasons.end(), error.reasons().begin(), error.reasons().end());
     explanation.ways.push_back({way, false, error.message()});
     explanation.device = explanation.target = explanation.key = "";
+    refused |= error.code() == ErrorCode::kCompilation || error.code() == ErrorCode::kInternal;
     if (options_.device == Way::kAuto && error.code() != ErrorCode::kCacheMiss)
       continue;
     if (!error.argument().empty()) // the caller's mistake, not the device's refusal

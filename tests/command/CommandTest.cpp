@@ -6,6 +6,7 @@
 namespace tenon {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -139,6 +140,17 @@ TEST_F(Command, ExplainAndBenchTakeATarget) {
   EXPECT_EQ(run(bench + "--target host:x86-64-v3 --json").parsed()[0]["schedule"]["tile_queries"], 16);
   EXPECT_THAT(run(bench + "--target sm_80").err, HasSubstr("was sm_80 with device host"));
   EXPECT_THAT(run("bench --suite host --target host:x86-64-v3").err, HasSubstr("has targets of its own"));
+}
+
+// Where the way is free, the interpreter runs what no kernel can; not what no kernel can because a schedule is wrong.
+TEST_F(Command, AScheduleThatNoKernelHasIsNotRunByTheInterpreter) {
+  for (const char *wrong : {"--without bogus", "--tile-keys 3", "--schedule '{\"bogus\": 1}'"}) {
+    const Ran ran = run("bench --queries 32 --keys 32 --head-dim 16 --rounds 1 --milliseconds 1 " + std::string(wrong));
+    EXPECT_EQ(ran.status, 1) << wrong;
+    EXPECT_THAT(ran.err, HasSubstr("no kernel has the schedule {")) << wrong;
+    EXPECT_THAT(ran.err, AnyOf(HasSubstr("there are\n"), HasSubstr("must be a multiple of"), HasSubstr("is unknown"))) << wrong;
+  }
+  EXPECT_EQ(run("bench --queries 32 --keys 32 --head-dim 300 --rounds 1 --milliseconds 1").status, 0);
 }
 
 TEST_F(Command, BenchReportsEachShape) {

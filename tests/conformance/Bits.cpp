@@ -9,7 +9,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <pmmintrin.h>
 #include <thread>
 
 namespace tenon::conformance {
@@ -236,41 +235,6 @@ std::vector<RunWay> compiled_ways() {
       list.push_back(way);
   return list;
 }
-
-class CallersMode : public testing::TestWithParam<RunWay> {};
-
-// Compiled and called with whatever its caller's MXCSR says: rounding down, up or to zero, subnormals flushed.
-TEST_P(CallersMode, DoesNotReachTheBits) {
-  const RunWay &way = GetParam();
-  if (!way.missing.empty())
-    GTEST_SKIP() << way.name << " is not available: " << way.missing;
-  const Tensor q = Tensor::random({1, 2, 40, 32}, DataType::kFloat32, 1).value(),
-               k = Tensor::random({1, 2, 50, 32}, DataType::kFloat32, 2).value();
-  auto attend = [&] {
-    KernelCache cache;
-    Result<Function> function = compile(
-        [](Value query, Value key, Value value) {
-          Value scores = tanh(matmul(query, transpose(key)) * scalar("scale", 1) / 3) * 0.7;
-          return matmul(softmax(scores + (key_index() - query_index()) * 0.1), value);
-        },
-        {.device = way.way, .target = way.target, .cache = &cache});
-    LaunchOptions launch;
-    launch.scalars.add({"scale", 0.3});
-    return bytes_of(function->call({q, k, k}, launch).value()[0]);
-  };
-  const std::vector<std::byte> usual = attend();
-  const unsigned before = _mm_getcsr();
-  for (const unsigned bits : {unsigned{_MM_ROUND_DOWN}, unsigned{_MM_ROUND_UP}, unsigned{_MM_ROUND_TOWARD_ZERO},
-                              unsigned{_MM_FLUSH_ZERO_ON} | _MM_DENORMALS_ZERO_ON}) {
-    _mm_setcsr(before | bits);
-    const std::vector<std::byte> there = attend();
-    _mm_setcsr(before);
-    EXPECT_TRUE(there == usual) << std::hex << bits;
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Every, CallersMode, testing::ValuesIn(ways()),
-                         [](const auto &info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(Every, Bits,
                          testing::Combine(testing::ValuesIn(compiled_ways()),

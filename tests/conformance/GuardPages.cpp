@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,10 +14,14 @@ namespace {
 
 enum class Edge { kEnd, kBegin };
 
+size_t bytes_of(const Tensor &tensor) {
+  return static_cast<size_t>(tensor.element_count()) * size_in_bytes(tensor.dtype());
+}
+
 // A copy of `tensor` beside a page without access.
 Tensor beside_guard(const Tensor &tensor, Edge edge) {
   size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  size_t bytes = static_cast<size_t>(tensor.element_count()) * size_in_bytes(tensor.dtype());
+  size_t bytes = bytes_of(tensor);
   size_t room = (bytes + page - 1) / page * page;
   auto *pages = static_cast<std::byte *>(
       mmap(nullptr, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -39,40 +44,36 @@ struct Sizes {
   int64_t queries, keys, width, value_width;
 };
 
-// Of every fifth length all is hidden, so that each row is looked through for what it shows.
-Tensor bool_mask(int64_t queries, int64_t keys) {
-  const Shape shape{1, 1, queries, keys};
-  return keys % 5 == 0 ? Tensor::full(shape, 0, DataType::kBool).value()
-                       : Tensor::random(shape, DataType::kBool, 4).value();
-}
-
 using Mask = AttentionGraphOptions::Mask;
 
-/// One call of attention with these options, as it is and with guards on either side. Two heads, which share a key
-/// head where there is one.
-void expect_nothing_beyond(Function &function, const AttentionGraphOptions &options, DataType dtype, const Sizes &sizes,
-                           int64_t key_heads = 2) {
-  const auto [queries, keys, width, value_width] = sizes;
-  std::vector<Tensor> inputs = {Tensor::random({1, 2, queries, width}, dtype, 1).value(),
-                                Tensor::random({1, key_heads, keys, width}, dtype, 2).value(),
-                                Tensor::random({1, key_heads, keys, value_width}, dtype, 3).value()};
-  if (options.mask == Mask::kBool)
-    inputs.push_back(bool_mask(queries, keys));
-  if (options.mask == Mask::kAdditive)
-    inputs.push_back(Tensor::random({1, 2, queries, keys}, dtype, 4).value());
-  std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value()};
-  if (options.logsumexp)
-    outputs.push_back(Tensor::zeros({1, 2, queries}).value());
-  LaunchOptions launch;
-  launch.scalars.add({"scale", 0.25});
-  if (options.dropout)
-    launch.scalars.add({"probability", 0.25});
-  auto run = [&](const std::vector<Tensor> &in, const std::vector<Tensor> &out) {
+// Of every fifth length all is hidden, so that each row is looked through for what it shows.
+Tensor mask_of(Mask kind, const Shape &shape, DataType dtype) {
+  if (kind == Mask::kAdditive)
+    return Tensor::random(shape, dtype, 4).value();
+  return shape.back() % 5 == 0 ? Tensor::full(shape, 0, DataType::kBool).value()
+                               : Tensor::random(shape, DataType::kBool, 4).value();
+}
+
+// Two heads, which share a key head where there is one.
+std::vector<Tensor> inputs_of(DataType dtype, const Sizes &sizes, int64_t key_heads = 2) {
+  return {Tensor::random({1, 2, sizes.queries, sizes.width}, dtype, 1).value(),
+          Tensor::random({1, key_heads, sizes.keys, sizes.width}, dtype, 2).value(),
+          Tensor::random({1, key_heads, sizes.keys, sizes.value_width}, dtype, 3).value()};
+}
+
+/// What is called with guards on one side of each tensor; `captured` is what the function holds itself, none of it
+/// or a table.
+using FunctionOf = std::function<Function(const Tensor &captured)>;
+
+/// One call as it is, and with guards on either side: the same bits.
+void expect_nothing_beyond(const FunctionOf &function, const Tensor &captured, const std::vector<Tensor> &inputs,
+                           const std::vector<Tensor> &outputs, const LaunchOptions &launch, const std::string &what) {
+  auto run = [&](const Tensor &table, const std::vector<Tensor> &in, const std::vector<Tensor> &out) {
     const std::vector<TensorReference> read(in.begin(), in.end()), written(out.begin(), out.end());
-    Status status = function.launch(std::span<const TensorReference>(written), read, launch);
+    Status status = function(table).launch(std::span<const TensorReference>(written), read, launch);
     ASSERT_TRUE(status.ok()) << status.error().message();
   };
-  run(inputs, outputs);
+  run(captured, inputs, outputs);
   for (Edge edge : {Edge::kEnd, Edge::kBegin}) {
     auto guarded = [&](const std::vector<Tensor> &tensors) {
       std::vector<Tensor> copies;
@@ -82,15 +83,32 @@ void expect_nothing_beyond(Function &function, const AttentionGraphOptions &opti
     };
     std::vector<Tensor> results = guarded(outputs);
     for (Tensor &result : results)
-      std::memset(result.data(), 0xff, static_cast<size_t>(result.element_count()) * size_in_bytes(result.dtype()));
-    run(guarded(inputs), results);
+      std::memset(result.data(), 0xff, bytes_of(result));
+    run(captured.element_count() ? beside_guard(captured, edge) : captured, guarded(inputs), results);
     for (size_t i = 0; i < results.size(); ++i)
-      EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(),
-                            static_cast<size_t>(outputs[i].element_count()) * size_in_bytes(outputs[i].dtype())),
-                0)
-          << "result " << i << " of " << queries << " queries, " << keys << " keys, widths " << width << " and "
-          << value_width;
+      EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(), bytes_of(outputs[i])), 0) << "result " << i << " of " << what;
   }
+}
+
+/// One call of attention with these options; `mask` is the shape of its mask, by default that of all its scores.
+void expect_nothing_beyond(const Function &function, const AttentionGraphOptions &options, DataType dtype, const Sizes &sizes,
+                           int64_t key_heads = 2, Shape mask = {}) {
+  const auto [queries, keys, width, value_width] = sizes;
+  std::vector<Tensor> inputs = inputs_of(dtype, sizes, key_heads);
+  if (mask.empty())
+    mask = {1, options.mask == Mask::kBool ? 1 : 2, queries, keys};
+  if (options.mask != Mask::kNone)
+    inputs.push_back(mask_of(options.mask, mask, dtype));
+  std::vector<Tensor> outputs = {Tensor::zeros({1, 2, queries, value_width}, dtype).value()};
+  if (options.logsumexp)
+    outputs.push_back(Tensor::zeros({1, 2, queries}).value());
+  LaunchOptions launch;
+  launch.scalars.add({"scale", 0.25});
+  if (options.dropout)
+    launch.scalars.add({"probability", 0.25});
+  const std::string what = std::to_string(queries) + " queries, " + std::to_string(keys) + " keys, widths " +
+                           std::to_string(width) + " and " + std::to_string(value_width);
+  expect_nothing_beyond([&](const Tensor &) { return function; }, Tensor(), inputs, outputs, launch, what);
 }
 
 constexpr AttentionGraphOptions kMaskedWithSums = {Mask::kBool, {}, false, true};
@@ -151,12 +169,65 @@ TEST_P(GuardPages, NothingBeyondATensorOfAnExactShapeIsTouched) {
     expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()), {20, keys, 128, 128});
 }
 
+// As wide as kernels are, of which the last tiles of columns are cut.
+TEST_P(GuardPages, NothingBeyondAWideTensorIsTouched) {
+  Function function = compiled(kMaskedWithSums, /*exact_shape=*/false);
+  for (const auto &[width, value_width] : {Widths{256, 256}, {250, 129}, {193, 255}})
+    for (int64_t queries : {1, 5, 33})
+      for (int64_t keys : {1, 29, 64, 143})
+        expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()), {queries, keys, width, value_width});
+}
+
+// One element, row or column of a mask stands for many: nothing is where the others would lie.
+TEST_P(GuardPages, NothingBeyondAMaskThatIsBroadcastIsTouched) {
+  for (Mask kind : {Mask::kBool, Mask::kAdditive}) {
+    const AttentionGraphOptions options = {kind};
+    Function function = compiled(options, /*exact_shape=*/false);
+    for (int64_t queries : {2, 37})
+      for (int64_t keys : {1, 19, 128, 261})
+        for (const Shape &mask : {Shape{1, 1, 1, keys}, {1, 2, queries, 1}, {1, 2, 1, 1}, {1, 1, 1, 1}, {1, 2, 1, keys}})
+          expect_nothing_beyond(function, options, std::get<DataType>(GetParam()), {queries, keys, 64, 64}, 2, mask);
+  }
+}
+
+// By head, by distance, by key: indices beyond a table's end take its last element.
+TEST_P(GuardPages, NothingBeyondACapturedTableIsTouched) {
+  const auto &[way, dtype] = GetParam();
+  using Bias = Value (*)(const Tensor &);
+  const Bias of_head = [](const Tensor &table) { return load(table, head_index()) * (key_index() - query_index()); };
+  const Bias of_distance = [](const Tensor &table) { return load(table, key_index() - query_index()); };
+  const Bias of_key = [](const Tensor &table) { return load(table, key_index()); };
+  for (Bias bias : {of_head, of_distance, of_key})
+    for (int64_t entries : {1, 2, 40}) {
+      const Tensor table = Tensor::random({entries}, DataType::kFloat32, 5).value();
+      auto function = [&](const Tensor &captured) {
+        return compile([&](Value q, Value k, Value v) {
+                 return matmul(softmax(matmul(q, transpose(k)) * 0.125f + bias(captured)), v);
+               }, {.device = way.way, .target = way.target}).value();
+      };
+      for (const Sizes &sizes : {Sizes{1, 40, 64, 64}, {5, 700, 64, 64}, {70, 131, 64, 64}})
+        expect_nothing_beyond(function, table, inputs_of(dtype, sizes), {Tensor::zeros({1, 2, sizes.queries, 64}, dtype).value()},
+                              {}, std::to_string(sizes.keys) + " keys, a table of " + std::to_string(entries));
+    }
+}
+
 // Of more than eight blocks of queries, which keep keys.
 TEST_P(GuardPages, NothingBeyondATensorOfManyQueriesIsTouched) {
   Function function = compiled(kMaskedWithSums, /*exact_shape=*/false);
   for (int64_t keys : {1, 17, 47, 290})
     for (int64_t width : {64, 80, 128})
       expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()), {270, keys, width, 64});
+}
+
+// Keys beyond a cache that is said to be small, of which blocks of queries share chunks by tile units.
+TEST(GuardPagesOfGroups, NothingBeyondATensorIsTouched) {
+  for (const RunWay &way : host_ways()) {
+    if (!way.target.contains("amx") || !way.missing.empty())
+      continue;
+    const Function function = attention_function({}, {.device = way.way, .target = way.target + ":l2=128K"}).value();
+    for (int64_t keys : {513, 700, 1023})
+      expect_nothing_beyond(function, {}, DataType::kBFloat16, {1030, keys, 128, 128});
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Host, GuardPages,

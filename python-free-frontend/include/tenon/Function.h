@@ -106,7 +106,7 @@ struct CompileOptions {
   bool exact_shape = false; ///< compiles lengths in: one kernel for each set of sizes
   std::vector<std::string> inputs = {}; ///< names; by default query, key, value, input3, …
   std::string name = "attention";       ///< appears in explanations
-  std::string schedule = "{}";          ///< JSON object for the compiler: {"tile_queries": 64}
+  std::string schedule = "{}"; ///< JSON object for the compiler, {"tile_queries": 64}; one it refuses is an error
   KernelCache *cache = nullptr;         ///< by default KernelCache::process()
   bool tf32 = false; ///< on a GPU: products of float32 by tensor cores, operands rounded to 11 bits
 };
@@ -167,7 +167,8 @@ public:
                  const LaunchOptions &options = {}) const {
     return prepare(std::span(inputs.begin(), inputs.size()), options);
   }
-  /// Bytes of device memory that a launch of these sizes uses besides its tensors.
+  /// Bytes of the device's memory that are prepared for launches of these sizes, besides their tensors: on the host for
+  /// all threads of the arena and one from outside.
   Result<uint64_t> workspace(std::span<const TensorReference> inputs) const;
 
   /// What a call with these inputs runs, and why. Compiles what is not compiled yet, runs nothing.

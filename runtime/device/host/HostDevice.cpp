@@ -98,7 +98,7 @@ struct GridPart {
 // False where a thread got no workspace.
 bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid, const GridPart &part,
                const KernelArguments &arguments) {
-  size_t bytes = phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
+  const size_t bytes = thread_workspace(phase);
   static std::atomic<uint64_t> runs{0};
   const uint64_t number = runs.fetch_add(1, std::memory_order_relaxed) + 1;
   std::atomic<bool> exhausted{false};
@@ -129,13 +129,6 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid, 
   return !exhausted.load(std::memory_order_relaxed);
 }
 
-// Whether more than one phase runs, so that one may leave something to the next.
-bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &sizes) {
-  return phases.size() > 1 && std::ranges::count_if(phases, [&](const LaunchPhase &phase) {
-                                return holds(phase.when, sizes);
-                              }) > 1;
-}
-
 // Places what the phases of a part hand on as if that of all heads and batches lay there.
 void place_part(const LaunchDescription &launch, const LaunchParts &parts, const GridPart &part, void *area,
                 KernelArguments &arguments) {
@@ -151,8 +144,7 @@ void place_part(const LaunchDescription &launch, const LaunchParts &parts, const
 
 Error out_of_workspace(const LaunchPhase &phase) {
   return Error(ErrorCode::kOutOfMemory,
-               concat("workspace of ", phase.entry, ": ",
-                      phase.workspace.fixed_bytes + phase.workspace.bytes_per_block,
+               concat("workspace of ", phase.entry, ": ", thread_workspace(phase),
                       " bytes a thread cannot be allocated"));
 }
 
@@ -253,10 +245,7 @@ Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArgumen
       continue;
     if (!compute_grid(phase, sizes, grid))
       return grid_error(phase, arguments);
-    // One for each thread of the arena, and one for a caller from outside it.
-    size_t bytes = phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
-    if (Result<void> done = workspace::reserve(bytes, parallel_concurrency() + 1); !done)
-      return done;
+    TENON_TRY(workspace::reserve(thread_workspace(phase), thread_workspaces()));
   }
   LaunchParts parts(sizes);
   if (!has_several(launch.phases, sizes))

@@ -162,7 +162,8 @@ TENON_API Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArgumen
 /// tensors. Errors as those of grid_of.
 TENON_API Result<uint64_t> workspace_of(const LaunchDescription &launch,
                                         const KernelArguments &arguments);
-/// The same on the host, which does launches that share more than 1.75 MiB in parts, one after the other.
+/// What is prepared for launches on the host: an area for each thread, and what phases share of the parts that are done
+/// one after the other, 1.75 MiB at most where heads and batches can be told apart.
 TENON_API Result<uint64_t> host_workspace_of(const LaunchDescription &launch,
                                              const KernelArguments &arguments);
 

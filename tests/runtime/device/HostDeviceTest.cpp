@@ -51,6 +51,32 @@ TEST(HostDevice, SetsTheFloatingPointModeWhileAKernelRunsAndRestoresIt) {
   }
 }
 
+// Each worker's own, whatever it was: the threads belong to the program.
+TEST(HostDevice, RestoresTheFloatingPointModeOfEachWorker) {
+  constexpr int32_t kBlocks = 64;
+  std::atomic<int> kept{0};
+  set_parallel_for([&](int64_t count, FunctionRef<void(int64_t)> body) {
+    std::vector<std::jthread> workers;
+    for (const unsigned rounding : {_MM_ROUND_DOWN, _MM_ROUND_UP, _MM_ROUND_TOWARD_ZERO})
+      workers.emplace_back([&, rounding, first = std::ssize(workers)] {
+        _MM_SET_ROUNDING_MODE(rounding);
+        const unsigned before = _mm_getcsr();
+        for (int64_t i = first; i < count; i += 3) {
+          body(i);
+          kept += _mm_getcsr() == before;
+        }
+      });
+  });
+  auto kernel = host().load(image_of({phase("count_block")})).value();
+  std::vector<int32_t> counts(kBlocks, 0);
+  KernelArguments arguments = testing::sizes(1, 1, kBlocks);
+  arguments.tensors[0].data = counts.data();
+  const bool launched = host().launch(*kernel, arguments, 0).ok();
+  set_parallel_for({});
+  ASSERT_TRUE(launched);
+  EXPECT_EQ(kept, kBlocks);
+}
+
 TEST(HostDevice, LongestBlocksOfACausalMaskStartFirst) {
   InOrder in_order;
   auto kernel = host().load(image_of({phase("take_ticket")})).value();
@@ -139,6 +165,20 @@ TEST(HostDevice, PreparedWorkspacesAreTheOnesUsed) {
   std::ranges::sort(seen);
   auto distinct = std::ranges::unique(seen);
   EXPECT_LE(64 - static_cast<int>(distinct.size()), parallel_concurrency() + 1);
+}
+
+// An area for each thread and one more caller, of the largest phase that runs; what phases share where several do.
+TEST(HostDevice, SaysWhatItPrepares) {
+  LaunchPhase small = phase("fill_workspace"), large = phase("double_workspace"), longer = phase("count_block");
+  small.workspace = {40, 0}, large.workspace = {60, 40}, longer.workspace = {5000, 0};
+  small.when.queries = large.when.queries = {0, 2};
+  longer.when.queries.least = 3;
+  LaunchDescription launch = image_of({small, large, longer}).launch;
+  launch.workspace_tensors = {{{{}, {}, {}}, 8, small.when}};
+  const auto threads = static_cast<uint64_t>(parallel_concurrency()) + 1;
+  const KernelArguments two = testing::sizes(1, 1, 2), three = testing::sizes(1, 1, 3);
+  EXPECT_EQ(host_workspace_of(launch, two).value(), threads * 100 + workspace_of(launch, two).value());
+  EXPECT_EQ(host_workspace_of(launch, three).value(), threads * 5000);
 }
 
 TEST(HostDevice, LaunchesFromManyThreadsDoNotMeet) {

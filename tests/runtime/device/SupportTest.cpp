@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 #include <thread>
 #include <unistd.h>
@@ -140,6 +141,16 @@ TEST(Parallel, KeepsToTheCallersArena) {
                  [&](int64_t i) { threads[static_cast<size_t>(i)] = std::this_thread::get_id(); });
   });
   EXPECT_THAT(threads, ::testing::Each(threads.front()));
+}
+
+TEST(Parallel, KeepsToTheProgramsLimit) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "under the thread sanitizer each parallel_for has threads of its own";
+#endif
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, 1);
+  std::vector<std::thread::id> threads(100);
+  parallel_for(100, [&](int64_t i) { threads[static_cast<size_t>(i)] = std::this_thread::get_id(); });
+  EXPECT_THAT(threads, ::testing::Each(std::this_thread::get_id()));
 }
 
 TEST(Parallel, StartsIndicesInAscendingOrder) {
