@@ -242,7 +242,8 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
   bool refused = false; // by a compiler, for which an option that it does not know is a wrong request
   for (Way way : ways_to_weigh(call)) {
     if (way == Way::kEager && refused && options_.schedule != CompileOptions().schedule)
-      return Error(ErrorCode::kCompilation, "no kernel has the schedule " + options_.schedule).with_reasons(std::move(reasons));
+      return Error(ErrorCode::kCompilation, "no kernel has the schedule " + options_.schedule)
+          .with_reasons(std::move(reasons));
     const Status decided = decide(way, call, *plan, outputs);
     if (decided)
       return plan;

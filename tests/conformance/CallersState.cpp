@@ -89,10 +89,13 @@ TEST_P(CallersState, HasNoTilesAfterwards) {
     bool causal;
   };
   for (auto [queries, keys, causal] : {Case{300, 700, true}, {1100, 1100, false}, {40, 70, false}, {3, 2000, false}}) {
-    const Function function = attention_function({.causal = causal}, {.device = Way::kHost, .target = GetParam().target}).value();
+    const Function function =
+        attention_function({.causal = causal}, {.device = Way::kHost, .target = GetParam().target}).value();
     LaunchOptions launch;
     launch.scalars.add({"scale", 0.125});
-    auto random = [&](int64_t rows, uint64_t seed) { return Tensor::random({1, 4, rows, 64}, DataType::kBFloat16, seed).value(); };
+    auto random = [&](int64_t rows, uint64_t seed) {
+      return Tensor::random({1, 4, rows, 64}, DataType::kBFloat16, seed).value();
+    };
     EXPECT_TRUE(function.call({random(queries, 1), random(keys, 2), random(keys, 3)}, launch).ok());
     EXPECT_FALSE(tiles_in_use()) << "of the caller";
   }

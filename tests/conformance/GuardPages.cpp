@@ -86,13 +86,14 @@ void expect_nothing_beyond(const FunctionOf &function, const Tensor &captured, c
       std::memset(result.data(), 0xff, bytes_of(result));
     run(captured.element_count() ? beside_guard(captured, edge) : captured, guarded(inputs), results);
     for (size_t i = 0; i < results.size(); ++i)
-      EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(), bytes_of(outputs[i])), 0) << "result " << i << " of " << what;
+      EXPECT_EQ(std::memcmp(results[i].data(), outputs[i].data(), bytes_of(outputs[i])), 0)
+          << "result " << i << " of " << what;
   }
 }
 
 /// One call of attention with these options; `mask` is the shape of its mask, by default that of all its scores.
-void expect_nothing_beyond(const Function &function, const AttentionGraphOptions &options, DataType dtype, const Sizes &sizes,
-                           int64_t key_heads = 2, Shape mask = {}) {
+void expect_nothing_beyond(const Function &function, const AttentionGraphOptions &options, DataType dtype,
+                           const Sizes &sizes, int64_t key_heads = 2, Shape mask = {}) {
   const auto [queries, keys, width, value_width] = sizes;
   std::vector<Tensor> inputs = inputs_of(dtype, sizes, key_heads);
   if (mask.empty())
@@ -175,7 +176,8 @@ TEST_P(GuardPages, NothingBeyondAWideTensorIsTouched) {
   for (const auto &[width, value_width] : {Widths{256, 256}, {250, 129}, {193, 255}})
     for (int64_t queries : {1, 5, 33})
       for (int64_t keys : {1, 29, 64, 143})
-        expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()), {queries, keys, width, value_width});
+        expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()),
+                              {queries, keys, width, value_width});
 }
 
 // One element, row or column of a mask stands for many: nothing is where the others would lie.
@@ -206,8 +208,9 @@ TEST_P(GuardPages, NothingBeyondACapturedTableIsTouched) {
                }, {.device = way.way, .target = way.target}).value();
       };
       for (const Sizes &sizes : {Sizes{1, 40, 64, 64}, {5, 700, 64, 64}, {70, 131, 64, 64}})
-        expect_nothing_beyond(function, table, inputs_of(dtype, sizes), {Tensor::zeros({1, 2, sizes.queries, 64}, dtype).value()},
-                              {}, std::to_string(sizes.keys) + " keys, a table of " + std::to_string(entries));
+        expect_nothing_beyond(function, table, inputs_of(dtype, sizes),
+                              {Tensor::zeros({1, 2, sizes.queries, 64}, dtype).value()}, {},
+                              std::to_string(sizes.keys) + " keys, a table of " + std::to_string(entries));
     }
 }
 
