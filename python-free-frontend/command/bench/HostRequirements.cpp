@@ -147,6 +147,9 @@ std::vector<Requirement> of_variants(const HostSuite &suite) {
       at_least("dropout 0.1, f32, S = 1,024: speed of plain", 0.75, Unit::kTimes, speeds(suite.dropout)),
       with_reason(at_least("two threads: speed of one", 1.9, Unit::kTimes, speeds(suite.threads)),
                   "one thread is all there is"),
+      with_reason(for_information("two threads, causal or a skewed mask: speed of one", Unit::kTimes,
+                                  speeds(suite.skewed)),
+                  "one thread is all there is"),
       with_reason(at_least("two threads: the same bits as one", 1, Unit::kYes, suite.same_bits),
                   "one thread is all there is")};
 }

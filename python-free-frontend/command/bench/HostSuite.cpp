@@ -65,6 +65,17 @@ Result<Function> alibi_and_cap(int64_t heads, int64_t width) {
       {.device = Way::kHost});
 }
 
+/// By a bool mask: of the blocks of queries that which starts last has most to do.
+Result<TimedCall> keys_from_the_query(ShapeOptions shape) {
+  shape.mask = "bool";
+  TENON_ASSIGN_OR_RETURN(TimedCall made, call_of(shape, {.mask = AttentionGraphOptions::Mask::kBool}));
+  auto *visible = made.inputs.back().data_as<uint8_t>();
+  for (int64_t query = 0; query < shape.queries; ++query)
+    for (int64_t key = 0; key < shape.keys; ++key)
+      *visible++ = key >= query;
+  return made;
+}
+
 class Maker {
 public:
   Maker(HostSuite &suite, Progress progress) : suite_(suite), progress_(progress) {}
@@ -192,20 +203,29 @@ private:
   Result<void> threads() {
     if (parallel_concurrency() < 2)
       return {};
-    for (const char *dtype : kTypes)
-      for (const ShapeOptions &shape :
-           {square(1, 8, 1024, 64, dtype), square(1, 1, 4096, 64, dtype)}) {
-        TENON_ASSIGN_OR_RETURN(TimedCall one, call_of(shape));
-        TENON_ASSIGN_OR_RETURN(TimedCall two, call_of(shape));
-        one.threads = 1, two.threads = 2;
-        TENON_TRY(compare(suite_.threads, shape.short_text(), std::move(one), std::move(two)));
-        const Comparison &made = suite_.threads.back();
-        const size_t bytes = static_cast<size_t>(made.plain.output.element_count()) *
-                             size_in_bytes(made.plain.output.dtype());
-        const bool same =
-            std::memcmp(made.plain.output.data(), made.variant.output.data(), bytes) == 0;
-        suite_.same_bits.push_back({made.of, {same ? 1.0 : 0.0}});
-      }
+    for (const char *dtype : kTypes) {
+      const ShapeOptions lone = square(1, 1, 4096, 64, dtype);
+      for (const ShapeOptions &shape : {square(1, 8, 1024, 64, dtype), lone})
+        TENON_TRY(compare_threads(suite_.threads, shape.short_text(), [&] { return call_of(shape); }));
+      TENON_TRY(compare_threads(suite_.skewed, lone.short_text() + ", causal",
+                                [&] { return call_of(lone, {.causal = true}); }));
+      TENON_TRY(compare_threads(suite_.skewed, lone.short_text() + ", a mask of the keys from each query on",
+                                [&] { return keys_from_the_query(lone); }));
+    }
+    return {};
+  }
+
+  Result<void> compare_threads(std::vector<Comparison> &comparisons, const std::string &of,
+                               FunctionRef<Result<TimedCall>()> make) {
+    TENON_ASSIGN_OR_RETURN(TimedCall one, make());
+    TENON_ASSIGN_OR_RETURN(TimedCall two, make());
+    one.threads = 1, two.threads = 2;
+    TENON_TRY(compare(comparisons, of, std::move(one), std::move(two)));
+    const Comparison &made = comparisons.back();
+    const size_t bytes = static_cast<size_t>(made.plain.output.element_count()) *
+                         size_in_bytes(made.plain.output.dtype());
+    const bool same = std::memcmp(made.plain.output.data(), made.variant.output.data(), bytes) == 0;
+    suite_.same_bits.push_back({made.of, {same ? 1.0 : 0.0}});
     return {};
   }
 
@@ -256,7 +276,7 @@ Result<void> HostSuite::run_round(double milliseconds,
       TENON_TRY(made.timed.run_round(milliseconds));
     }
   for (std::vector<Comparison> *comparisons :
-       {&half, &masks, &expressions, &dropout, &window, &threads})
+       {&half, &masks, &expressions, &dropout, &window, &threads, &skewed})
     for (Comparison &made : *comparisons) {
       progress(made.of);
       TENON_TRY(made.plain.run_round(milliseconds));

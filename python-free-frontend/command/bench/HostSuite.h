@@ -31,7 +31,8 @@ struct HostSuite {
   std::vector<ShapeCase> forward;       ///< full and causal in turns, of every type and shape
   std::vector<ShapeCase> decoding, few; ///< one query against many keys; few of both
   std::vector<ShapeCase> avx2;          ///< code for x86-64-v3
-  std::vector<Comparison> half, masks, expressions, dropout, window, threads;
+  std::vector<Comparison> half, masks, expressions, dropout, window;
+  std::vector<Comparison> threads, skewed; ///< two against one; skewed: blocks of queries have more to do than others
   std::vector<std::pair<std::string, CompileRequest>>
       compiled; ///< full, causal, with a score expression
   std::vector<Sample> compile_times, memory, same_bits;

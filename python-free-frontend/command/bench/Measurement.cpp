@@ -237,7 +237,7 @@ Json to_json(const ShapeCase &made, const RunFigures &run) {
   const TimedCall &timed = made.timed;
   const Bound bound = bound_of(made, run);
   const Figures figures = figures_of(made, bound);
-  return {{"batch", shape.batch},
+  Json object = {{"batch", shape.batch},
           {"heads", shape.heads},
           {"kv_heads", shape.key_heads},
           {"queries", shape.queries},
@@ -259,10 +259,13 @@ Json to_json(const ShapeCase &made, const RunFigures &run) {
           {"first_call_milliseconds", timed.first_milliseconds},
           {"compile_milliseconds", timed.explanation.compile_milliseconds},
           {"call_overhead_ns", run.overhead},
-          {"start_to_first_result_milliseconds", run.to_first_result},
-          {"cold_compile_host_milliseconds", run.compile_host},
-          {"cold_compile_ptx_milliseconds", run.compile_ptx},
           {"peaks", timed.device ? to_json(run.rates) : to_json(run.peaks)}};
+  for (const auto &[name, milliseconds] : {std::pair{"start_to_first_result_milliseconds", run.to_first_result},
+                                           {"cold_compile_host_milliseconds", run.compile_host},
+                                           {"cold_compile_ptx_milliseconds", run.compile_ptx}})
+    if (milliseconds > 0)
+      object[name] = milliseconds;
+  return object;
 }
 
 std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &run) {
