@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -165,6 +166,22 @@ TEST(HostDevice, PreparedWorkspacesAreTheOnesUsed) {
   std::ranges::sort(seen);
   auto distinct = std::ranges::unique(seen);
   EXPECT_LE(64 - static_cast<int>(distinct.size()), parallel_concurrency() + 1);
+}
+
+// Pages lie at the node of who touches them first: not of who prepares.
+TEST(HostDevice, PreparedWorkspacesAreNotTouched) {
+  constexpr int64_t kBytes = int64_t{256} << 20, kPage = 4096;
+  const auto resident = [] {
+    int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages >> pages;
+    return pages * kPage;
+  };
+  LaunchPhase shows = phase("show_workspace");
+  shows.workspace = {0, uint64_t{kBytes}};
+  auto kernel = host().load(image_of({shows})).value();
+  const int64_t before = resident();
+  ASSERT_TRUE(host().prepare(*kernel, testing::sizes(1, 1, 1), 0));
+  EXPECT_LT(resident() - before, kBytes / 2);
 }
 
 // An area for each thread and one more caller, of the largest phase that runs; what phases share where several do.
