@@ -258,7 +258,11 @@ FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value 
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, filled(rows_, -kInfinity));
   Value reference = select(nothing, filled(rows_, 0), maximum);
   Value correction = power(contracted<arith::SubFOp>(before, reference));
-  return {maximum, correction, power(hidden(mask, contracted<arith::SubFOp>(x, expand(reference, scores_))))};
+  Value difference = lessReference(x, reference);
+  if (stale && plan_.boundsReferences) // rows that stay have the bits that they have where none is stale
+    difference = select(tile::ExpandOp::create(b, scores_.clone(b.getI1Type()), isSmall(reference)),
+                        lessReference(x, bounded(reference)), difference);
+  return {maximum, correction, power(hidden(mask, difference))};
 }
 
 // 2 to a difference of scores.

@@ -97,6 +97,7 @@ struct FlashForwardPlan {
   bool logsumexp;                        ///< is stored too, to slot 4
   bool fromLastKey = false;              ///< blocks of keys in descending order
   Rescaling rescaling = Rescaling::kEveryTurn; ///< the others: tiles of 16 bits
+  bool boundsReferences = false;         ///< with kByRowSum: a great one makes its rows stale each turn, see LazyRescaling.cpp
   bool tf32 = false;                     ///< products of float32 may round their operands to TF32
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group

@@ -101,6 +101,9 @@ private:
   Value products(Value key, bool again);
   Value score(Value firstKey, Value key);
   Probabilities exponentiate(Value x, Value blockMaximum, Value maximum, Value stale, Value mask);
+  Value isSmall(Value reference);
+  Value bounded(Value reference);
+  Value lessReference(Value x, Value reference);
   Value power(Value difference);
   Value visible(Value firstKey, Value end, RankedTensorType scores);
   Value hidden(Value mask, Value scores);

@@ -9,6 +9,7 @@ namespace {
 constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
 constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 constexpr int64_t kReferenceKeys = 32;
+constexpr float kGreatReference = 1 << 17;
 } // namespace
 
 // Where the first loop is open and the sum decides: then all loops look at the sum.
@@ -37,13 +38,31 @@ Value FlashForwardMaker::firstReference(const KeyLoops &keys) {
   return branch.getResult(0);
 }
 
+// Of magnitude below 2¹⁷: with one of these a number of a few ten thousands joins, and what its sum then loses, 2⁻⁷ at most,
+// is less than what scores of that size lost when they were summed.
+Value FlashForwardMaker::isSmall(Value reference) {
+  return arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, math::AbsFOp::create(b, reference),
+                               filled(rows_, kGreatReference));
+}
+
+// NaN in place of a great one: the row's sum is then no number, and the row stale.
+Value FlashForwardMaker::bounded(Value reference) {
+  return select(isSmall(reference), reference, filled(rows_, std::numeric_limits<float>::quiet_NaN()));
+}
+
+// X − m
+Value FlashForwardMaker::lessReference(Value x, Value reference) {
+  return contracted<arith::SubFOp>(x, expand(reference, scores_));
+}
+
 FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const KeyLoop &keys, const State &state) {
   // P = 2^(X − m)
   bool open = keys.visibility == Visibility::kAll;
   Value end = endOf(keys), key = loadKey(firstKey, end);
   Value mask = open ? Value() : visible(firstKey, end, scores_);
   Value x = score(firstKey, key);
-  Value exact = math::Exp2Op::create(b, hidden(mask, contracted<arith::SubFOp>(x, expand(state.maximum, scores_))));
+  Value reference = plan_.boundsReferences ? bounded(state.maximum) : state.maximum;
+  Value exact = math::Exp2Op::create(b, hidden(mask, lessReference(x, reference)));
   Value p = rounded(exact);
   Value blockSum = rowSum(exact, p);
 

@@ -26,6 +26,7 @@ static constexpr std::array<EffectName, static_cast<size_t>(Effect::kCount)> kEf
      "attention/ChooseSchedule.cpp"},
     {"rounded-exponentials", "2^x of degree 3 where the result is rounded to bfloat16 and not made in fixed point", "host/Pairs.cpp"},
     {"fixed-point", "2^x straight to words of bfloat16", "host/PowersOfPairs.cpp"},
+    {"joined-reference", "a reference that stands joins the constant of exponents in fixed point", "host/PowersOfPairs.cpp"},
     {"kept-values", "values are rewritten once for all blocks of queries, in panels, for vdpbf16ps", "host/KeptRows.cpp"},
     {"kept-keys", "keys are copied once for all blocks of queries, in the order in which tile units read them",
      "host/TileOperands.cpp"},

@@ -25,6 +25,7 @@ enum class Effect {
   kStandingReference,
   kRoundedExponentials,
   kFixedPoint,
+  kJoinedReference,
   kKeptValues,
   kKeptKeys,
   kPackedTables,

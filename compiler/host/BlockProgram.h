@@ -215,6 +215,9 @@ private:
   /// What later loops need of a cone, each with its place; marks what has become needless.
   SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
   using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
+  bool joinReferences(Value exponent);
+  FailureOr<Values> computeInFixedPoint(Operation *op, ColumnValues &values);
+  Values inFixedPoint(Value exponent, ColumnValues &values);
   void loadLeaves(const Cone &cone, int64_t rows, Value columnOffset, ColumnValues &values);
   LogicalResult computeColumn(Operation *op, Value column, ColumnValues &values);
   // The turns of a loop over columns. What it carries: what the hook folds, then marks of powers in fixed point.
@@ -362,6 +365,9 @@ private:
   bool onlyFirstRows_ = false; ///< vectors are the first four rows
   Value inRegisters_; ///< the product that a loop has at hand
   Operation *powerInWords_ = nullptr; ///< of the loop at hand, which makes words of its exponents
+  /// What these are made of and has the constant of fixed point already: differences, with the constant less their
+  /// reference, and selections of such.
+  llvm::DenseMap<Operation *, Values> inFixedPoint_;
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   Operation *kernel_ = nullptr;             ///< the function
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered

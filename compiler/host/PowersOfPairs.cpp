@@ -3,6 +3,9 @@
 //     t = x + 49152 + 127 - 22/256        the lower half of t's bits is y = 256 (x + 127) - 22, rounded
 //     word = (y + table[y mod 256] + 1) / 2
 //
+// Where x = c s - m, s being a product and m the reference of its row, which is known to be small, the constant joins m
+// before the loop, and t is one multiply-add.
+//
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
 // place of 2^f the line 1 + f. The table takes the difference back, which is at most 22/256, and adds it.
 // Relative error against 2^x: root mean square 1.9e-3, at most 6.1e-3, where rounding has 1.7e-3 and 3.9e-3; exact at
@@ -12,6 +15,7 @@
 #include "compiler/host/MathFunctions.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 
 #include <limits>
 
@@ -26,12 +30,38 @@ constexpr double kUnit = 1.0 / (1 << kFractionBits);
 constexpr double kMostCorrection = 22 * kUnit; ///< 1 + f - 2^f is below
 constexpr double kOnes = 49152;                ///< of its neighbours the lowest bit is worth kUnit
 constexpr double kBias = 127 - kMostCorrection;
+constexpr float kSmallReference = 1 << 17; ///< of greater ones a sum with these would lose more than 2^-7
 
 // By y's highest bits below its exponent: 256 (2^f - 1 - f) + 22 where f = y / 256 + 22/256, for the four y of an entry
 // the number that leaves the least mean square error of the words.
 constexpr int16_t kTable[1 << kIndexBits] = {
     15, 14, 13, 12, 11, 10, 9, 8, 7, 7, 6, 5, 5, 4, 3, 3, 3, 2, 1, 1,  1,  1,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
     0,  0,  0,  1,  1,  1,  2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20, 21, 21, 19, 18, 17, 16};
+
+// Of a constant of a tile, the same in all elements; else null.
+FloatAttr elementOfConstant(Value tile) {
+  DenseFPElementsAttr elements;
+  return matchPattern(tile, m_Constant(&elements)) && elements.isSplat() ? elements.getSplatValue<FloatAttr>() : FloatAttr();
+}
+
+// Whether a tile of rows is below 2^17 in magnitude, or NaN: select(|m| < …, m, NaN).
+bool isSmallOrNaN(Value rows) {
+  auto select = rows.getDefiningOp<arith::SelectOp>();
+  auto compare = select ? select.getCondition().getDefiningOp<arith::CmpFOp>() : arith::CmpFOp();
+  auto magnitude = compare ? compare.getLhs().getDefiningOp<math::AbsFOp>() : math::AbsFOp();
+  if (!magnitude || compare.getPredicate() != arith::CmpFPredicate::OLT || magnitude.getOperand() != select.getTrueValue())
+    return false;
+  FloatAttr limit = elementOfConstant(compare.getRhs()), otherwise = elementOfConstant(select.getFalseValue());
+  return limit && otherwise && limit.getValueAsDouble() <= kSmallReference && otherwise.getValue().isNaN();
+}
+
+// c s - m that may be rounded once, of a reference m that is small.
+bool joinsReference(arith::SubFOp difference) {
+  auto scaled = difference.getLhs().getDefiningOp<arith::MulFOp>();
+  auto reference = difference.getRhs().getDefiningOp<ExpandOp>();
+  auto contracts = [](auto op) { return bitEnumContainsAll(op.getFastmath(), arith::FastMathFlags::contract); };
+  return scaled && reference && contracts(scaled) && contracts(difference) && isSmallOrNaN(reference.getSource());
+}
 
 } // namespace
 
@@ -83,13 +113,60 @@ Value BlockProgram::lowerHalves(Value first, Value second) {
   return instruction("llvm.x86.avx512.pternlog.d.512", words, {upper, first, filled(words, 0xffff), table});
 }
 
+// Whether an exponent gets the constant from a reference that it joined, in each loop that asks anew.
+bool BlockProgram::joinReferences(Value exponent) {
+  if (auto select = exponent.getDefiningOp<arith::SelectOp>()) {
+    bool yes = joinReferences(select.getTrueValue()), no = joinReferences(select.getFalseValue());
+    if (yes || no)
+      inFixedPoint_[select] = {};
+    return yes || no;
+  }
+  auto difference = exponent.getDefiningOp<arith::SubFOp>();
+  if (!difference || !joinsReference(difference))
+    return false;
+  Values joined;
+  for (Value reference : rowsOfLoop(difference.getRhs().getDefiningOp<ExpandOp>().getSource()))
+    joined.push_back(arith::SubFOp::create(builder_, filled(reference.getType(), kOnes + kBias), reference));
+  inFixedPoint_[difference] = joined;
+  return true;
+}
+
+// The values of an exponent with the constant, which what joined has already; -inf is below all with it and without.
+Values BlockProgram::inFixedPoint(Value exponent, ColumnValues &values) {
+  Values result = values[exponent];
+  FloatAttr constant = elementOfConstant(exponent);
+  if (inFixedPoint_.contains(exponent.getDefiningOp()) || (constant && constant.getValue().isNegInfinity()))
+    return result;
+  for (Value &value : result)
+    value = arith::AddFOp::create(builder_, value, filled(value.getType(), kOnes + kBias));
+  return result;
+}
+
+// Of an operation that has the constant: explicitly one multiply-add, so that the same rows get the same bits wherever
+// else their scores are used.
+FailureOr<Values> BlockProgram::computeInFixedPoint(Operation *op, ColumnValues &values) {
+  if (auto select = dyn_cast<arith::SelectOp>(op))
+    return repeat(op, [&](Value operand) {
+      return operand == select.getCondition() ? values[operand] : inFixedPoint(operand, values);
+    });
+  auto scaled = cast<arith::SubFOp>(op).getLhs().getDefiningOp<arith::MulFOp>();
+  const Values left = values.lookup(scaled.getLhs()), right = values.lookup(scaled.getRhs());
+  Values result;
+  for (auto [i, joined] : llvm::enumerate(inFixedPoint_[op])) {
+    auto factor = [&, i = i, lanes = cast<VectorType>(joined.getType()).getNumElements()](const Values &of) {
+      return broadcast(of.size() == 1 ? of[0] : of[i], lanes);
+    };
+    result.push_back(math::FmaOp::create(builder_, factor(left), factor(right), joined));
+  }
+  return result;
+}
+
 Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks) {
   int64_t lanes = lanesOf(rows);
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   auto words = vector.clone(builder_.getI32Type());
   auto halves = VectorType::get({2 * lanes}, builder_.getI16Type());
-  auto fixedPoint = [&](Value x) -> Value {
-    Value sum = arith::AddFOp::create(builder_, x, filled(vector, kOnes + kBias));
+  auto fixedPoint = [&](Value sum) -> Value {
     Value lowest = filled(vector, kOnes);
     Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, sum); // NaN stays
     return arith::BitcastOp::create(builder_, words, arith::SelectOp::create(builder_, below, lowest, sum));

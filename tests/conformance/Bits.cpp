@@ -31,6 +31,18 @@ std::vector<std::byte> bytes_of(const Tensor &tensor) {
   return {first, first + dense.element_count() * static_cast<int64_t>(size_in_bytes(dense.dtype()))};
 }
 
+// Every other row, from the first on, so many times as large.
+Tensor with_loud_rows(const Tensor &query, double loudness) {
+  Tensor loud = query.clone().value();
+  const int64_t queries = query.shape()[2], width = query.shape()[3];
+  for (int64_t i = 0; i < loud.element_count(); ++i)
+    if (i / width % queries % 2 == 0) {
+      auto *element = loud.data_as<std::byte>() + static_cast<size_t>(i) * size_in_bytes(query.dtype());
+      store_from_double(element, query.dtype(), loudness * load_as_double(element, query.dtype()));
+    }
+  return loud;
+}
+
 class Bits : public testing::TestWithParam<std::tuple<RunWay, Problem>> {
 protected:
   void SetUp() override {
@@ -73,20 +85,16 @@ TEST_P(Bits, DoNotDependOnOtherQueries) {
     EXPECT_EQ(bytes_of(part(all_, 2, q, count)), bytes_of(attend(part(query_, 2, q, count), key_, value_))) << q;
 }
 
-// Rows that share a warp with others whose scores grow without end: what those cost is no matter of these.
+// Rows that share a warp or a tile with others whose scores grow without end, or are beyond what a reference may be: what
+// those cost is no matter of these.
 TEST_P(Bits, DoNotDependOnRowsThatOutgrowTheirReference) {
   if (problem().queries <= kFewQueries)
     GTEST_SKIP() << "one row may be all there is";
-  const size_t size = size_in_bytes(problem().dtype);
-  Tensor loud = query_.clone().value();
-  for (int64_t i = 0; i < loud.element_count(); ++i)
-    if (i / problem().width % problem().queries % 2 == 0) {
-      auto *element = loud.data_as<std::byte>() + static_cast<size_t>(i) * size;
-      store_from_double(element, problem().dtype, 40 * load_as_double(element, problem().dtype));
-    }
-  const Tensor beside = attend(loud, key_, value_);
-  for (int64_t q = 1; q < problem().queries; q += 2)
-    ASSERT_EQ(bytes_of(part(beside, 2, q)), bytes_of(part(all_, 2, q))) << q;
+  for (double loudness : {40.0, problem().dtype == DataType::kFloat16 ? 1e4 : 1e6}) {
+    const Tensor beside = attend(with_loud_rows(query_, loudness), key_, value_);
+    for (int64_t q = 1; q < problem().queries; q += 2)
+      ASSERT_EQ(bytes_of(part(beside, 2, q)), bytes_of(part(all_, 2, q))) << q << " " << loudness;
+  }
 }
 
 // What a thread keeps of a head's keys and values is of one call.
@@ -138,9 +146,9 @@ TEST_P(Bits, DoNotDependOnThreads) {
 
 class BitsOfMasks : public testing::TestWithParam<RunWay> {};
 
-// Blocks are cut and left out by masks, not by who else runs: each sequence of a batch alone, blocks from the last
-// on.
-TEST_P(BitsOfMasks, DoNotDependOnTheBatchOrThreads) {
+// Blocks are cut and left out by masks, not by who else runs: each sequence of a batch alone, blocks from the last on, beside
+// rows of great scores.
+TEST_P(BitsOfMasks, DoNotDependOnWhoElseRuns) {
   const RunWay &way = GetParam();
   if (!way.missing.empty())
     GTEST_SKIP() << way.name << " is not available: " << way.missing;
@@ -180,6 +188,10 @@ TEST_P(BitsOfMasks, DoNotDependOnTheBatchOrThreads) {
       }, 3);
       EXPECT_EQ(bytes_of(attend(0, kBatch)), bytes_of(all));
       set_parallel_for({});
+      inputs[0] = with_loud_rows(inputs[0], 1e6);
+      const Tensor beside = attend(0, kBatch);
+      for (int64_t q = 1; q < kQueries; q += 2)
+        ASSERT_EQ(bytes_of(beside.slice(2, q, q + 1).value()), bytes_of(all.slice(2, q, q + 1).value())) << q;
     }
 }
 

@@ -320,6 +320,7 @@ void add_standing_causal(std::vector<Case> &list) {
 // Rows whose reference is that of the first keys until they outgrow it: where no logsumexp is asked for.
 void add_standing(std::vector<Case> &list) {
   auto add = [&](std::string name, Inputs inputs, int64_t width, auto change) {
+    std::ranges::replace(name, '-', '_');
     Case c = sized("standing_" + name, DataType::kBFloat16, 1, 4, 2, 70, 700, width, width);
     c.inputs = inputs, c.logsumexp = false;
     change(c);
@@ -330,7 +331,8 @@ void add_standing(std::vector<Case> &list) {
     add("width_" + std::to_string(width), Inputs::kNormal, width, plain);
   add("causal", Inputs::kNormal, 64, [](Case &c) { c.queries = 700, c.causal = CausalAlignment::kTopLeft; });
   add("causal_wide", Inputs::kNormal, 128, [](Case &c) { c.queries = 300, c.causal = CausalAlignment::kBottomRight; });
-  add("without", Inputs::kNormal, 64, [](Case &c) { c.without = "standing-reference"; });
+  for (const char *effect : {"standing-reference", "joined-reference", "fixed-point"})
+    add("without_" + std::string(effect), Inputs::kNormal, 64, [&](Case &c) { c.without = effect; });
   // More than eight blocks of queries, which keep keys; of width 256 not all keys have a place.
   for (int64_t width : {32, 72, 96, 128, 256})
     add("many_queries_width_" + std::to_string(width), Inputs::kNormal, width,

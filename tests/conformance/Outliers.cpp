@@ -20,34 +20,73 @@ constexpr Range kRanges[] = {{11, 13, 1.0 / 16},     {126.5, 130.5, kFinest / 2}
                              {81'700, 83'000, 7},    {147'000, 148'500, 13},      {475'000, 479'200, 37},
                              {2'047'000, 2'064'300, 111}};
 
-class Outliers : public testing::TestWithParam<RunWay> {};
+constexpr DataType kDtype = DataType::kBFloat16;
+
+double number(const Tensor &tensor, int64_t row, int64_t column) {
+  return load_as_double(tensor.data_as<std::byte>() + (row * kWidth + column) * int64_t{size_in_bytes(kDtype)}, kDtype);
+}
+void set(Tensor &tensor, int64_t row, double first) {
+  store_from_double(tensor.data_as<std::byte>() + row * kWidth * int64_t{size_in_bytes(kDtype)}, kDtype, first);
+}
+
+class Outliers : public testing::TestWithParam<RunWay> {
+protected:
+  void SetUp() override {
+    if (!GetParam().missing.empty())
+      GTEST_SKIP() << GetParam().name << " is not available: " << GetParam().missing;
+    for (int64_t row = 0; row < kQueries; ++row)
+      set(query_, row, 1);
+  }
+  /// Scores are x times the first elements of keys, in base 2.
+  Tensor attend(double x, const AttentionGraphOptions &options = {}) const {
+    const Function function = attention_function(options, {.device = GetParam().way, .target = GetParam().target}).value();
+    LaunchOptions launch;
+    launch.scalars.add({"scale", x * std::numbers::ln2});
+    return function.call({query_, key_, value_}, launch).value()[0];
+  }
+
+  Tensor query_ = Tensor::zeros({1, 1, kQueries, kWidth}, kDtype).value();
+  Tensor key_ = Tensor::zeros({1, 1, kKeys, kWidth}, kDtype).value();
+  Tensor value_ = Tensor::random({1, 1, kKeys, kWidth}, kDtype, 3).value();
+};
 
 TEST_P(Outliers, AloneAreTheResult) {
-  const RunWay &way = GetParam();
-  if (!way.missing.empty())
-    GTEST_SKIP() << way.name << " is not available: " << way.missing;
-  const Function attend = attention_function({}, {.device = way.way, .target = way.target}).value();
-  const DataType dtype = DataType::kBFloat16;
-  const auto size = static_cast<int64_t>(size_in_bytes(dtype));
-  Tensor query = Tensor::zeros({1, 1, kQueries, kWidth}, dtype).value();
-  Tensor key = Tensor::zeros({1, 1, kKeys, kWidth}, dtype).value();
-  const Tensor value = Tensor::random({1, 1, kKeys, kWidth}, dtype, 3).value();
-  for (int64_t row = 0; row < kQueries; ++row)
-    store_from_double(query.data_as<std::byte>() + row * kWidth * size, dtype, 1);
-  store_from_double(key.data_as<std::byte>() + kOutlier * kWidth * size, dtype, 1);
-  auto number = [&](const Tensor &tensor, int64_t row, int64_t column) {
-    return load_as_double(tensor.data_as<std::byte>() + (row * kWidth + column) * size, dtype);
-  };
+  set(key_, kOutlier, 1);
   for (const Range &range : kRanges)
     for (double x = range.first; x <= range.last; x += range.step) {
-      LaunchOptions launch;
-      launch.scalars.add({"scale", x * std::numbers::ln2});
-      const Tensor result = attend.call({query, key, value}, launch).value()[0];
+      const Tensor result = attend(x);
       const double tolerance = 8 * kKeys * std::exp2(-x) + 1.0 / 32; // the others' share, and a rounding to bfloat16
       for (int64_t row = 0; row < kQueries; ++row)
         for (int64_t column : {0, 17})
-          ASSERT_NEAR(number(result, row, column), number(value, kOutlier, column), tolerance) << x << " row " << row;
+          ASSERT_NEAR(number(result, row, column), number(value_, kOutlier, column), tolerance) << x << " row " << row;
     }
+}
+
+// All scores of a row are great, of either sign, whatever numbers are added to them: from 2^8 to 2^40. The greatest come
+// late, and are many.
+TEST_P(Outliers, ScoresMayAllBeGreat) {
+  auto score = [](int64_t key) { // of x 1: 128ths, which bfloat16 has
+    return key < 40 ? 0.5 : key % 97 == 3 && key > 200 ? 1 : 0.5 + 0.0078125 * static_cast<double>(key * 37 % 61);
+  };
+  for (int64_t key = 0; key < kKeys; ++key)
+    set(key_, key, score(key));
+  for (CausalAlignment causal : {CausalAlignment::kNone, CausalAlignment::kBottomRight})
+    for (double sign : {1, -1})
+      for (double exponent = 8; exponent <= 40; exponent += 0.5) {
+        const double x = sign * std::exp2(exponent);
+        const Tensor result = attend(x, {.causal = causal});
+        for (int64_t row : {0, 5, 31, 32}) {
+          const int64_t seen = causal == CausalAlignment::kNone ? kKeys : kKeys - kQueries + row + 1;
+          for (int64_t column : {0, 17}) {
+            double sum = 0, weighted = 0;
+            for (int64_t key = 0; key < seen; ++key) {
+              const double weight = std::exp2(x * score(key) - (sign > 0 ? x : x / 2));
+              sum += weight, weighted += weight * number(value_, key, column);
+            }
+            ASSERT_NEAR(number(result, row, column), weighted / sum, 1.0 / 32) << x << " row " << row;
+          }
+        }
+      }
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Outliers, testing::ValuesIn(host_ways()),

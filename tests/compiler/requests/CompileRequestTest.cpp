@@ -69,7 +69,8 @@ TEST(CompileRequest, LeavesOutWhatMakesCodeFast) {
            {pairs, "cut-loops"}, {pairs, "few-queries"}, {pairs, "packed-heads"}, {pairs, "folded-maxima"},
            {pairs, "bounded-columns"}, {pairs, "rare-rescaling"}, {pairs, "fixed-point"}, {pairs, "kept-values"},
            {pairs, "along-rows"}, {pairs, "requests"}, {pairs, "existing-rows"}, {pairs, "fixed-point,rounded-exponentials"},
-           {tiles, "held-tiles"}, {tiles, "streaming-loads"}, {tiles, "fixed-point"}, {tiles, "standing-reference"}})
+           {tiles, "held-tiles"}, {tiles, "streaming-loads"}, {tiles, "fixed-point"}, {tiles, "standing-reference"},
+           {tiles, "joined-reference"}})
     EXPECT_NE(image(target, without).sections[0].bytes, image(target, "").sections[0].bytes) << without;
   EXPECT_NE(image(tiles, "kept-keys", /*wide=*/true).sections[0].bytes, image(tiles, "", /*wide=*/true).sections[0].bytes);
   EXPECT_NE(image(pairs, "fixed-point,rounded-exponentials").sections[0].bytes, image(pairs, "fixed-point").sections[0].bytes);
