@@ -58,7 +58,7 @@ another_preset() {
 export TENON_TEST_KERNELS=$PWD/build/test-kernels
 build/bin/tests/runtime_alone manifest >$results/manifest.json
 build/bin/tenon cache build $results/manifest.json --target host:x86-64-v3 --target host:x86-64-v4 \
-  --target host:x86-64-v4+bf16 -o $TENON_TEST_KERNELS
+  --target host:x86-64-v4+bf16 --target host:x86-64-v4+amx -o $TENON_TEST_KERNELS
 
 TENON_TEST_ALL=$all run_tests release build
 sanitized_runtime asan

@@ -252,16 +252,16 @@ Value FlashForwardMaker::score(Value firstKey, Value key) {
 // stale keep their m, and α is 1.
 FlashForwardMaker::Probabilities FlashForwardMaker::exponentiate(Value x, Value blockMaximum, Value before,
                                                                  Value stale, Value mask) {
-  Value maximum = arith::MaxNumFOp::create(b, before, blockMaximum);
+  Value maximum = inSteps(arith::MaxNumFOp::create(b, before, blockMaximum));
   if (stale)
     maximum = select(stale, maximum, before);
   Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, filled(rows_, -kInfinity));
   Value reference = select(nothing, filled(rows_, 0), maximum);
   Value correction = power(contracted<arith::SubFOp>(before, reference));
   Value difference = lessReference(x, reference);
-  if (stale && plan_.boundsReferences) // rows that stay have the bits that they have where none is stale
+  if (stale && plan_.smallReferencesOnly) // rows that stay have the bits that they have where none is stale
     difference = select(tile::ExpandOp::create(b, scores_.clone(b.getI1Type()), isSmall(reference)),
-                        lessReference(x, bounded(reference)), difference);
+                        lessReference(x, smallOrNaN(reference)), difference);
   return {maximum, correction, power(hidden(mask, difference))};
 }
 

@@ -33,6 +33,10 @@
 /// lane maxima as below. P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless
 /// the logsumexp is asked for; 2¹² is within float16.
 ///
+/// With `smallReferencesOnly` references are multiples of 2⁻⁸, and one of 16,000 or more in magnitude is no number where P
+/// is formed, so that its row always takes its maximum: to the others a compiler may add, exactly and before the loop, the
+/// number that makes of exponents a fixed point of 2⁻⁸.
+///
 /// `Rescaling::kByLaneMaxima` keeps the scores of a block until it is known that no row of it grew far. Each lane
 /// looks at those of its own, so that in the usual case no lane asks another:
 ///
@@ -97,7 +101,7 @@ struct FlashForwardPlan {
   bool logsumexp;                        ///< is stored too, to slot 4
   bool fromLastKey = false;              ///< blocks of keys in descending order
   Rescaling rescaling = Rescaling::kEveryTurn; ///< the others: tiles of 16 bits
-  bool boundsReferences = false;         ///< with kByRowSum: a great one makes its rows stale each turn, see LazyRescaling.cpp
+  bool smallReferencesOnly = false;      ///< with kByRowSum: see above
   bool tf32 = false;                     ///< products of float32 may round their operands to TF32
   int64_t chunkKeys = 0;                 ///< a multiple of tileKeys; 0: all keys in one block of the grid
   int64_t packed = 1;                    ///< heads in the rows of a tile: 1, or group

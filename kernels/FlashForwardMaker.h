@@ -102,7 +102,8 @@ private:
   Value score(Value firstKey, Value key);
   Probabilities exponentiate(Value x, Value blockMaximum, Value maximum, Value stale, Value mask);
   Value isSmall(Value reference);
-  Value bounded(Value reference);
+  Value smallOrNaN(Value reference);
+  Value inSteps(Value reference);
   Value lessReference(Value x, Value reference);
   Value power(Value difference);
   Value visible(Value firstKey, Value end, RankedTensorType scores);

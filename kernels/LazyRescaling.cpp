@@ -9,7 +9,8 @@ namespace {
 constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
 constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 constexpr int64_t kReferenceKeys = 32;
-constexpr float kGreatReference = 1 << 17;
+constexpr float kGreatReference = 16'000; // 2¹⁴ less what the number that joins it is above 1.5 · 2¹⁵
+constexpr float kNoFinerBits = 49'152;    // sums with it, in [2¹⁵, 2¹⁶), are multiples of 2⁻⁸
 } // namespace
 
 // Where the first loop is open and the sum decides: then all loops look at the sum.
@@ -34,20 +35,28 @@ Value FlashForwardMaker::firstReference(const KeyLoops &keys) {
   Value x = tile::DotOp::create(b, scores, query_, key, filled(scores, 0), /*transposed=*/true, plan_.tf32);
   x = contracted<arith::MulFOp>(x, tile::SplatOp::create(b, scores, factor_));
   x = hidden(visible(begin, end, scores), x);
-  scf::YieldOp::create(b, greatestScore(x, /*factor=*/Value(), /*ofLane=*/false));
+  scf::YieldOp::create(b, inSteps(greatestScore(x, /*factor=*/Value(), /*ofLane=*/false)));
   return branch.getResult(0);
 }
 
-// Of magnitude below 2¹⁷: with one of these a number of a few ten thousands joins, and what its sum then loses, 2⁻⁷ at most,
-// is less than what scores of that size lost when they were summed.
 Value FlashForwardMaker::isSmall(Value reference) {
   return arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, math::AbsFOp::create(b, reference),
                                filled(rows_, kGreatReference));
 }
 
 // NaN in place of a great one: the row's sum is then no number, and the row stale.
-Value FlashForwardMaker::bounded(Value reference) {
+Value FlashForwardMaker::smallOrNaN(Value reference) {
+  if (!plan_.smallReferencesOnly)
+    return reference;
   return select(isSmall(reference), reference, filled(rows_, std::numeric_limits<float>::quiet_NaN()));
+}
+
+// A small one as a multiple of 2⁻⁸.
+Value FlashForwardMaker::inSteps(Value reference) {
+  if (!plan_.smallReferencesOnly)
+    return reference;
+  Value shift = filled(rows_, kNoFinerBits), sum = arith::AddFOp::create(b, reference, shift);
+  return select(isSmall(reference), arith::SubFOp::create(b, sum, shift), reference);
 }
 
 // X − m
@@ -61,8 +70,7 @@ FlashForwardMaker::State FlashForwardMaker::stepByRowSum(Value firstKey, const K
   Value end = endOf(keys), key = loadKey(firstKey, end);
   Value mask = open ? Value() : visible(firstKey, end, scores_);
   Value x = score(firstKey, key);
-  Value reference = plan_.boundsReferences ? bounded(state.maximum) : state.maximum;
-  Value exact = math::Exp2Op::create(b, hidden(mask, lessReference(x, reference)));
+  Value exact = math::Exp2Op::create(b, hidden(mask, lessReference(x, smallOrNaN(state.maximum))));
   Value p = rounded(exact);
   Value blockSum = rowSum(exact, p);
 

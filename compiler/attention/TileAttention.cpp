@@ -147,8 +147,8 @@ LogicalResult KernelMaker::plan(kernels::FlashForwardPlan &plan) {
   plan.rescaling = schedule_.rescaling == kByRowSum       ? kernels::Rescaling::kByRowSum
                    : schedule_.rescaling == kByLaneMaxima ? kernels::Rescaling::kByLaneMaxima
                                                           : kernels::Rescaling::kEveryTurn;
-  plan.boundsReferences = plan.rescaling == kernels::Rescaling::kByRowSum && figures && !figures->gpu &&
-                          !isLeftOut(function_, Effect::kJoinedReference);
+  plan.smallReferencesOnly = plan.rescaling == kernels::Rescaling::kByRowSum && figures && !figures->gpu &&
+                             !isLeftOut(function_, Effect::kJoinedReference) && !isLeftOut(function_, Effect::kFixedPoint);
   plan.tf32 = mayUseTf32(function_) && figures && figures->gpu && tile.isF32();
   plan.naturalScores = plan.rescaling == kernels::Rescaling::kEveryTurn && mayOverflow(fused_, std::numbers::log2e_v<float>);
   plan.chunkKeys = schedule_.chunkKeys;

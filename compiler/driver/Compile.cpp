@@ -35,6 +35,9 @@ Stage stageOf(Emit emit) {
 }
 
 CompileAnswer wrong(llvm::Error error) { return {TENON_FAILED, llvm::toString(std::move(error)), {}}; }
+CompileAnswer wrongOption(const Request &request, std::string why) {
+  return {TENON_REFUSED, "the graph is not compiled for " + request.target, {{"schedule", std::move(why)}}};
+}
 
 // Errors become reasons; a refusal says who refused.
 class ReasonCollector {
@@ -74,7 +77,7 @@ CompileAnswer compile(const Request &request, MLIRContext &context) {
   if (failed(attachSignature(*functions.begin(), request.signature)))
     return reasons.answer(request.target);
   if (llvm::Error error = leaveOut(*functions.begin(), request.without))
-    return wrong(std::move(error));
+    return wrongOption(request, llvm::toString(std::move(error)));
 
   PassManager passes(&context);
   logPasses(passes);
@@ -133,6 +136,8 @@ CompileAnswer tenon::compileRequest(llvm::StringRef text) {
   llvm::Expected<Request> request = Request::parse(text);
   if (!request)
     return wrong(request.takeError());
+  if (!request->wrongOption.empty())
+    return wrongOption(*request, request->wrongOption);
   MLIRContext context(dialects(), MLIRContext::Threading::DISABLED);
   return compile(*request, context);
 }

@@ -45,36 +45,37 @@ llvm::Error readEmit(const json::Object &object, Request &request) {
   return llvm::Error::success();
 }
 
-llvm::Error readOptions(const json::Object &object, Request &request) {
+// What is wrong with one, or "".
+std::string readOptions(const json::Object &object, Request &request) {
   const json::Value *given = object.get("options");
   request.options = given ? written(*given) : "{}";
   if (!given)
-    return llvm::Error::success();
+    return "";
   const json::Object *options = given->getAsObject();
   if (!options)
-    return wrong("\"options\" must be an object");
+    return "\"options\" must be an object";
   for (const auto &[name, value] : *options) {
     auto isThis = [&, &name = name](const auto &entry) { return entry.first == name.str(); };
     const auto *named = llvm::find_if(kNames, isThis);
     if (named != std::end(kNames)) {
       std::optional<llvm::StringRef> text = value.getAsString();
       if (!text)
-        return wrong("the option \"" + name.str() + "\" must be a text");
+        return "the option \"" + name.str() + "\" must be a text";
       request.*named->second = text->str();
       continue;
     }
     const auto *found = llvm::find_if(kOptions, isThis);
     if (found == std::end(kOptions))
-      return wrong("the option \"" + name.str() + "\" is unknown; there are tile_queries, tile_keys, query_groups, stages, "
-                   "warps, rescaling, shared and without");
+      return "the option \"" + name.str() +
+             "\" is unknown; there are tile_queries, tile_keys, query_groups, stages, warps, rescaling, shared and without";
     std::optional<int64_t> number = value.getAsInteger();
     if (!number || *number < 0)
-      return wrong("the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice");
+      return "the option \"" + name.str() + "\" must be a number, 0 for the compiler's choice";
     request.*found->second = *number;
   }
   if (request.isGpu() && !request.without.empty())
-    return wrong("\"without\" is '" + request.without + "': such effects are of the host");
-  return llvm::Error::success();
+    return "\"without\" is '" + request.without + "': such effects are of the host";
+  return "";
 }
 
 llvm::Error read(const json::Object &object, Request &request) {
@@ -96,7 +97,8 @@ llvm::Error read(const json::Object &object, Request &request) {
   request.target = parsedTarget->text();
   if (llvm::Error error = readEmit(object, request))
     return error;
-  return readOptions(object, request);
+  request.wrongOption = readOptions(object, request);
+  return llvm::Error::success();
 }
 
 } // namespace

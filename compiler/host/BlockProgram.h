@@ -96,6 +96,10 @@ private:
   static bool isRounding(Operation *op);
   mlir::StringAttr ofLanes(mlir::StringRef intrinsic, int64_t lanes);
   // In fixed point: PowersOfPairs.cpp.
+  using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
+  bool joinReferences(Value exponent, const Cone &cone); ///< whether there were any
+  FailureOr<Values> computeJoined(Operation *op, ColumnValues &values);
+  Values inFixedPoint(Value exponent, ColumnValues &values);
   math::Exp2Op powerInFixedPoint(Value tile); ///< of which a tile is the rounded result; null for others
   Values powersOfPairs(const Values &even, const Values &odd, int64_t rows, Values &marks);
   static constexpr int64_t kBeyondRange = 0x4740feea; ///< the mark of 128; that of NaN is greater
@@ -214,10 +218,6 @@ private:
                              ColumnHook hook);
   /// What later loops need of a cone, each with its place; marks what has become needless.
   SmallVector<Stored> planStores(Value tile, const Cone &cone, bool storeTile);
-  using ColumnValues = llvm::DenseMap<Value, Values>; ///< of one column of each tile
-  bool joinReferences(Value exponent);
-  FailureOr<Values> computeInFixedPoint(Operation *op, ColumnValues &values);
-  Values inFixedPoint(Value exponent, ColumnValues &values);
   void loadLeaves(const Cone &cone, int64_t rows, Value columnOffset, ColumnValues &values);
   LogicalResult computeColumn(Operation *op, Value column, ColumnValues &values);
   // The turns of a loop over columns. What it carries: what the hook folds, then marks of powers in fixed point.
@@ -365,9 +365,9 @@ private:
   bool onlyFirstRows_ = false; ///< vectors are the first four rows
   Value inRegisters_; ///< the product that a loop has at hand
   Operation *powerInWords_ = nullptr; ///< of the loop at hand, which makes words of its exponents
-  /// What these are made of and has the constant of fixed point already: differences, with the constant less their
-  /// reference, and selections of such.
-  llvm::DenseMap<Operation *, Values> inFixedPoint_;
+  /// Exponents that have the constant of fixed point: of a difference the constant less its reference, by vectors of rows;
+  /// of a selection nothing.
+  llvm::DenseMap<Operation *, Values> joined_;
   llvm::SmallPtrSet<Operation *, 16> done_; ///< operations whose operands are not needed any more
   Operation *kernel_ = nullptr;             ///< the function
   mlir::Block *block_ = nullptr;            ///< of the kernel, being lowered

@@ -25,7 +25,7 @@ void BlockProgram::beginColumns(ColumnLoop &columns, bool folds, Values &carried
   int64_t rows = cast<RankedTensorType>(columns.tile.getType()).getDimSize(0);
   if (!powerInWords_)
     return;
-  joinReferences(powerInWords_->getOperand(0));
+  joinReferences(powerInWords_->getOperand(0), *columns.cone);
   carried.append(columns.folded, filled(vectorOf(builder_.getI32Type(), rows), 0)); // marks
 }
 
@@ -41,8 +41,8 @@ Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange
     loadColumn(current, ofColumn);
     for (Operation *op : columns.cone->ops)
       if (op == columns.shown)
-        ofColumn[op->getResult(0)] = inFixedPoint_.contains(op) ? inFixedPoint(columns.shown.getTrueValue(), ofColumn)
-                                                                : Values(ofColumn[columns.shown.getTrueValue()]);
+        ofColumn[op->getResult(0)] = joined_.contains(op) ? inFixedPoint(columns.shown.getTrueValue(), ofColumn)
+                                                          : Values(ofColumn[columns.shown.getTrueValue()]);
       else
         columns.fine &= succeeded(computeColumn(op, current, ofColumn));
     if (!columns.fine)
@@ -67,7 +67,7 @@ Values BlockProgram::computeColumns(ColumnLoop &columns, Value first, ValueRange
 Values BlockProgram::endColumns(const ColumnLoop &columns, Values carried) {
   if (!std::exchange(powerInWords_, nullptr))
     return carried;
-  inFixedPoint_.clear();
+  joined_.clear();
   return markBeyondRange(Values(ArrayRef(carried).take_front(columns.folded)), ArrayRef(carried).drop_front(columns.folded));
 }
 

@@ -227,8 +227,8 @@ LogicalResult BlockProgram::computeColumn(Operation *op, Value column,
         result->push_back(rowIndices(builder_, start, lanesOf(tile.getDimSize(0)), i));
   } else if (auto table = dyn_cast<GatherOp>(op)) {
     result = gather(table, valuesOf);
-  } else if (inFixedPoint_.contains(op)) {
-    result = computeInFixedPoint(op, values);
+  } else if (joined_.contains(op)) {
+    result = computeJoined(op, values);
   } else if (op == powerInWords_) { // computed when it is stored, two columns at once; as pairs are
     result = inFixedPoint(op->getOperand(0), values);
   } else if (hasPairs(tile)) {

@@ -4,7 +4,7 @@
 //     word = (y + table[y mod 256] + 1) / 2
 //
 // Where x = c s - m, s being a product and m the reference of its row, which is known to be small, the constant joins m
-// before the loop, and t is one multiply-add.
+// before the loop, and t is one multiply-add. Of multiples of 1/256, as kernels have them, they join exactly.
 //
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
 // place of 2^f the line 1 + f. The table takes the difference back, which is at most 22/256, and adds it.
@@ -30,7 +30,7 @@ constexpr double kUnit = 1.0 / (1 << kFractionBits);
 constexpr double kMostCorrection = 22 * kUnit; ///< 1 + f - 2^f is below
 constexpr double kOnes = 49152;                ///< of its neighbours the lowest bit is worth kUnit
 constexpr double kBias = 127 - kMostCorrection;
-constexpr float kSmallReference = 1 << 17; ///< of greater ones a sum with these would lose more than 2^-7
+constexpr double kMostReference = 65536 - kOnes - 128; ///< less this, both are in [2^15, 2^16), where a unit is 1/256
 
 // By y's highest bits below its exponent: 256 (2^f - 1 - f) + 22 where f = y / 256 + 22/256, for the four y of an entry
 // the number that leaves the least mean square error of the words.
@@ -44,7 +44,7 @@ FloatAttr elementOfConstant(Value tile) {
   return matchPattern(tile, m_Constant(&elements)) && elements.isSplat() ? elements.getSplatValue<FloatAttr>() : FloatAttr();
 }
 
-// Whether a tile of rows is below 2^17 in magnitude, or NaN: select(|m| < …, m, NaN).
+// Whether the elements of a tile are small or NaN: select(|m| < …, m, NaN).
 bool isSmallOrNaN(Value rows) {
   auto select = rows.getDefiningOp<arith::SelectOp>();
   auto compare = select ? select.getCondition().getDefiningOp<arith::CmpFOp>() : arith::CmpFOp();
@@ -52,15 +52,7 @@ bool isSmallOrNaN(Value rows) {
   if (!magnitude || compare.getPredicate() != arith::CmpFPredicate::OLT || magnitude.getOperand() != select.getTrueValue())
     return false;
   FloatAttr limit = elementOfConstant(compare.getRhs()), otherwise = elementOfConstant(select.getFalseValue());
-  return limit && otherwise && limit.getValueAsDouble() <= kSmallReference && otherwise.getValue().isNaN();
-}
-
-// c s - m that may be rounded once, of a reference m that is small.
-bool joinsReference(arith::SubFOp difference) {
-  auto scaled = difference.getLhs().getDefiningOp<arith::MulFOp>();
-  auto reference = difference.getRhs().getDefiningOp<ExpandOp>();
-  auto contracts = [](auto op) { return bitEnumContainsAll(op.getFastmath(), arith::FastMathFlags::contract); };
-  return scaled && reference && contracts(scaled) && contracts(difference) && isSmallOrNaN(reference.getSource());
+  return limit && otherwise && limit.getValueAsDouble() <= kMostReference && otherwise.getValue().isNaN();
 }
 
 } // namespace
@@ -113,38 +105,44 @@ Value BlockProgram::lowerHalves(Value first, Value second) {
   return instruction("llvm.x86.avx512.pternlog.d.512", words, {upper, first, filled(words, 0xffff), table});
 }
 
-// Whether an exponent gets the constant from a reference that it joined, in each loop that asks anew.
-bool BlockProgram::joinReferences(Value exponent) {
+// Lets the constant join the references of an exponent, before the loop at hand: of c s - m that may be rounded once, and
+// that the loop computes for nobody else.
+bool BlockProgram::joinReferences(Value exponent, const Cone &cone) {
+  auto isComputed = [&](Operation *op) { return op && llvm::is_contained(cone.ops, op); };
+  auto contracts = [](auto op) { return bitEnumContainsAll(op.getFastmath(), arith::FastMathFlags::contract); };
+  if (!exponent.hasOneUse())
+    return false;
   if (auto select = exponent.getDefiningOp<arith::SelectOp>()) {
-    bool yes = joinReferences(select.getTrueValue()), no = joinReferences(select.getFalseValue());
+    bool yes = joinReferences(select.getTrueValue(), cone), no = joinReferences(select.getFalseValue(), cone);
     if (yes || no)
-      inFixedPoint_[select] = {};
+      joined_[select] = {};
     return yes || no;
   }
   auto difference = exponent.getDefiningOp<arith::SubFOp>();
-  if (!difference || !joinsReference(difference))
+  auto scaled = difference ? difference.getLhs().getDefiningOp<arith::MulFOp>() : arith::MulFOp();
+  auto reference = difference ? difference.getRhs().getDefiningOp<ExpandOp>() : ExpandOp();
+  if (!isComputed(difference) || !isComputed(scaled) || !reference || !contracts(difference) || !contracts(scaled) ||
+      !isSmallOrNaN(reference.getSource()))
     return false;
   Values joined;
-  for (Value reference : rowsOfLoop(difference.getRhs().getDefiningOp<ExpandOp>().getSource()))
-    joined.push_back(arith::SubFOp::create(builder_, filled(reference.getType(), kOnes + kBias), reference));
-  inFixedPoint_[difference] = joined;
+  for (Value rows : rowsOfLoop(reference.getSource()))
+    joined.push_back(arith::SubFOp::create(builder_, filled(rows.getType(), kOnes + kBias), rows));
+  joined_[difference] = joined;
   return true;
 }
 
-// The values of an exponent with the constant, which what joined has already; -inf is below all with it and without.
+// The values of an exponent with the constant, which what it joined has already; -inf is below all with it and without.
 Values BlockProgram::inFixedPoint(Value exponent, ColumnValues &values) {
   Values result = values[exponent];
-  FloatAttr constant = elementOfConstant(exponent);
-  if (inFixedPoint_.contains(exponent.getDefiningOp()) || (constant && constant.getValue().isNegInfinity()))
+  if (joined_.contains(exponent.getDefiningOp()) || matchPattern(exponent, m_NegInfFloat()))
     return result;
   for (Value &value : result)
     value = arith::AddFOp::create(builder_, value, filled(value.getType(), kOnes + kBias));
   return result;
 }
 
-// Of an operation that has the constant: explicitly one multiply-add, so that the same rows get the same bits wherever
-// else their scores are used.
-FailureOr<Values> BlockProgram::computeInFixedPoint(Operation *op, ColumnValues &values) {
+// Explicitly one multiply-add, so that the same rows get the same bits wherever else their scores are used.
+FailureOr<Values> BlockProgram::computeJoined(Operation *op, ColumnValues &values) {
   if (auto select = dyn_cast<arith::SelectOp>(op))
     return repeat(op, [&](Value operand) {
       return operand == select.getCondition() ? values[operand] : inFixedPoint(operand, values);
@@ -152,7 +150,7 @@ FailureOr<Values> BlockProgram::computeInFixedPoint(Operation *op, ColumnValues 
   auto scaled = cast<arith::SubFOp>(op).getLhs().getDefiningOp<arith::MulFOp>();
   const Values left = values.lookup(scaled.getLhs()), right = values.lookup(scaled.getRhs());
   Values result;
-  for (auto [i, joined] : llvm::enumerate(inFixedPoint_[op])) {
+  for (auto [i, joined] : llvm::enumerate(joined_[op])) {
     auto factor = [&, i = i, lanes = cast<VectorType>(joined.getType()).getNumElements()](const Values &of) {
       return broadcast(of.size() == 1 ? of[0] : of[i], lanes);
     };
@@ -166,10 +164,10 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   auto vector = VectorType::get({lanes}, builder_.getF32Type());
   auto words = vector.clone(builder_.getI32Type());
   auto halves = VectorType::get({2 * lanes}, builder_.getI16Type());
-  auto fixedPoint = [&](Value sum) -> Value {
+  auto bitsOf = [&](Value t) -> Value {
     Value lowest = filled(vector, kOnes);
-    Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, sum); // NaN stays
-    return arith::BitcastOp::create(builder_, words, arith::SelectOp::create(builder_, below, lowest, sum));
+    Value below = arith::CmpFOp::create(builder_, arith::CmpFPredicate::OGT, lowest, t); // NaN stays
+    return arith::BitcastOp::create(builder_, words, arith::SelectOp::create(builder_, below, lowest, t));
   };
   auto wide = [&](Value value) -> Value {
     return arith::ExtUIOp::create(builder_, halves.clone(builder_.getI32Type()), value);
@@ -177,7 +175,7 @@ Values BlockProgram::powersOfPairs(const Values &even, const Values &odd, int64_
   Values result;
   for (int64_t i = 0; i < rows / lanes; ++i) {
     auto of = [&](const Values &column) { return broadcast(column.size() == 1 ? column[0] : column[i], lanes); };
-    Value first = fixedPoint(of(even)), second = fixedPoint(of(odd));
+    Value first = bitsOf(of(even)), second = bitsOf(of(odd));
     marks[i] = arith::MaxUIOp::create(builder_, marks[i], arith::MaxUIOp::create(builder_, first, second));
     Value y = LLVM::BitcastOp::create(builder_, halves, lowerHalves(first, second));
     Value sum = add(add(wide(y), wide(correctionOf(y))), filled(halves.clone(builder_.getI32Type()), 1));

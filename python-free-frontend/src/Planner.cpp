@@ -1,6 +1,5 @@
 #include "Plan.h"
 
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
@@ -239,10 +238,10 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
   explanation.graph = facts_.text;
 
   std::vector<Reason> reasons;
-  bool refused = false; // by a compiler, for which an option that it does not know is a wrong request
+  bool refused = false; // for the schedule
   for (Way way : ways_to_weigh(call)) {
     if (way == Way::kEager && refused && options_.schedule != CompileOptions().schedule)
-      return Error(ErrorCode::kCompilation, "no kernel has the schedule " + options_.schedule)
+      return Error(ErrorCode::kCompilation, "no kernel can run this with the schedule " + options_.schedule)
           .with_reasons(std::move(reasons));
     const Status decided = decide(way, call, *plan, outputs);
     if (decided)
@@ -252,7 +251,7 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
     reasons.insert(reasons.end(), error.reasons().begin(), error.reasons().end());
     explanation.ways.push_back({way, false, error.message()});
     explanation.device = explanation.target = explanation.key = "";
-    refused |= error.code() == ErrorCode::kCompilation || error.code() == ErrorCode::kInternal;
+    refused |= std::ranges::any_of(error.reasons(), [](const Reason &reason) { return reason.what == "schedule"; });
     if (options_.device == Way::kAuto && error.code() != ErrorCode::kCacheMiss)
       continue;
     if (!error.argument().empty()) // the caller's mistake, not the device's refusal

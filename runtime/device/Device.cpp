@@ -5,7 +5,6 @@
 #include "device/Text.h"
 #include "device/cuda/CudaDevice.h"
 #include "device/host/HostDevice.h"
-#include "tenon/Parallel.h"
 
 #include <algorithm>
 #include <iterator>
@@ -320,28 +319,6 @@ Result<uint64_t> workspace_of(const LaunchDescription &launch, const KernelArgum
   if (!launch.phases.empty() && !shared_workspace(launch, LaunchSizes(arguments), bytes))
     return grid_error(launch.phases.front(), arguments);
   return bytes;
-}
-
-Result<uint64_t> host_workspace_of(const LaunchDescription &launch, const KernelArguments &arguments) {
-  LaunchParts parts{LaunchSizes(arguments)};
-  if (!launch.phases.empty() && !compute_parts(launch, parts))
-    return grid_error(launch.phases.front(), arguments);
-  size_t of_thread = 0;
-  for (const LaunchPhase &phase : launch.phases)
-    if (holds(phase.when, parts.sizes))
-      of_thread = std::max(of_thread, thread_workspace(phase));
-  const uint64_t shared = has_several(launch.phases, parts.sizes) ? parts.bytes : 0;
-  return static_cast<uint64_t>(thread_workspaces()) * of_thread + shared;
-}
-
-int thread_workspaces() {
-  return parallel_concurrency() + 1;
-}
-
-bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &sizes) {
-  return phases.size() > 1 && std::ranges::count_if(phases, [&](const LaunchPhase &phase) {
-                                return holds(phase.when, sizes);
-                              }) > 1;
 }
 
 bool runs(const LaunchPhase &phase, const KernelArguments &arguments) {

@@ -58,16 +58,6 @@ inline bool compute_grid(const LaunchPhase &phase, const LaunchSizes &sizes, Gri
          !__builtin_mul_overflow(plane, grid.z, &blocks) && blocks <= int64_t{1} << 62;
 }
 
-/// Whether more than one phase runs, so that one may leave something to the next.
-bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &sizes);
-
-/// Bytes of the area that each thread of the host has to itself in a phase.
-inline size_t thread_workspace(const LaunchPhase &phase) {
-  return phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
-}
-/// Such areas that are prepared: for each thread of the arena, and for a caller from outside it.
-int thread_workspaces();
-
 /// The error for sizes that compute_grid refused.
 Error grid_error(const LaunchPhase &phase, const KernelArguments &arguments);
 

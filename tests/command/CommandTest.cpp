@@ -134,6 +134,14 @@ TEST_F(Command, ExplainSaysWhyNot) {
   EXPECT_EQ(tiles["executed_by"] == "host", tiles["reasons"].dump().find("it lacks") == std::string::npos) << tiles;
 }
 
+// Where the best that the processor has is left alone, AMX most often, both say so.
+TEST_F(Command, ExplainAndDevicesSayWhatIsLeftAlone) {
+  const std::string reasons = run("explain --head-dim 64 --dtype bf16 --device host --json").parsed()["reasons"].dump();
+  for (const json &device : run("devices --json").parsed())
+    if (const std::string why = device["way"] == "host" ? device.value("reason", "") : ""; !why.empty())
+      EXPECT_THAT(reasons, HasSubstr(why));
+}
+
 TEST_F(Command, ExplainAndBenchTakeATarget) {
   EXPECT_EQ(run("explain --head-dim 64 --device host --target host:x86-64-v3 --json").parsed()["target"], "host:x86-64-v3");
   const std::string bench = "bench --queries 32 --keys 32 --head-dim 16 --device host --rounds 1 --milliseconds 1 ";
@@ -147,10 +155,12 @@ TEST_F(Command, AScheduleThatNoKernelHasIsNotRunByTheInterpreter) {
   for (const char *wrong : {"--without bogus", "--tile-keys 3", "--schedule '{\"bogus\": 1}'"}) {
     const Ran ran = run("bench --queries 32 --keys 32 --head-dim 16 --rounds 1 --milliseconds 1 " + std::string(wrong));
     EXPECT_EQ(ran.status, 1) << wrong;
-    EXPECT_THAT(ran.err, HasSubstr("no kernel has the schedule {")) << wrong;
-    EXPECT_THAT(ran.err, AnyOf(HasSubstr("there are\n"), HasSubstr("must be a multiple of"), HasSubstr("is unknown"))) << wrong;
+    EXPECT_THAT(ran.err, HasSubstr("no kernel can run this with the schedule {")) << wrong;
+    EXPECT_THAT(ran.err, AnyOf(HasSubstr("there are\n"), HasSubstr("must be a multiple of"), HasSubstr("is unknown")))
+        << wrong;
   }
-  EXPECT_EQ(run("bench --queries 32 --keys 32 --head-dim 300 --rounds 1 --milliseconds 1").status, 0);
+  const Ran wide = run("bench --queries 32 --keys 32 --head-dim 300 --tile-keys 64 --rounds 1 --milliseconds 1 --json");
+  EXPECT_EQ(wide.parsed()[0]["executed_by"], "eager") << "no schedule would help there";
 }
 
 TEST_F(Command, BenchReportsEachShape) {
@@ -163,6 +173,15 @@ TEST_F(Command, BenchReportsEachShape) {
                             "causal", "kernel", "milliseconds", "gflops", "bound", "bound_share",
                             "compile_milliseconds", "call_overhead_ns"})
     EXPECT_TRUE(rows[0].contains(field)) << field;
+}
+
+// What was not measured is left out, not 0.
+TEST_F(Command, BenchOfTheHostHasNoZeroInPlaceOfAFigure) {
+  const std::string shape = "bench --queries 64 --keys 64 --head-dim 16 --rounds 3 --milliseconds 1 ";
+  const json row = run(shape + "--device host --json").parsed().at(0);
+  for (const json &of : {row, row.at("peaks")})
+    for (const auto &[name, figure] : of.items())
+      EXPECT_FALSE(figure.is_number() && figure == 0.0 && name != "spread") << name;
 }
 
 TEST_F(Command, BenchSuiteOfTheHostPrintsEachFigureBesideWhatItMustBe) {

@@ -146,8 +146,8 @@ TEST_P(Bits, DoNotDependOnThreads) {
 
 class BitsOfMasks : public testing::TestWithParam<RunWay> {};
 
-// Blocks are cut and left out by masks, not by who else runs: each sequence of a batch alone, blocks from the last on, beside
-// rows of great scores.
+// Blocks are cut and left out by masks, not by who else runs: each sequence of a batch alone, blocks from the last on,
+// beside rows of great scores.
 TEST_P(BitsOfMasks, DoNotDependOnWhoElseRuns) {
   const RunWay &way = GetParam();
   if (!way.missing.empty())

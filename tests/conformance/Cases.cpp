@@ -359,11 +359,17 @@ void add_without(std::vector<Case> &list) {
       "cut-loops",  "few-queries", "packed-heads", "key-chunks", "hidden-blocks", "folded-maxima", "bounded-columns",
       "fixed-point", "kept-values", "kept-keys", "rare-rescaling", "rounded-exponentials", "packed-tables", "along-rows",
       "requests",   "existing-rows", "held-tiles",    "streaming-loads"};
+  struct Kind {
+    const char *name;
+    int64_t queries, keys, width;
+  };
+  // Few queries; those that cut long keys in chunks; so many that keys of their width are kept.
+  constexpr Kind kKinds[] = {{"few", 3, 500, 64}, {"chunks", 40, 2300, 64}, {"many", 270, 500, 128}};
   for (std::string effect : kEffects)
-    for (int64_t queries : {3, 270}) {
-      std::string name = "without_" + effect + (queries == 3 ? "_few" : "_many");
+    for (const Kind &kind : kKinds) {
+      std::string name = "without_" + effect + "_" + kind.name;
       std::ranges::replace(name, '-', '_');
-      Case c = sized(name, DataType::kBFloat16, 1, 4, 2, queries, 500, 64, 64);
+      Case c = sized(name, DataType::kBFloat16, 1, 4, 2, kind.queries, kind.keys, kind.width, kind.width);
       c.mask = Mask::kBoolBandHeads, c.causal = CausalAlignment::kBottomRight;
       c.without = effect;
       list.push_back(c);

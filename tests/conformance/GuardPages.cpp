@@ -61,8 +61,7 @@ std::vector<Tensor> inputs_of(DataType dtype, const Sizes &sizes, int64_t key_he
           Tensor::random({1, key_heads, sizes.keys, sizes.value_width}, dtype, 3).value()};
 }
 
-/// What is called with guards on one side of each tensor; `captured` is what the function holds itself, none of it
-/// or a table.
+/// A function by the table that it captures, or by no tensor where it captures none.
 using FunctionOf = std::function<Function(const Tensor &captured)>;
 
 /// One call as it is, and with guards on either side: the same bits.
@@ -170,7 +169,7 @@ TEST_P(GuardPages, NothingBeyondATensorOfAnExactShapeIsTouched) {
     expect_nothing_beyond(function, kMaskedWithSums, std::get<DataType>(GetParam()), {20, keys, 128, 128});
 }
 
-// As wide as kernels are, of which the last tiles of columns are cut.
+// Up to the greatest width that calls may have; of some the last tiles of columns are cut.
 TEST_P(GuardPages, NothingBeyondAWideTensorIsTouched) {
   Function function = compiled(kMaskedWithSums, /*exact_shape=*/false);
   for (const auto &[width, value_width] : {Widths{256, 256}, {250, 129}, {193, 255}})
@@ -224,9 +223,11 @@ TEST_P(GuardPages, NothingBeyondATensorOfManyQueriesIsTouched) {
 
 // Keys beyond a cache that is said to be small, of which blocks of queries share chunks by tile units.
 TEST(GuardPagesOfGroups, NothingBeyondATensorIsTouched) {
-  for (const RunWay &way : host_ways()) {
-    if (!way.target.contains("amx") || !way.missing.empty())
-      continue;
+  std::vector<RunWay> ways = host_ways();
+  std::erase_if(ways, [](const RunWay &way) { return !way.target.contains("amx") || !way.missing.empty(); });
+  if (ways.empty())
+    GTEST_SKIP() << "this processor has no tile units, and cannot execute what does the same";
+  for (const RunWay &way : ways) {
     const Function function = attention_function({}, {.device = way.way, .target = way.target + ":l2=128K"}).value();
     for (int64_t keys : {513, 700, 1023})
       expect_nothing_beyond(function, {}, DataType::kBFloat16, {1030, keys, 128, 128});

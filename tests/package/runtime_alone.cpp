@@ -32,8 +32,8 @@ struct Case {
   DataType dtype;
   bool causal;
   int64_t queries, keys;
-  /// Of weights that sum to 1 and values below 1: a few ulps of float32; of bfloat16 half a one for the weights and half
-  /// for the result.
+  /// Of weights that sum to 1 and values below 1: a few ulps of float32; of bfloat16, whose weights err by up to 6e-3 each
+  /// and by less together, the rounding of the result and as much again.
   double tolerance;
 };
 constexpr Case kCases[] = {
@@ -43,6 +43,7 @@ constexpr Case kCases[] = {
     {"one query, float32", DataType::kFloat32, false, 1, 2000, 2e-6},
     {"a piece of a prompt, float32", DataType::kFloat32, false, 40, 4200, 2e-6},
     {"one query, bfloat16", DataType::kBFloat16, false, 1, 2000, 4e-3},
+    {"many queries, bfloat16", DataType::kBFloat16, false, 300, 700, 4e-3}, // which keep keys and values
 };
 
 // softmax(query · keyᵀ / 8) · value, or softmax(where(query >= key, …, -∞)) · value
@@ -149,8 +150,9 @@ Result<double> largest_error(const Graph &graph, const std::vector<Tensor> &inpu
   TENON_ASSIGN_OR_RETURN(const Tensor ours, output.to(DataType::kFloat64));
   double largest = 0;
   for (int64_t i = 0; i < ours.element_count(); ++i)
-    if (const double error = std::fabs(ours.data_as<double>()[i] - right[0].data_as<double>()[i]); !(error <= largest))
-      largest = error; // a NaN stays
+    if (const double error = std::fabs(ours.data_as<double>()[i] - right[0].data_as<double>()[i]);
+        std::isnan(error) || error > largest)
+      largest = error; // nothing is greater than a NaN, which stays
   return largest;
 }
 

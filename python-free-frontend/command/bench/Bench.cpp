@@ -92,16 +92,6 @@ Result<double> compile_causal(const char *dtype, const char *target) {
   return cold_compile_milliseconds(request);
 }
 
-/// What a call waits for besides its kernel: a later one, and one whose kernel is not made yet.
-Result<void> measure_waiting(RunFigures &run) {
-  TENON_ASSIGN_OR_RETURN(run.overhead, measure_call_overhead());
-  if (!compiler_available())
-    return {};
-  TENON_ASSIGN_OR_RETURN(run.compile_host, compile_causal("f32", "host"));
-  TENON_ASSIGN_OR_RETURN(run.compile_ptx, compile_causal("f16", "sm_80"));
-  return {};
-}
-
 std::string closing_lines(const RunFigures &run) {
   char line[256];
   std::string lines = run.on_gpu ? text(run.rates) : text(run.peaks);
@@ -150,7 +140,11 @@ Result<void> bench_shapes(const BenchCommand &command, const std::vector<ShapeOp
       TENON_TRY(made.timed.run_round(command.milliseconds));
     }
   }
-  TENON_TRY(measure_waiting(run));
+  TENON_ASSIGN_OR_RETURN(run.overhead, measure_call_overhead());
+  if (compiler_available()) {
+    TENON_ASSIGN_OR_RETURN(run.compile_host, compile_causal("f32", "host"));
+    TENON_ASSIGN_OR_RETURN(run.compile_ptx, compile_causal("f16", "sm_80"));
+  }
   if (!command.svg.empty())
     TENON_TRY(replace_file(command.svg, length_picture(cases, run.peaks, beside)));
   if (!command.json)
@@ -178,7 +172,7 @@ Result<void> bench_host(const BenchCommand &command, const Beside &beside) {
       run.peaks.merge(meter.measure());
     TENON_TRY(suite.run_round(command.milliseconds, step));
   }
-  TENON_TRY(measure_waiting(run));
+  TENON_ASSIGN_OR_RETURN(run.overhead, measure_call_overhead());
   const std::vector<Requirement> requirements = suite.requirements(run, beside);
   const std::vector<ShapeCase> shapes = suite.shapes();
   if (!command.json) {

@@ -189,13 +189,18 @@ Figures figures_of(const ShapeCase &made, const Bound &bound) {
 }
 
 Json to_json(const HostPeaks &peaks) {
-  Json reads = Json::object();
+  Json object = Json::object();
+  for (const auto &[name, rate] : {std::pair{"float32_fma_gflops", peaks.float32},
+                                   {"float32_fma_avx2_gflops", peaks.float32_avx2},
+                                   {"bfloat16_dot_gflops", peaks.bfloat16},
+                                   {"bfloat16_amx_gflops", peaks.bfloat16_amx},
+                                   {"exp2_per_ns", peaks.exponentials},
+                                   {"exp2_avx2_per_ns", peaks.exponentials_avx2}})
+    if (rate > 0) // else the processor has no such instruction
+      object[name] = rate;
   for (const HostPeaks::Read &read : peaks.reads)
-    reads[read.level] = read.gigabytes;
-  return {{"float32_fma_gflops", peaks.float32},   {"float32_fma_avx2_gflops", peaks.float32_avx2},
-          {"bfloat16_dot_gflops", peaks.bfloat16}, {"bfloat16_amx_gflops", peaks.bfloat16_amx},
-          {"exp2_per_ns", peaks.exponentials},
-          {"exp2_avx2_per_ns", peaks.exponentials_avx2}, {"read_gigabytes_per_second", reads}};
+    object["read_gigabytes_per_second"][read.level] = read.gigabytes;
+  return object;
 }
 
 Json to_json(const DeviceRates &rates) {
@@ -238,28 +243,28 @@ Json to_json(const ShapeCase &made, const RunFigures &run) {
   const Bound bound = bound_of(made, run);
   const Figures figures = figures_of(made, bound);
   Json object = {{"batch", shape.batch},
-          {"heads", shape.heads},
-          {"kv_heads", shape.key_heads},
-          {"queries", shape.queries},
-          {"keys", shape.keys},
-          {"head_dim", shape.head_dim},
-          {"value_dim", shape.value_dim},
-          {"dtype", shape.dtype},
-          {"causal", !shape.causal.empty()},
-          {"executed_by", name(timed.explanation.executed_by)},
-          {"kernel", timed.explanation.kernel},
-          {"schedule", to_json(timed.explanation)["schedule"]},
-          {"milliseconds", figures.milliseconds},
-          {"spread", figures.spread},
-          {"rounds", timed.rounds},
-          {"gflops", figures.gflops},
-          {"bound", bound.name},
-          {"bound_gflops", bound.gflops},
-          {"bound_share", figures.share},
-          {"first_call_milliseconds", timed.first_milliseconds},
-          {"compile_milliseconds", timed.explanation.compile_milliseconds},
-          {"call_overhead_ns", run.overhead},
-          {"peaks", timed.device ? to_json(run.rates) : to_json(run.peaks)}};
+                 {"heads", shape.heads},
+                 {"kv_heads", shape.key_heads},
+                 {"queries", shape.queries},
+                 {"keys", shape.keys},
+                 {"head_dim", shape.head_dim},
+                 {"value_dim", shape.value_dim},
+                 {"dtype", shape.dtype},
+                 {"causal", !shape.causal.empty()},
+                 {"executed_by", name(timed.explanation.executed_by)},
+                 {"kernel", timed.explanation.kernel},
+                 {"schedule", to_json(timed.explanation)["schedule"]},
+                 {"milliseconds", figures.milliseconds},
+                 {"spread", figures.spread},
+                 {"rounds", timed.rounds},
+                 {"gflops", figures.gflops},
+                 {"bound", bound.name},
+                 {"bound_gflops", bound.gflops},
+                 {"bound_share", figures.share},
+                 {"first_call_milliseconds", timed.first_milliseconds},
+                 {"compile_milliseconds", timed.explanation.compile_milliseconds},
+                 {"call_overhead_ns", run.overhead},
+                 {"peaks", timed.device ? to_json(run.rates) : to_json(run.peaks)}};
   for (const auto &[name, milliseconds] : {std::pair{"start_to_first_result_milliseconds", run.to_first_result},
                                            {"cold_compile_host_milliseconds", run.compile_host},
                                            {"cold_compile_ptx_milliseconds", run.compile_ptx}})

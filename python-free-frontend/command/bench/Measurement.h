@@ -74,8 +74,9 @@ struct RunFigures {
   bool on_gpu = false;
   DeviceRates rates; ///< where a GPU does
   double overhead = 0;                      ///< nanoseconds of a later call, besides its kernel
-  double to_first_result = 0;               ///< milliseconds from the start of the process; 0 of a suite of the host
-  double compile_host = 0, compile_ptx = 0; ///< milliseconds; 0 without a compiler
+  // Milliseconds; 0 where they were not measured, as in --suite host.
+  double to_first_result = 0; ///< from the start of the process
+  double compile_host = 0, compile_ptx = 0;
 };
 
 std::string shape_table(const std::vector<ShapeCase> &cases, const RunFigures &run);

@@ -95,6 +95,16 @@ struct GridPart {
   int64_t first_y = 0, first_z = 0;
 };
 
+// That each thread has to itself.
+size_t thread_workspace(const LaunchPhase &phase) {
+  return phase.workspace.fixed_bytes + phase.workspace.bytes_per_block;
+}
+
+// For each thread of the arena, and for a caller from outside it.
+int threads_with_workspace() {
+  return parallel_concurrency() + 1;
+}
+
 // False where a thread got no workspace.
 bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid, const GridPart &part,
                const KernelArguments &arguments) {
@@ -127,6 +137,36 @@ bool run_phase(HostEntry entry, const LaunchPhase &phase, const GridSize &grid, 
       parallel_for(blocks, run_at);
   }
   return !exhausted.load(std::memory_order_relaxed);
+}
+
+// Whether more than one phase runs, so that one may leave something to the next.
+bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &sizes) {
+  return phases.size() > 1 && std::ranges::count_if(phases, [&](const LaunchPhase &phase) {
+                                return holds(phase.when, sizes);
+                              }) > 1;
+}
+
+// What launches of some sizes need.
+struct Needs {
+  size_t of_thread = 0, shared = 0; ///< bytes
+};
+Result<Needs> needs_of(const LaunchDescription &launch, const KernelArguments &arguments) {
+  Needs needs;
+  LaunchParts parts{LaunchSizes(arguments)};
+  for (const LaunchPhase &phase : launch.phases) {
+    GridSize grid;
+    if (!holds(phase.when, parts.sizes))
+      continue;
+    if (!compute_grid(phase, parts.sizes, grid))
+      return grid_error(phase, arguments);
+    needs.of_thread = std::max(needs.of_thread, thread_workspace(phase));
+  }
+  if (!has_several(launch.phases, parts.sizes))
+    return needs;
+  if (!compute_parts(launch, parts))
+    return grid_error(launch.phases.front(), arguments);
+  needs.shared = parts.bytes;
+  return needs;
 }
 
 // Places what the phases of a part hand on as if that of all heads and batches lay there.
@@ -237,22 +277,16 @@ Result<std::shared_ptr<const LoadedKernel>> HostDevice::load(const KernelImage &
 
 Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArguments &arguments,
                                  StreamHandle) {
-  const LaunchDescription &launch = kernel.description();
-  LaunchSizes sizes(arguments);
-  for (const LaunchPhase &phase : launch.phases) {
-    GridSize grid;
-    if (!holds(phase.when, sizes))
-      continue;
-    if (!compute_grid(phase, sizes, grid))
-      return grid_error(phase, arguments);
-    TENON_TRY(workspace::reserve(thread_workspace(phase), thread_workspaces()));
-  }
-  LaunchParts parts(sizes);
-  if (!has_several(launch.phases, sizes))
-    return {};
-  if (!compute_parts(launch, parts))
-    return grid_error(launch.phases.front(), arguments);
-  return workspace::reserve(parts.bytes, 1);
+  TENON_ASSIGN_OR_RETURN(const Needs needs, needs_of(kernel.description(), arguments));
+  // What is shared lies in an area that is large enough for a thread too: one more of these.
+  const int shared = needs.shared != 0 ? 1 : 0;
+  TENON_TRY(workspace::reserve(std::max(needs.shared, needs.of_thread), shared));
+  return workspace::reserve(needs.of_thread, threads_with_workspace() + shared);
+}
+
+Result<uint64_t> host_workspace_of(const LaunchDescription &launch, const KernelArguments &arguments) {
+  TENON_ASSIGN_OR_RETURN(const Needs needs, needs_of(launch, arguments));
+  return static_cast<uint64_t>(threads_with_workspace()) * needs.of_thread + needs.shared;
 }
 
 Result<void> HostDevice::launch(const LoadedKernel &kernel, KernelArguments &arguments,

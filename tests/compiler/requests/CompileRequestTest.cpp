@@ -44,6 +44,17 @@ std::string request(const std::string &target, const std::string &emit, const st
          "\",\"options\":" + options + "}";
 }
 
+KernelImage imageOf(const std::string &target, const std::string &dtype, const std::string &width,
+                    const std::string &options = "{}") {
+  std::string text = request(target, "image", dtype, kCausal, options);
+  for (size_t at; width != "64" && (at = text.find("\"width\":64")) != text.npos;)
+    text.replace(at, 10, "\"width\":" + width);
+  CompileAnswer answer = compileRequest(text);
+  EXPECT_EQ(answer.status, TENON_COMPILED) << answer.payload();
+  auto bytes = std::as_bytes(std::span(answer.bytes));
+  return KernelImage::parse({bytes.begin(), bytes.end()}).value();
+}
+
 TEST(CompileRequest, FusesAndTiles) {
   CompileAnswer fused = compileRequest(request("sm_80", "attention"));
   ASSERT_EQ(fused.status, TENON_COMPILED) << fused.payload();
@@ -56,13 +67,7 @@ TEST(CompileRequest, FusesAndTiles) {
 // Each effect changes the code of a target that has it; what it makes stays right: tests/conformance.
 TEST(CompileRequest, LeavesOutWhatMakesCodeFast) {
   const auto image = [](const std::string &target, const std::string &without, bool wide = false) {
-    std::string text = request(target, "image", "bf16", kCausal, "{\"without\": \"" + without + "\"}");
-    for (size_t at; wide && (at = text.find("\"width\":64")) != text.npos;)
-      text.replace(at, 10, "\"width\":128");
-    CompileAnswer answer = compileRequest(text);
-    EXPECT_EQ(answer.status, TENON_COMPILED) << answer.payload();
-    auto bytes = std::as_bytes(std::span(answer.bytes));
-    return KernelImage::parse({bytes.begin(), bytes.end()}).value();
+    return imageOf(target, "bf16", wide ? "128" : "64", "{\"without\": \"" + without + "\"}");
   };
   const std::string pairs = "host:x86-64-v4+bf16", tiles = "host:x86-64-v4+amx";
   for (const auto &[target, without] : std::vector<std::pair<std::string, std::string>>{
@@ -70,13 +75,26 @@ TEST(CompileRequest, LeavesOutWhatMakesCodeFast) {
            {pairs, "bounded-columns"}, {pairs, "rare-rescaling"}, {pairs, "fixed-point"}, {pairs, "kept-values"},
            {pairs, "along-rows"}, {pairs, "requests"}, {pairs, "existing-rows"}, {pairs, "fixed-point,rounded-exponentials"},
            {tiles, "held-tiles"}, {tiles, "streaming-loads"}, {tiles, "fixed-point"}, {tiles, "standing-reference"},
-           {tiles, "joined-reference"}})
+           {tiles, "joined-reference"}, {pairs, "key-chunks"}})
     EXPECT_NE(image(target, without).sections[0].bytes, image(target, "").sections[0].bytes) << without;
   EXPECT_NE(image(tiles, "kept-keys", /*wide=*/true).sections[0].bytes, image(tiles, "", /*wide=*/true).sections[0].bytes);
   EXPECT_NE(image(pairs, "fixed-point,rounded-exponentials").sections[0].bytes, image(pairs, "fixed-point").sections[0].bytes);
-  CompileAnswer wrong = compileRequest(request(pairs, "image", "bf16", kCausal, R"({"without": "luck"})"));
-  EXPECT_EQ(wrong.status, TENON_FAILED);
-  EXPECT_THAT(wrong.payload(), HasSubstr("kept-values: values are rewritten once"));
+}
+
+// Like a schedule that does not fit, what is not known is refused, with "schedule" as who refuses.
+TEST(CompileRequest, RefusesOptionsThatItDoesNotKnow) {
+  for (const auto &[option, why] : std::vector<std::pair<const char *, const char *>>{
+           {R"({"without": "luck"})", "kept-values: values are rewritten once"},
+           {R"({"without": 5})", "must be a text"},
+           {R"({"tiles": 1})", "unknown"},
+           {R"({"tile_keys": -1})", "must be a number"},
+           {R"([])", "must be an object"}}) {
+    CompileAnswer answer = compileRequest(request("host:x86-64-v3", "tile", "f32", kCausal, option));
+    EXPECT_EQ(answer.status, TENON_REFUSED) << option;
+    ASSERT_EQ(answer.reasons.size(), 1u) << option;
+    EXPECT_EQ(answer.reasons[0].what, "schedule");
+    EXPECT_THAT(answer.reasons[0].why, HasSubstr(why));
+  }
 }
 
 TEST(CompileRequest, RefusesOnTheHostWhatIsOfAGpu) {
@@ -90,10 +108,8 @@ TEST(CompileRequest, RefusesOnTheHostWhatIsOfAGpu) {
     EXPECT_THAT(answer.payload(), HasSubstr(why)) << option;
   }
   CompileAnswer onGpu = compileRequest(request("sm_80", "tile", "f16", kCausal, R"({"without": "fixed-point"})"));
-  EXPECT_EQ(onGpu.status, TENON_FAILED);
+  EXPECT_EQ(onGpu.status, TENON_REFUSED);
   EXPECT_THAT(onGpu.payload(), HasSubstr("of the host"));
-  CompileAnswer number = compileRequest(request("sm_80", "tile", "f16", kCausal, R"({"without": 5})"));
-  EXPECT_THAT(number.payload(), HasSubstr("must be a text"));
 }
 
 TEST(CompileRequest, TakesTilesFromOptions) {
@@ -161,7 +177,6 @@ TEST(CompileRequest, SaysWhatIsWrongWithARequest) {
       {request("sm_80", "asm"), "which a GPU target does not have"},
       {request("host:x86-64-v3", "ptx"), "which a host target does not have"},
       {request("sm_80", "everything"), "must be image"},
-      {request("sm_80", "image", "f16", kCausal, R"({"tiles": 1})"), "unknown"},
       {request("sm_80", "image", "f16", "}"), "graph"},
   };
   for (const auto &[text, message] : wrong) {
@@ -218,6 +233,20 @@ TEST(CompileRequest, MakesPtx) {
 TEST(CompileRequest, MakesHostCode) {
   for (const char *target : {"host:x86-64-v3", "host:x86-64-v4", "host:x86-64-v4+amx"})
     expectImage(target, SectionKind::kHostCode);
+}
+
+// Of a thread: below 2 MB at any length, besides what is kept of keys and values, 1 MiB of each at most.
+TEST(CompileRequest, BoundsTheWorkspaceOfAThread) {
+  constexpr uint64_t kMost = 2'000'000, kKept = 2 << 20;
+  for (const char *target : {"host:x86-64-v3", "host:x86-64-v4", "host:x86-64-v4+bf16", "host:x86-64-v4+amx"})
+    for (const char *dtype : {"f32", "f16", "bf16"})
+      for (const char *width : {"64", "128", "256"}) {
+        const bool keeps = std::string_view(target).ends_with("+amx") && std::string_view(dtype) == "bf16";
+        for (const LaunchPhase &phase : imageOf(target, dtype, width).launch.phases) {
+          EXPECT_EQ(phase.workspace.bytes_per_block, 0u);
+          EXPECT_LT(phase.workspace.fixed_bytes, kMost + (keeps ? kKept : 0)) << target << " " << dtype << " " << width;
+        }
+      }
 }
 #endif
 

@@ -5,6 +5,7 @@
 #include "tenon/Target.h"
 
 #include <atomic>
+#include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -151,6 +152,24 @@ TEST(Parallel, KeepsToTheProgramsLimit) {
   std::vector<std::thread::id> threads(100);
   parallel_for(100, [&](int64_t i) { threads[static_cast<size_t>(i)] = std::this_thread::get_id(); });
   EXPECT_THAT(threads, ::testing::Each(std::this_thread::get_id()));
+}
+
+// Whoever is free takes the next index: one that takes as long as all the others together holds none of them up.
+TEST(Parallel, BalancesWhatTakesLongerThanTheRest) {
+  if (parallel_concurrency() < 2)
+    GTEST_SKIP() << "one thread is all there is";
+  constexpr int64_t kCount = 64;
+  std::atomic<int64_t> done{0};
+  bool others_ended = false;
+  parallel_for(kCount, [&](int64_t i) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (i == 0 && done < kCount - 1 && std::chrono::steady_clock::now() < end)
+      std::this_thread::yield();
+    if (i == 0)
+      others_ended = done == kCount - 1;
+    ++done;
+  });
+  EXPECT_TRUE(others_ended);
 }
 
 TEST(Parallel, StartsIndicesInAscendingOrder) {
