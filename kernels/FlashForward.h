@@ -33,9 +33,9 @@
 /// lane maxima as below. P is rounded to 16 bits before it is summed, so that a product with ones can do it, unless
 /// the logsumexp is asked for; 2¹² is within float16.
 ///
-/// With `smallReferencesOnly` references are multiples of 2⁻⁸, and one of 16,000 or more in magnitude is no number where P
-/// is formed, so that its row always takes its maximum: to the others a compiler may add, exactly and before the loop, the
-/// number that makes of exponents a fixed point of 2⁻⁸.
+/// With `smallReferencesOnly` references below 16,000 in magnitude are multiples of 2⁻⁸, to which a compiler may add, exactly
+/// and before the loop, the number that makes of exponents a fixed point of 2⁻⁸. A greater one is no number where P is
+/// formed, so that its row always takes its maximum.
 ///
 /// `Rescaling::kByLaneMaxima` keeps the scores of a block until it is known that no row of it grew far. Each lane
 /// looks at those of its own, so that in the usual case no lane asks another:

@@ -9,8 +9,9 @@ namespace {
 constexpr float kGreatestSum = 4096; // of a row of a block, against a reference that is not its maximum
 constexpr float kGreatestGrowth = 8; // of a row's maximum beyond its reference
 constexpr int64_t kReferenceKeys = 32;
-constexpr float kGreatReference = 16'000; // 2¹⁴ less what the number that joins it is above 1.5 · 2¹⁵
-constexpr float kNoFinerBits = 49'152;    // sums with it, in [2¹⁵, 2¹⁶), are multiples of 2⁻⁸
+// 1.5 · 2¹⁵: sums with it, in [2¹⁵, 2¹⁶), are multiples of 2⁻⁸. A compiler may add this and some hundred more to references,
+// whose sums stay there for magnitudes up to 16,000.
+constexpr float kNoFinerBits = 49'152, kGreatReference = 16'000;
 } // namespace
 
 // Where the first loop is open and the sum decides: then all loops look at the sum.
@@ -165,7 +166,7 @@ Value FlashForwardMaker::grown(Value maximum, Value reference) {
 // m', α ℓ and α O of rows that grew, each by its own test. Of a row that sees nothing m' is finite, so that its P is 0.
 SmallVector<Value> FlashForwardMaker::follow(Value x, Value factor, const State &state) {
   Value greatest = greatestScore(x, factor, /*ofLane=*/false);
-  Value maximum = arith::MaxNumFOp::create(b, state.maximum, greatest);
+  Value maximum = inSteps(arith::MaxNumFOp::create(b, state.maximum, greatest));
   maximum = arith::MaxNumFOp::create(b, maximum, filled(rows_, std::numeric_limits<float>::lowest()));
   maximum = select(grown(greatest, state.maximum), maximum, state.maximum);
   Value correction = math::Exp2Op::create(b, contracted<arith::SubFOp>(state.maximum, maximum));

@@ -119,32 +119,32 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
   func::FuncOp function = getOperation();
   int64_t columns = problem.dropout || !figures.gpu ? kDropoutColumns : kColumnMultiple;
   if (tileQueries < 0 || tileQueries > 128 || (tileQueries && (tileQueries < 16 || !llvm::isPowerOf2_64(tileQueries))))
-    return refuse(function, "schedule", "tile-queries is " + Twine(tileQueries) + ", must be 16, 32, 64 or 128");
+    return refuse(function, kOptions, "tile-queries is " + Twine(tileQueries) + ", must be 16, 32, 64 or 128");
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
-    return refuse(function, "schedule", "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
+    return refuse(function, kOptions, "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
                                             Twine(columns) + " up to 1024");
   if (queryGroups < 0 || queryGroups > kMostQueryGroups)
-    return refuse(function, "schedule",
+    return refuse(function, kOptions,
                   "query-groups is " + Twine(queryGroups) + ", must be 1 to " + Twine(kMostQueryGroups));
   if (queryGroups > 1 && !(figures.tileUnits && problem.storage.isBF16()))
-    return refuse(function, "schedule", "query-groups is " + Twine(queryGroups) + ", must be left out: it is for bfloat16 by "
+    return refuse(function, kOptions, "query-groups is " + Twine(queryGroups) + ", must be left out: it is for bfloat16 by "
                                             "tile units, the target is " + figures.name);
   const std::pair<StringRef, std::string> ofGpu[] = {
       {"warps", warps ? std::to_string(warps) : ""}, {"stages", stages ? std::to_string(stages) : ""},
       {"rescaling", rescaling == kEveryTurn ? "" : rescaling.getValue()}, {"shared", shared.getValue()}};
   for (const auto &[name, given] : ofGpu)
     if (!figures.gpu && !given.empty())
-      return refuse(function, "schedule", name + " is " + given + ", must be left out: it is a GPU's, the target is " +
+      return refuse(function, kOptions, name + " is " + given + ", must be left out: it is a GPU's, the target is " +
                                               figures.name);
   if (warps < 0 || warps > 8)
-    return refuse(function, "schedule", "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
+    return refuse(function, kOptions, "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > kMostStages)
-    return refuse(function, "schedule", "stages is " + Twine(stages) + ", must be 1 to " + Twine(kMostStages));
+    return refuse(function, kOptions, "stages is " + Twine(stages) + ", must be 1 to " + Twine(kMostStages));
   if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data(), kByLaneMaxima.data()}, rescaling.getValue()))
-    return refuse(function, "schedule", "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
+    return refuse(function, kOptions, "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
                                             ", " + kByRowSum + " or " + kByLaneMaxima);
   if (!llvm::is_contained({"", kSwizzled.data(), kPadded.data()}, shared.getValue()))
-    return refuse(function, "schedule", "shared is '" + shared.getValue() + "', must be " + kSwizzled + " or " + kPadded);
+    return refuse(function, kOptions, "shared is '" + shared.getValue() + "', must be " + kSwizzled + " or " + kPadded);
   return success();
 }
 

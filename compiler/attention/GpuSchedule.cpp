@@ -213,7 +213,12 @@ LogicalResult tenon::chooseGpuSchedule(func::FuncOp function, const TargetFigure
   if (!ofGpu)
     return refuse(function, "schedule", "there are no figures of " + figures.name);
   std::string why;
+  const Schedule before = schedule;
   if (GpuScheduler(*ofGpu, problem, given, schedule).choose(why))
     return success();
-  return refuse(function, "schedule", why);
+  const GpuOverrides none = {};
+  Schedule free = before;
+  std::string whyNone;
+  bool ofOptions = given != none && GpuScheduler(*ofGpu, problem, none, free).choose(whyNone);
+  return ofOptions ? refuse(function, kOptions, why) : refuse(function, "schedule", why);
 }

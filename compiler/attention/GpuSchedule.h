@@ -47,6 +47,7 @@ struct GpuProblem {
 struct GpuOverrides {
   int64_t tileQueries, tileKeys, stages, warps;
   std::string rescaling, shared;
+  bool operator==(const GpuOverrides &) const = default;
 };
 
 inline constexpr llvm::StringLiteral kEveryTurn = "every-turn", kByRowSum = "by-row-sum",

@@ -6,7 +6,10 @@
 
 namespace tenon {
 
-/// An error at `op` that says why; `what` says who refuses ("fuse", "schedule", "tile"). The compiler's
+/// What a refusal is about where other options, or none, would not be refused so.
+inline constexpr llvm::StringLiteral kOptions = "options";
+
+/// An error at `op` that says why; `what` says who refuses ("fuse", "schedule", "tile"), or kOptions. The compiler's
 /// driver turns it into {"what": …, "why": …}: CompilerInterface.h.
 inline llvm::LogicalResult refuse(mlir::Operation *op, llvm::StringLiteral what, const llvm::Twine &why) {
   mlir::InFlightDiagnostic diagnostic = op->emitError(why);

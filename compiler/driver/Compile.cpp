@@ -36,7 +36,7 @@ Stage stageOf(Emit emit) {
 
 CompileAnswer wrong(llvm::Error error) { return {TENON_FAILED, llvm::toString(std::move(error)), {}}; }
 CompileAnswer wrongOption(const Request &request, std::string why) {
-  return {TENON_REFUSED, "the graph is not compiled for " + request.target, {{"schedule", std::move(why)}}};
+  return {TENON_REFUSED, "the graph is not compiled for " + request.target, {{kOptions.str(), std::move(why)}}};
 }
 
 // Errors become reasons; a refusal says who refused.

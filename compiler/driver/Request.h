@@ -21,10 +21,11 @@ struct Request {
   std::string options; ///< as text, for the key
   int64_t tileQueries = 0, tileKeys = 0, queryGroups = 0, stages = 0, warps = 0;
   std::string rescaling, shared, without;
-  std::string wrongOption; ///< what is wrong with one of these, "" for nothing: a refusal, no wrong request
+  std::string wrongOption; ///< what is wrong with one of the options, or ""
 
   bool isGpu() const { return llvm::StringRef(target).starts_with("sm_"); }
-  /// Errors: what is missing, misspelt or of the wrong kind; a graph or signature that does not parse.
+  /// Errors: what is missing, misspelt or of the wrong kind; a graph or signature that does not parse. Not a wrong option,
+  /// which is a reason to refuse.
   static llvm::Expected<Request> parse(llvm::StringRef text);
 };
 

@@ -3,7 +3,7 @@
 //     t = x + 49152 + 127 - 22/256        the lower half of t's bits is y = 256 (x + 127) - 22, rounded
 //     word = (y + table[y mod 256] + 1) / 2
 //
-// Where x = c s - m, s being a product and m the reference of its row, which is known to be small, the constant joins m
+// Where x = c s - r, s being a product and r the reference of its row, which is known to be small, the constant joins r
 // before the loop, and t is one multiply-add. Of multiples of 1/256, as kernels have them, they join exactly.
 //
 // A bfloat16 of the bits 128 e + m is 2^(e - 127) (1 + m / 128), so that y / 2 already has the right exponent, and in
@@ -30,7 +30,8 @@ constexpr double kUnit = 1.0 / (1 << kFractionBits);
 constexpr double kMostCorrection = 22 * kUnit; ///< 1 + f - 2^f is below
 constexpr double kOnes = 49152;                ///< of its neighbours the lowest bit is worth kUnit
 constexpr double kBias = 127 - kMostCorrection;
-constexpr double kMostReference = 65536 - kOnes - 128; ///< less this, both are in [2^15, 2^16), where a unit is 1/256
+/// Of references up to this magnitude kOnes + kBias - r is in [2^15, 2^16), where a unit is 1/256: LazyRescaling.cpp.
+constexpr double kMostReference = 65536 - kOnes - 128;
 
 // By y's highest bits below its exponent: 256 (2^f - 1 - f) + 22 where f = y / 256 + 22/256, for the four y of an entry
 // the number that leaves the least mean square error of the words.
@@ -44,7 +45,7 @@ FloatAttr elementOfConstant(Value tile) {
   return matchPattern(tile, m_Constant(&elements)) && elements.isSplat() ? elements.getSplatValue<FloatAttr>() : FloatAttr();
 }
 
-// Whether the elements of a tile are small or NaN: select(|m| < …, m, NaN).
+// Whether the elements of a tile are small or NaN: select(|r| < …, r, NaN).
 bool isSmallOrNaN(Value rows) {
   auto select = rows.getDefiningOp<arith::SelectOp>();
   auto compare = select ? select.getCondition().getDefiningOp<arith::CmpFOp>() : arith::CmpFOp();
@@ -105,7 +106,7 @@ Value BlockProgram::lowerHalves(Value first, Value second) {
   return instruction("llvm.x86.avx512.pternlog.d.512", words, {upper, first, filled(words, 0xffff), table});
 }
 
-// Lets the constant join the references of an exponent, before the loop at hand: of c s - m that may be rounded once, and
+// Lets the constant join the references of an exponent, before the loop at hand: of c s - r that may be rounded once, and
 // that the loop computes for nobody else.
 bool BlockProgram::joinReferences(Value exponent, const Cone &cone) {
   auto isComputed = [&](Operation *op) { return op && llvm::is_contained(cone.ops, op); };

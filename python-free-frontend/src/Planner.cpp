@@ -33,6 +33,12 @@ uint64_t workspace_bytes(const Plan &plan) {
   return bytes ? *bytes : 0;
 }
 
+/// Whether a kernel was refused, or could not be made, for what CompileOptions::schedule says.
+bool is_of_options(const Error &error) {
+  return error.code() == ErrorCode::kInternal || error.argument() == "options" ||
+         std::ranges::any_of(error.reasons(), [](const Reason &reason) { return reason.what == "options"; });
+}
+
 } // namespace
 
 Result<Tensor> stand_in(Shape shape, DataType type, DeviceLocation location) {
@@ -238,7 +244,7 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
   explanation.graph = facts_.text;
 
   std::vector<Reason> reasons;
-  bool refused = false; // for the schedule
+  bool refused = false; // for a schedule by hand
   for (Way way : ways_to_weigh(call)) {
     if (way == Way::kEager && refused && options_.schedule != CompileOptions().schedule)
       return Error(ErrorCode::kCompilation, "no kernel can run this with the schedule " + options_.schedule)
@@ -251,7 +257,7 @@ Result<std::unique_ptr<Plan>> Planner::plan(std::span<const TensorReference> out
     reasons.insert(reasons.end(), error.reasons().begin(), error.reasons().end());
     explanation.ways.push_back({way, false, error.message()});
     explanation.device = explanation.target = explanation.key = "";
-    refused |= std::ranges::any_of(error.reasons(), [](const Reason &reason) { return reason.what == "schedule"; });
+    refused |= is_of_options(error);
     if (options_.device == Way::kAuto && error.code() != ErrorCode::kCacheMiss)
       continue;
     if (!error.argument().empty()) // the caller's mistake, not the device's refusal

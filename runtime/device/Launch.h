@@ -71,7 +71,7 @@ void place_workspace_tensors(const LaunchDescription &launch, const LaunchSizes 
 
 /// What phases hand on on the host is bounded, whatever the threads, so that what was prepared is enough: a launch of more
 /// does a part of its batches, or of the heads of one, after the other.
-inline constexpr uint64_t kMostSharedBytes = 7 << 18; // 1.75 MiB: with its own workspace a lone thread stays below 2 MB
+inline constexpr uint64_t kMostSharedBytes = 7 << 18; // 1.75 MiB: with what float32 takes itself some 2 MB of a lone thread
 struct LaunchParts {
   explicit LaunchParts(const LaunchSizes &of_all) : sizes(of_all) {}
   int64_t y = 1, z = 1;         ///< of the grid of a part

@@ -136,10 +136,13 @@ TEST_F(Command, ExplainSaysWhyNot) {
 
 // Where the best that the processor has is left alone, AMX most often, both say so.
 TEST_F(Command, ExplainAndDevicesSayWhatIsLeftAlone) {
-  const std::string reasons = run("explain --head-dim 64 --dtype bf16 --device host --json").parsed()["reasons"].dump();
+  std::string why;
   for (const json &device : run("devices --json").parsed())
-    if (const std::string why = device["way"] == "host" ? device.value("reason", "") : ""; !why.empty())
-      EXPECT_THAT(reasons, HasSubstr(why));
+    if (device["way"] == "host")
+      why = device["reason"];
+  if (why.empty())
+    GTEST_SKIP() << "nothing is left alone of this processor";
+  EXPECT_THAT(run("explain --head-dim 64 --dtype bf16 --device host --json").parsed()["reasons"].dump(), HasSubstr(why));
 }
 
 TEST_F(Command, ExplainAndBenchTakeATarget) {

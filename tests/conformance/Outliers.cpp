@@ -70,8 +70,8 @@ TEST_P(Outliers, AloneAreTheResult) {
     }
 }
 
-// All scores of a row are great, of either sign, whatever numbers are added to them: from 2^8 to 2^40. The greatest come
-// late, of the other sign first.
+// All scores of a row are great, of either sign, whatever numbers are added to them: from 2^8 to 2^40. The greatest are of
+// late keys, with the other sign of the first.
 TEST_P(Outliers, ScoresMayAllBeGreat) {
   auto score = [](int64_t key) { // of x 1: 128ths, which bfloat16 has
     return key < 40 ? 0.5 : key % 97 == 3 && key > 200 ? 1 : 0.5 + 0.0078125 * static_cast<double>(key * 37 % 61);
@@ -100,7 +100,7 @@ TEST_P(Outliers, ScoresMayAllBeGreat) {
 }
 
 // The last 512 keys outweigh each of the others by 2^4, which makes their rows stale: a sixth of the weight is from before,
-// or, of 4,608 keys in chunks, a third. It stays so whatever all scores are besides: small, or near what a reference may be,
+// or, of 4,864 keys in chunks, a third. It stays so whatever all scores are besides: small, or near what a reference may be,
 // on either side. Values are 1 before, -1 after.
 TEST_P(Outliers, WeightsFromBeforeARenewalKeepTheirShare) {
   constexpr int64_t kLater = 512;
@@ -109,7 +109,7 @@ TEST_P(Outliers, WeightsFromBeforeARenewalKeepTheirShare) {
     for (int64_t column : {1, 2})
       set(query_, row, 1, column);
   const Function function = attention();
-  for (int64_t keys : {2048, 4608}) {
+  for (int64_t keys : {2048, 4864}) {
     key_ = Tensor::zeros({1, 1, keys, kWidth}, kDtype).value();
     value_ = Tensor::zeros({1, 1, keys, kWidth}, kDtype).value();
     const double before = static_cast<double>(keys - kLater), after = kLater * std::exp2(kGrowth);

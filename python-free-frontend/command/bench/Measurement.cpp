@@ -220,9 +220,12 @@ std::string text(const DeviceRates &rates) {
 
 std::string text(const HostPeaks &peaks) {
   char part[160];
-  std::snprintf(part, sizeof part, "peaks: float32 FMA %.0f GFLOP/s (AVX2 %.0f), bfloat16 dot %.0f",
-                peaks.float32, peaks.float32_avx2, peaks.bfloat16);
+  std::snprintf(part, sizeof part, "peaks: float32 FMA %.0f GFLOP/s (AVX2 %.0f)", peaks.float32, peaks.float32_avx2);
   std::string line = part;
+  if (peaks.bfloat16 > 0) {
+    std::snprintf(part, sizeof part, ", bfloat16 dot %.0f", peaks.bfloat16);
+    line += part;
+  }
   if (peaks.bfloat16_amx > 0) {
     std::snprintf(part, sizeof part, ", AMX %.0f", peaks.bfloat16_amx);
     line += part;

@@ -148,7 +148,7 @@ bool has_several(const std::vector<LaunchPhase> &phases, const LaunchSizes &size
 
 // What launches of some sizes need.
 struct Needs {
-  size_t of_thread = 0, shared = 0; ///< bytes
+  size_t of_thread = 0, shared = 0; ///< bytes; what is shared counts a thread's too
 };
 Result<Needs> needs_of(const LaunchDescription &launch, const KernelArguments &arguments) {
   Needs needs;
@@ -278,9 +278,9 @@ Result<std::shared_ptr<const LoadedKernel>> HostDevice::load(const KernelImage &
 Result<void> HostDevice::prepare(const LoadedKernel &kernel, const KernelArguments &arguments,
                                  StreamHandle) {
   TENON_ASSIGN_OR_RETURN(const Needs needs, needs_of(kernel.description(), arguments));
-  // What is shared lies in an area that is large enough for a thread too: one more of these.
+  // What is shared lies in an area that would do for a thread, too: one more of these.
   const int shared = needs.shared != 0 ? 1 : 0;
-  TENON_TRY(workspace::reserve(std::max(needs.shared, needs.of_thread), shared));
+  TENON_TRY(workspace::reserve(needs.shared, shared));
   return workspace::reserve(needs.of_thread, threads_with_workspace() + shared);
 }
 

@@ -23,7 +23,7 @@ extern "C" {
 
 typedef enum {
   TENON_COMPILED = 0,
-  TENON_REFUSED = 1, /* the graph cannot be compiled for the target: the reasons say why */
+  TENON_REFUSED = 1, /* the graph cannot be compiled for the target, or not with these options: the reasons say why */
   TENON_FAILED = 2   /* a wrong request, or a defect of the compiler */
 } TenonCompileStatus;
 

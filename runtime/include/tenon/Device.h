@@ -162,8 +162,8 @@ TENON_API Result<GridSize> grid_of(const LaunchPhase &phase, const KernelArgumen
 /// tensors. Errors as those of grid_of.
 TENON_API Result<uint64_t> workspace_of(const LaunchDescription &launch,
                                         const KernelArguments &arguments);
-/// What is prepared for launches on the host: an area for each thread of the arena and for one from outside, and one that
-/// phases share. Launches that share more than 1.75 MiB are done in parts, of one head at least, one after the other.
+/// What is prepared for launches on the host: an area for each thread of the arena and for one from outside, and one, no
+/// smaller, that phases share. Launches that share more than 1.75 MiB are done in parts, of one head at least, one after the other.
 TENON_API Result<uint64_t> host_workspace_of(const LaunchDescription &launch,
                                              const KernelArguments &arguments);
 

@@ -21,7 +21,7 @@
 namespace tenon {
 
 /// Raised whenever generated code or its calling convention changes: part of every cache key.
-inline constexpr uint32_t kCodeGenerationVersion = 21;
+inline constexpr uint32_t kCodeGenerationVersion = 22;
 
 inline constexpr int kMaxTensorArguments = 16;
 inline constexpr int kMaxScalarArguments = 16;

@@ -19,7 +19,7 @@ func.func @greater() attributes {tile.kernel} {
   %none = arith.constant dense<0.0> : tensor<32x256xf32>
   %factor = tile.scalar 0 : f32
   %reference = tile.load %out[%zero, %zero, %zero] rows %length width 1 layout 1 : !tile.tensor<f32> -> tensor<32xf32>
-  %limit = arith.constant dense<16384.0> : tensor<32xf32>
+  %limit = arith.constant dense<16257.0> : tensor<32xf32>
   %nan = arith.constant dense<0x7FC00000> : tensor<32xf32>
   %magnitude = math.absf %reference : tensor<32xf32>
   %is_small = arith.cmpf olt, %magnitude, %limit : tensor<32xf32>

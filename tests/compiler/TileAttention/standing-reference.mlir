@@ -8,13 +8,18 @@
 // CHECK-DAG: %[[GREATEST_SUM:.*]] = arith.constant dense<4.096000e+03> : tensor<32xf32>
 // CHECK-DAG: %[[GREAT:.*]] = arith.constant dense<1.600000e+04> : tensor<32xf32>
 // CHECK-DAG: %[[NAN:.*]] = arith.constant dense<0x7FC00000> : tensor<32xf32>
+// CHECK-DAG: %[[SHIFT:.*]] = arith.constant dense<4.915200e+04> : tensor<32xf32>
 // CHECK-DAG: %[[NONE:.*]] = arith.constant dense<0xFF800000> : tensor<32xf32>
 // CHECK: %[[SOME:.*]] = arith.cmpi slt
 // CHECK: %[[FIRST:.*]] = scf.if %[[SOME]]
 // CHECK: %[[KEYS:.*]] = tile.load {{.*}}tensor<32x64xbf16>
 // CHECK: %[[PRODUCTS:.*]] = tile.dot %{{.*}}, %[[KEYS]]{{.*}}tensor<32x32xf32>
 // CHECK: %[[SCORES:.*]] = arith.mulf %[[PRODUCTS]]
-// CHECK: tile.reduce  maximum
+// CHECK: %[[MAXIMUM:.*]] = tile.reduce  maximum
+// CHECK: %[[SUM_WITH_SHIFT:.*]] = arith.addf %[[MAXIMUM]], %[[SHIFT]] : tensor<32xf32>
+// CHECK: %[[STEPS:.*]] = arith.subf %[[SUM_WITH_SHIFT]], %[[SHIFT]] : tensor<32xf32>
+// CHECK: %[[FIRST_IN_STEPS:.*]] = arith.select %{{.*}}, %[[STEPS]], %[[MAXIMUM]]
+// CHECK: scf.yield %[[FIRST_IN_STEPS]]
 // CHECK: else
 // CHECK: scf.yield %[[NONE]]
 // CHECK: scf.for {{.*}} iter_args(%[[M:.*]] = %[[FIRST]], %{{.*}} = %{{.*}}, %{{.*}} = %{{.*}})
@@ -32,6 +37,9 @@
 // CHECK: scf.if %[[ANY]]
 // CHECK: tile.dot {{.*}}tile.again
 // CHECK: tile.reduce  maximum
+// CHECK: %[[NEXT:.*]] = arith.maxnumf %[[M]],
+// CHECK: %[[NEXT_WITH_SHIFT:.*]] = arith.addf %[[NEXT]], %[[SHIFT]] : tensor<32xf32>
+// CHECK: arith.subf %[[NEXT_WITH_SHIFT]], %[[SHIFT]] : tensor<32xf32>
 // CHECK: tile.load {{.*}}tensor<512x64xbf16>
 func.func @plain(%query: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},
                  %key: tensor<*xf32> {attention.width = 64 : i32, attention.storage = bf16},

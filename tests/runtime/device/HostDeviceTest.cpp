@@ -192,9 +192,9 @@ TEST(HostDevice, SaysWhatItPrepares) {
   small.when.queries = large.when.queries = {0, 2};
   longer.when.queries.least = 3;
   LaunchDescription launch = image_of({small, large, longer}).launch;
-  launch.workspace_tensors = {{{{}, {}, {}}, 8, small.when}};
   const auto threads = static_cast<uint64_t>(parallel_concurrency()) + 1;
   const KernelArguments two = testing::sizes(1, 1, 2), three = testing::sizes(1, 1, 3);
+  launch.workspace_tensors = {{{{}, {}, {}}, 1000, small.when}};
   EXPECT_EQ(host_workspace_of(launch, two).value(), threads * 100 + workspace_of(launch, two).value());
   EXPECT_EQ(host_workspace_of(launch, three).value(), threads * 5000);
 }
