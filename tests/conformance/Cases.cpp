@@ -358,7 +358,7 @@ void add_without(std::vector<Case> &list) {
   static constexpr const char *kEffects[] = {
       "cut-loops",  "few-queries", "packed-heads", "key-chunks", "hidden-blocks", "folded-maxima", "bounded-columns",
       "fixed-point", "kept-values", "kept-keys", "rare-rescaling", "rounded-exponentials", "packed-tables", "along-rows",
-      "requests",   "existing-rows", "held-tiles",    "streaming-loads"};
+      "requests",   "existing-rows", "held-tiles",    "streaming-loads", ""}; // the last: with all, on every way
   struct Kind {
     const char *name;
     int64_t queries, keys, width;
@@ -367,7 +367,7 @@ void add_without(std::vector<Case> &list) {
   constexpr Kind kKinds[] = {{"few", 3, 500, 64}, {"chunks", 40, 2300, 64}, {"many", 270, 500, 128}};
   for (std::string effect : kEffects)
     for (const Kind &kind : kKinds) {
-      std::string name = "without_" + effect + "_" + kind.name;
+      std::string name = (effect.empty() ? "with_all_effects" : "without_" + effect) + "_" + kind.name;
       std::ranges::replace(name, '-', '_');
       Case c = sized(name, DataType::kBFloat16, 1, 4, 2, kind.queries, kind.keys, kind.width, kind.width);
       c.mask = Mask::kBoolBandHeads, c.causal = CausalAlignment::kBottomRight;
