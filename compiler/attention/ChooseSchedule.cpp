@@ -122,27 +122,27 @@ LogicalResult ChooseSchedule::checkOverride(const TargetFigures &figures, const 
     return refuse(function, kOptions, "tile-queries is " + Twine(tileQueries) + ", must be 16, 32, 64 or 128");
   if (tileKeys < 0 || tileKeys > 1024 || tileKeys % columns)
     return refuse(function, kOptions, "tile-keys is " + Twine(tileKeys) + ", must be a multiple of " +
-                                            Twine(columns) + " up to 1024");
+                                          Twine(columns) + " up to 1024");
   if (queryGroups < 0 || queryGroups > kMostQueryGroups)
     return refuse(function, kOptions,
                   "query-groups is " + Twine(queryGroups) + ", must be 1 to " + Twine(kMostQueryGroups));
   if (queryGroups > 1 && !(figures.tileUnits && problem.storage.isBF16()))
     return refuse(function, kOptions, "query-groups is " + Twine(queryGroups) + ", must be left out: it is for bfloat16 by "
-                                            "tile units, the target is " + figures.name);
+                                          "tile units, the target is " + figures.name);
   const std::pair<StringRef, std::string> ofGpu[] = {
       {"warps", warps ? std::to_string(warps) : ""}, {"stages", stages ? std::to_string(stages) : ""},
       {"rescaling", rescaling == kEveryTurn ? "" : rescaling.getValue()}, {"shared", shared.getValue()}};
   for (const auto &[name, given] : ofGpu)
     if (!figures.gpu && !given.empty())
       return refuse(function, kOptions, name + " is " + given + ", must be left out: it is a GPU's, the target is " +
-                                              figures.name);
+                                            figures.name);
   if (warps < 0 || warps > 8)
     return refuse(function, kOptions, "warps is " + Twine(warps) + ", must be 1, 2, 4 or 8");
   if (stages < 0 || stages > kMostStages)
     return refuse(function, kOptions, "stages is " + Twine(stages) + ", must be 1 to " + Twine(kMostStages));
   if (!llvm::is_contained({"", kEveryTurn.data(), kByRowSum.data(), kByLaneMaxima.data()}, rescaling.getValue()))
     return refuse(function, kOptions, "rescaling is '" + rescaling.getValue() + "', must be " + kEveryTurn +
-                                            ", " + kByRowSum + " or " + kByLaneMaxima);
+                                          ", " + kByRowSum + " or " + kByLaneMaxima);
   if (!llvm::is_contained({"", kSwizzled.data(), kPadded.data()}, shared.getValue()))
     return refuse(function, kOptions, "shared is '" + shared.getValue() + "', must be " + kSwizzled + " or " + kPadded);
   return success();
